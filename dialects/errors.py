@@ -1,0 +1,93 @@
+"""The one kind of error that a user sees, and the source location that it carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from xdsl.dialects.builtin import ArrayAttr, FileLineColLoc, FusedLoc, IntAttr, LocationAttr, NoneAttr, StringAttr, UnknownLoc
+from xdsl.ir import Operation
+
+
+@dataclass(frozen=True)
+class Loc:
+    """A place in a source file; lines and columns count from 1, `end_col` is one past the last column."""
+
+    file: str
+    line: int
+    col: int
+    end_col: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.col}"
+
+    def attr(self) -> FileLineColLoc:
+        """The same place as an IR location."""
+        return FileLineColLoc(StringAttr(self.file), IntAttr(self.line), IntAttr(self.col))
+
+
+class IrkitError(Exception):
+    """A fault of the input, told to the user: where, what was found, what was expected, what to do."""
+
+    def __init__(
+        self,
+        message: str,
+        loc: Loc | Operation | None = None,
+        *,
+        found: str | None = None,
+        expected: str | None = None,
+        hint: str | None = None,
+    ):
+        super().__init__(message)
+        self.message = message
+        self.loc = op_loc(loc) if isinstance(loc, Operation) else loc
+        self.found = found
+        self.expected = expected
+        self.hint = hint
+
+    def __str__(self) -> str:
+        parts = [f"{self.loc}: " if self.loc else "", "error: ", self.message]
+        for label, text in (("found", self.found), ("expected", self.expected), ("help", self.hint)):
+            if text:
+                parts.append(f"\n  {label}: {text}")
+        return "".join(parts)
+
+
+class ErrorList(Exception):
+    """Several errors of one run, in source order."""
+
+    def __init__(self, errors: Sequence[IrkitError]):
+        super().__init__("\n".join(map(str, errors)))
+        self.errors = list(errors)
+
+
+def loc_of_attr(attr: LocationAttr | None) -> Loc | None:
+    """The first file location inside an IR location."""
+    if isinstance(attr, FileLineColLoc):
+        return Loc(attr.filename.data, attr.line.data, attr.column.data)
+    for part in getattr(attr, "locations", ()):
+        if (found := loc_of_attr(part)) is not None:
+            return found
+    return None
+
+
+def op_loc(op: Operation) -> Loc | None:
+    """Where in the source an op comes from; looks at enclosing ops when the op itself does not know."""
+    current: Operation | None = op
+    while current is not None:
+        if (found := loc_of_attr(current.location)) is not None:
+            return found
+        current = current.parent_op()
+    return None
+
+
+def union_location(ops: Iterable[Operation]) -> LocationAttr:
+    """One location for an op that stands for several: theirs, each once, in order."""
+    known: dict[LocationAttr, None] = {}
+    for op in ops:
+        location = op.location
+        parts = location.locations if isinstance(location, FusedLoc) else (location,)
+        known.update((p, None) for p in parts if not isinstance(p, UnknownLoc))  # pyright: ignore
+    if not known:
+        return UnknownLoc()
+    return next(iter(known)) if len(known) == 1 else FusedLoc(ArrayAttr(tuple(known)), NoneAttr())

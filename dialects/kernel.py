@@ -1,0 +1,618 @@
+"""The kernel level: what runs as one unit.
+
+A `kernel.def` declares its axes once. In its body every SSA value is a *field*: a scalar for each point of the axes
+that it depends on. `kernel.read` makes a field from an array access, arith and math ops combine fields point by
+point (broadcasting is implied: a field that does not depend on an axis is the same all along it), `kernel.reduce`
+removes axes with a tuple state, `kernel.write` stores. Nothing here says in which order points are visited.
+
+    kernel.def @matmul_relu axes [i: 32, j: 128, k: 64]
+        (in %x: !buffer.ref<[32, 64], f32>, in %w: !buffer.ref<[64, 128], f32>, out %y: !buffer.ref<[32, 128], f32>) {
+      %a = kernel.read %x[i, k] : f32
+      %b = kernel.read %w[k, j] : f32
+      %s = kernel.reduce [k] (%a, %b) : (f32, f32) -> f32 init {
+        %zero = arith.constant 0.0 : f32
+        kernel.yield %zero : f32
+      } step {
+      ^bb0(%acc: f32, %p: f32, %q: f32):
+        %m = arith.mulf %p, %q : f32
+        %n = arith.addf %acc, %m : f32
+        kernel.yield %n : f32
+      } combine {
+      ^bb0(%l: f32, %r: f32):
+        %t = arith.addf %l, %r : f32
+        kernel.yield %t : f32
+      } finish {
+      ^bb0(%acc: f32):
+        kernel.yield %acc : f32
+      }
+      %zero = arith.constant 0.0 : f32
+      %y0 = arith.maximumf %s, %zero : f32
+      kernel.write %y0, %y[i, j]
+    }
+
+The axes of a state component are those of the fields that flow into it, less the reduced ones; a component may have
+more axes than another (attention's accumulator against its running maximum).
+
+What the level can no longer say: tensor ops by name (they are axes and scalar bodies now), signed element types
+(ops are signed or unsigned). What it cannot say yet: loops, order, threads, addresses.
+
+On its way here a unit passes through two intermediate forms: `kernel.group` (graph ops chosen to run together, in
+place) and a `kernel.def` over tensors that still holds graph ops (outlined, deduplicated).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    IntegerType,
+    StringAttr,
+    SymbolRefAttr,
+)
+from xdsl.ir import Attribute, Block, Data, Dialect, Operation, ParametrizedAttribute, Region, SSAValue
+from xdsl.irdl import (
+    AnyAttr,
+    IRDLOperation,
+    VarConstraint,
+    irdl_attr_definition,
+    irdl_op_definition,
+    operand_def,
+    opt_prop_def,
+    param_def,
+    prop_def,
+    region_def,
+    result_def,
+    traits_def,
+    var_operand_def,
+    var_result_def,
+)
+from xdsl.parser import AttrParser, Parser
+from xdsl.printer import Printer
+from xdsl.traits import IsolatedFromAbove, IsTerminator, NoTerminator, Pure, SymbolOpInterface
+from xdsl.utils.exceptions import VerifyException
+
+from dialects.dims import Dim, DimAttr, DimsAttr, parse_dim
+from dialects.syntax import (
+    AxesAttr,
+    SymbolsAttr,
+    axes_text,
+    parse_access,
+    parse_axes,
+    parse_names,
+    parse_regionless_types,
+    parse_symbols,
+    print_access,
+    symbols_text,
+)
+from dialects.types import RefType
+
+
+@irdl_attr_definition
+class ArgAttr(ParametrizedAttribute):
+    """One operand in a kernel's signature: `#kernel.arg<out, alias = 0, align = 64>`.
+
+    mode is in, out or inout; alias is the position of the operand whose memory an output may share (access maps are
+    identical), -1 for none; align is the guaranteed alignment in bytes.
+    """
+
+    name = "kernel.arg"
+
+    mode: StringAttr = param_def()
+    alias: DimAttr = param_def()
+    align: DimAttr = param_def()
+
+    @classmethod
+    def parse_parameters(cls, parser: AttrParser) -> Sequence[Attribute]:
+        with parser.in_angle_brackets():
+            mode = parser.parse_identifier("in, out or inout")
+            return [StringAttr(mode), *_parse_arg_facts(parser)]
+
+    def print_parameters(self, printer: Printer) -> None:
+        printer.print_string(f"<{self.mode.data}{self.facts_text()}>")
+
+    def facts_text(self) -> str:
+        alias = f" alias {self.alias.data}" if self.alias.data != Dim.of(-1) else ""
+        align = f" align {self.align.data}" if self.align.data != Dim.of(1) else ""
+        return alias + align
+
+    @property
+    def alias_of(self) -> int | None:
+        """The position of the operand that this output may alias."""
+        value = self.alias.data.value
+        return value if value is not None and value >= 0 else None
+
+    @property
+    def is_output(self) -> bool:
+        return self.mode.data != "in"
+
+
+def _parse_arg_facts(parser: AttrParser) -> list[Attribute]:
+    alias, align = Dim.of(-1), Dim.of(1)
+    if parser.parse_optional_keyword("alias") is not None:
+        alias = parse_dim(parser)
+    if parser.parse_optional_keyword("align") is not None:
+        align = parse_dim(parser)
+    return [DimAttr(alias), DimAttr(align)]
+
+
+def arg(mode: str, alias: int | None = None, align: int = 1) -> ArgAttr:
+    """A signature entry."""
+    return ArgAttr(StringAttr(mode), DimAttr(Dim.of(-1 if alias is None else alias)), DimAttr(Dim.of(align)))
+
+
+@irdl_attr_definition
+class ScheduleAttr(Data[tuple[str, ...]]):
+    """An ordered list of directives that name axes: `#kernel.schedule<["split k 256 -> ko ki", "vector j 16"]>`."""
+
+    name = "kernel.schedule"
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> tuple[str, ...]:
+        with parser.in_angle_brackets():
+            return tuple(parser.parse_comma_separated_list(parser.Delimiter.SQUARE, parser.parse_str_literal))
+
+    def print_parameter(self, printer: Printer) -> None:
+        printer.print_string("<[" + ", ".join(f'"{d}"' for d in self.data) + "]>")
+
+
+def print_signature(printer: Printer, args: Sequence[SSAValue], signature: Sequence[ArgAttr]) -> None:
+    """Prints `(in %x: type, out %y: type alias 0)`."""
+    printer.print_string("(")
+    for i, (value, facts) in enumerate(zip(args, signature, strict=True)):
+        printer.print_string((", " if i else "") + facts.mode.data + " ")
+        printer.print_ssa_value(value)
+        printer.print_string(": ")
+        printer.print_attribute(value.type)
+        printer.print_string(facts.facts_text())
+    printer.print_string(")")
+
+
+def parse_signature(parser: Parser) -> tuple[list[Parser.Argument], ArrayAttr[ArgAttr]]:
+    """Reads what `print_signature` prints."""
+    facts: list[ArgAttr] = []
+
+    def one() -> Parser.Argument:
+        mode = parser.parse_identifier("in, out or inout")
+        if mode not in ("in", "out", "inout"):
+            parser.raise_error(f"unexpected '{mode}': expected in, out or inout before an argument")
+        value = parser.parse_argument()
+        alias, align = _parse_arg_facts(parser)
+        facts.append(ArgAttr(StringAttr(mode), alias, align))
+        return value
+
+    args = parser.parse_comma_separated_list(parser.Delimiter.PAREN, one)
+    return args, ArrayAttr(facts)
+
+
+@irdl_op_definition
+class DefOp(IRDLOperation):
+    """A kernel. Its arguments are its operands, then its outputs; see the module docstring for the body.
+
+    In the outlined form arguments are tensors, all `in`, and the body is graph ops ended by `kernel.yield`.
+    `title` names the ops that it came from, for comments and tables.
+    """
+
+    name = "kernel.def"
+
+    sym_name = prop_def(StringAttr)
+    symbols = prop_def(SymbolsAttr)
+    axes = prop_def(AxesAttr)
+    signature = prop_def(ArrayAttr[ArgAttr])
+    schedule = opt_prop_def(ScheduleAttr)
+    body = region_def("single_block")
+
+    traits = traits_def(IsolatedFromAbove(), SymbolOpInterface(), NoTerminator())
+
+    def __init__(
+        self,
+        name: str,
+        body: Region,
+        signature: Sequence[ArgAttr],
+        axes: Sequence[tuple[str, Dim]] = (),
+        symbols: Sequence[tuple[str, int, int]] = (),
+        schedule: Sequence[str] | None = None,
+    ):
+        properties: dict[str, Attribute] = {
+            "sym_name": StringAttr(name),
+            "symbols": SymbolsAttr(tuple(symbols)),
+            "axes": AxesAttr(tuple(axes)),
+            "signature": ArrayAttr(signature),
+        }
+        if schedule is not None:
+            properties["schedule"] = ScheduleAttr(tuple(schedule))
+        super().__init__(properties=properties, regions=[body])
+
+    @property
+    def block(self) -> Block:
+        return self.body.block
+
+    @property
+    def in_axes_form(self) -> bool:
+        """Whether arguments are arrays (and not the tensors of the outlined form)."""
+        return all(isinstance(a.type, RefType) for a in self.block.args)
+
+    def extents(self) -> dict[str, Dim]:
+        return dict(self.axes.data)
+
+    @classmethod
+    def parse(cls, parser: Parser) -> DefOp:
+        name = parser.parse_symbol_name()
+        symbols = parse_symbols(parser) if parser.parse_optional_keyword("symbols") is not None else ()
+        axes = parse_axes(parser) if parser.parse_optional_keyword("axes") is not None else ()
+        args, signature = parse_signature(parser)
+        schedule = None
+        if parser.parse_optional_keyword("schedule") is not None:
+            schedule = parser.parse_comma_separated_list(parser.Delimiter.SQUARE, parser.parse_str_literal)
+        attributes = parser.parse_optional_attr_dict_with_keyword()
+        op = cls(name.data, parser.parse_region(args), signature.data, axes, symbols, schedule)
+        op.attributes.update(attributes.data if attributes else {})
+        return op
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(" ")
+        printer.print_symbol_name(self.sym_name.data)
+        if self.symbols.data:
+            printer.print_string(f" symbols {symbols_text(self.symbols.data)}")
+        if self.axes.data:
+            printer.print_string(f" axes {axes_text(self.axes.data)}")
+        printer.print_string(" ")
+        print_signature(printer, self.block.args, self.signature.data)
+        if self.schedule is not None:
+            printer.print_string(" schedule [" + ", ".join(f'"{d}"' for d in self.schedule.data) + "]")
+        printer.print_op_attributes(self.attributes, print_keyword=True)
+        printer.print_string(" ")
+        printer.print_region(self.body, print_entry_block_args=False, print_empty_block=False)
+
+    def verify_(self) -> None:
+        if len(self.signature.data) != len(self.block.args):
+            raise VerifyException(f"{len(self.signature.data)} signature entries for {len(self.block.args)} arguments")
+        names = [n for n, _ in self.axes.data]
+        if len(set(names)) != len(names):
+            raise VerifyException(f"axes {names} are not distinct")
+        symbols = {n for n, _, _ in self.symbols.data}
+        for axis, extent in self.axes.data:
+            if unknown := extent.names() - symbols:
+                raise VerifyException(f"extent {extent} of axis {axis} names {sorted(unknown)}, which are no symbols of the kernel")
+        for position, facts in enumerate(self.signature.data):
+            if facts.alias_of is not None and (not facts.is_output or facts.alias_of >= position):
+                raise VerifyException(f"argument {position} cannot alias argument {facts.alias_of}")
+        if self.in_axes_form:
+            self._verify_names(set(names), symbols)
+
+    def _verify_names(self, axes: set[str], symbols: set[str]) -> None:
+        for op in self.body.walk():
+            if isinstance(op, ReadOp | WriteOp):
+                known = axes | symbols | {f"_{i}" for i in range(len(op.indices))}
+                for expr in op.index.data:
+                    if unknown := expr.names() - known:
+                        raise VerifyException(f"index {expr} names {sorted(unknown)}, which are neither axes nor symbols")
+            if isinstance(op, IndexOp) and (unknown := op.expr.data.names() - axes - symbols):
+                raise VerifyException(f"{op.expr.data} names {sorted(unknown)}, which are neither axes nor symbols")
+            if isinstance(op, ReduceOp) and (unknown := set(op.axes) - axes):
+                raise VerifyException(f"reduced axes {sorted(unknown)} are not declared")
+
+
+@irdl_op_definition
+class ReadOp(IRDLOperation):
+    """A field from an array: `%a = kernel.read %x[i, k + 1] : f32`.
+
+    With `else v` an access outside the array has the value v: `kernel.read %u[i - 1] else 0.0 : f32 : f32`.
+    Index operands (integer fields) are named `_0`, `_1`: `kernel.read %table[_0, j](%id) : f32`.
+    """
+
+    name = "kernel.read"
+
+    array = operand_def(RefType)
+    indices = var_operand_def()
+    index = prop_def(DimsAttr)
+    otherwise = opt_prop_def(Attribute)
+    result = result_def()
+
+    traits = traits_def(Pure())
+
+    def __init__(self, array: SSAValue, index: Sequence[Dim], indices: Sequence[SSAValue] = (), otherwise: Attribute | None = None):
+        type_ = array.type
+        assert isinstance(type_, RefType)
+        super().__init__(
+            operands=[array, list(indices)],
+            properties={"index": DimsAttr(tuple(index))} | ({} if otherwise is None else {"otherwise": otherwise}),
+            result_types=[type_.element_type],
+        )
+
+    @classmethod
+    def parse(cls, parser: Parser) -> ReadOp:
+        array, index, operands = parse_access(parser)
+        otherwise = parser.parse_attribute() if parser.parse_optional_keyword("else") is not None else None
+        parse_regionless_types(parser)
+        values = [_resolve_by_name(parser, o) for o in operands]
+        return cls(_resolve_by_name(parser, array), index, values, otherwise)
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(" ")
+        print_access(printer, self.array, self.index.data, self.indices)
+        if self.otherwise is not None:
+            printer.print_string(" else ")
+            printer.print_attribute(self.otherwise)
+        printer.print_string(" : ")
+        printer.print_attribute(self.result.type)
+
+    def verify_(self) -> None:
+        verify_access(self.array, self.index.data)
+
+
+def _resolve_by_name(parser: Parser, operand) -> SSAValue:  # pyright: ignore
+    """The value that a name stands for; arrays and indices are always defined before their use, so no type is printed."""
+    values = parser.ssa_values.get(operand.operand_name)
+    if values is None:
+        parser.raise_error(f"%{operand.operand_name} is used before it is defined", operand.span)
+    return values[operand.index]
+
+
+resolve_by_name = _resolve_by_name
+
+
+def verify_access(array: SSAValue, index: Sequence[Dim]) -> None:
+    """An access has one expression for each dim of its array."""
+    type_ = array.type
+    if isinstance(type_, RefType) and type_.rank != len(index):
+        raise VerifyException(f"{len(index)} index expressions for an array of rank {type_.rank}")
+
+
+@irdl_op_definition
+class WriteOp(IRDLOperation):
+    """Stores a field: `kernel.write %v, %y[i, j]`. The index expressions name all axes that the field depends on."""
+
+    name = "kernel.write"
+
+    value = operand_def()
+    array = operand_def(RefType)
+    indices = var_operand_def()
+    index = prop_def(DimsAttr)
+
+    def __init__(self, value: SSAValue, array: SSAValue, index: Sequence[Dim]):
+        super().__init__(operands=[value, array, []], properties={"index": DimsAttr(tuple(index))})
+
+    @classmethod
+    def parse(cls, parser: Parser) -> WriteOp:
+        value = parser.parse_unresolved_operand()
+        parser.parse_punctuation(",")
+        array, index, _ = parse_access(parser)
+        return cls(_resolve_by_name(parser, value), _resolve_by_name(parser, array), index)
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(" ")
+        printer.print_ssa_value(self.value)
+        printer.print_string(", ")
+        print_access(printer, self.array, self.index.data, ())
+
+    def verify_(self) -> None:
+        verify_access(self.array, self.index.data)
+        type_ = self.array.type
+        if isinstance(type_, RefType) and type_.element_type != self.value.type:
+            raise VerifyException(f"writes {self.value.type} into an array of {type_.element_type}")
+
+
+@irdl_op_definition
+class IndexOp(IRDLOperation):
+    """The value of an index expression, as i64: `%n = kernel.index i * 2 + j`."""
+
+    name = "kernel.index"
+
+    expr = prop_def(DimAttr)
+    result = result_def(IntegerType(64))
+
+    traits = traits_def(Pure())
+
+    def __init__(self, expr: Dim):
+        super().__init__(properties={"expr": DimAttr(expr)}, result_types=[IntegerType(64)])
+
+    @classmethod
+    def parse(cls, parser: Parser) -> IndexOp:
+        return cls(parse_dim(parser))
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(f" {self.expr.data}")
+
+
+@irdl_op_definition
+class FloatToIntOp(IRDLOperation):
+    """Float to integer, saturating, NaN to 0: `kernel.fptoint "signed" %x : f32 to i32`. Also on vectors."""
+
+    name = "kernel.fptoint"
+
+    kind = prop_def(StringAttr)
+    input = operand_def()
+    result = result_def()
+
+    traits = traits_def(Pure())
+    assembly_format = "$kind $input attr-dict `:` type($input) `to` type($result)"
+
+    def __init__(self, kind: str, value: SSAValue, result_type: Attribute):
+        super().__init__(operands=[value], properties={"kind": StringAttr(kind)}, result_types=[result_type])
+
+
+@irdl_op_definition
+class IntDivOp(IRDLOperation):
+    """Integer division as the graph defines it: `kernel.intdiv "floordiv" %a, %b : i32`; also "mod", "udiv", "umod".
+
+    floordiv rounds towards minus infinity, mod has the divisor's sign; division by zero gives 0, and so does mod.
+    """
+
+    name = "kernel.intdiv"
+
+    T: ClassVar = VarConstraint("T", AnyAttr())
+
+    kind = prop_def(StringAttr)
+    lhs = operand_def(T)
+    rhs = operand_def(T)
+    result = result_def(T)
+
+    traits = traits_def(Pure())
+    assembly_format = "$kind $lhs `,` $rhs attr-dict `:` type($result)"
+
+    KINDS: ClassVar = ("floordiv", "mod", "udiv", "umod")
+
+    def __init__(self, kind: str, lhs: SSAValue, rhs: SSAValue):
+        super().__init__(operands=[lhs, rhs], properties={"kind": StringAttr(kind)}, result_types=[lhs.type])
+
+
+@irdl_op_definition
+class ReduceOp(IRDLOperation):
+    """Removes axes: results are the finished states. See the module docstring for the four regions.
+
+    init: () -> state; step: (state..., element...) -> state; combine: (state..., state...) -> state, associative;
+    finish: (state...) -> result.... State and results are tuples.
+    """
+
+    name = "kernel.reduce"
+
+    inputs = var_operand_def()
+    over = prop_def(ArrayAttr[StringAttr])
+    init = region_def("single_block")
+    step = region_def("single_block")
+    combine = region_def("single_block")
+    finish = region_def("single_block")
+    results_ = var_result_def()
+
+    traits = traits_def(Pure())
+
+    def __init__(self, over: Sequence[str], inputs: Sequence[SSAValue], result_types: Sequence[Attribute], regions: Sequence[Region]):
+        super().__init__(
+            operands=[list(inputs)],
+            properties={"over": ArrayAttr([StringAttr(a) for a in over])},
+            result_types=[list(result_types)],
+            regions=list(regions),
+        )
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return tuple(a.data for a in self.over)
+
+    @property
+    def state_types(self) -> tuple[Attribute, ...]:
+        return tuple(v.type for v in _terminator(self.init).operands)
+
+    _PARTS: ClassVar = ("init", "step", "combine", "finish")
+
+    @classmethod
+    def parse(cls, parser: Parser) -> ReduceOp:
+        over = parse_names(parser)
+        operands = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_unresolved_operand)
+        parser.parse_punctuation(":")
+        input_types = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
+        parser.parse_punctuation("->")
+        results = parser.parse_optional_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type) or [parser.parse_type()]
+        inputs = parser.resolve_operands(operands, input_types, parser.pos)
+        regions: list[Region] = []
+        for part in cls._PARTS:
+            parser.parse_keyword(part)
+            regions.append(parser.parse_region())
+        return cls(over, inputs, results, regions)
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(" [" + ", ".join(self.axes) + "] (")
+        printer.print_list(self.inputs, printer.print_ssa_value)
+        printer.print_string(") : (")
+        printer.print_list([v.type for v in self.inputs], printer.print_attribute)
+        printer.print_string(") -> (")
+        printer.print_list([v.type for v in self.results], printer.print_attribute)
+        printer.print_string(")")
+        for part, region in zip(self._PARTS, self.regions, strict=True):
+            printer.print_string(f" {part} ")
+            printer.print_region(region)
+
+    def verify_(self) -> None:
+        states = self.state_types
+        elements = tuple(v.type for v in self.inputs)
+        expected = {
+            "init": ((), states),
+            "step": (states + elements, states),
+            "combine": (states + states, states),
+            "finish": (states, tuple(r.type for r in self.results)),
+        }
+        for part, region in zip(self._PARTS, self.regions, strict=True):
+            args = tuple(a.type for a in region.block.args)
+            yields = tuple(v.type for v in _terminator(region).operands)
+            if (args, yields) != expected[part]:
+                want_args, want_yields = (", ".join(map(str, x)) for x in expected[part])
+                raise VerifyException(
+                    f"{part} takes ({', '.join(map(str, args))}) and yields ({', '.join(map(str, yields))}), "
+                    f"expected ({want_args}) and ({want_yields})"
+                )
+
+
+def _terminator(region: Region) -> Operation:
+    last = region.block.last_op
+    if not isinstance(last, YieldOp):
+        raise VerifyException("a region of kernel.reduce ends with kernel.yield")
+    return last
+
+
+@irdl_op_definition
+class YieldOp(IRDLOperation):
+    """Ends a region with its values: `kernel.yield %a, %b : f32, f32`."""
+
+    name = "kernel.yield"
+
+    values = var_operand_def()
+
+    traits = traits_def(IsTerminator())
+    assembly_format = "attr-dict ($values^ `:` type($values))?"
+
+    def __init__(self, *values: SSAValue):
+        super().__init__(operands=[list(values)])
+
+
+@irdl_op_definition
+class GroupOp(IRDLOperation):
+    """Graph ops that will run as one unit, still in place; uses values from around it, yields what is used outside.
+
+        %y = kernel.group "matmul_relu" -> tensor<32x128xf32> { ... kernel.yield %r : tensor<32x128xf32> }
+    """
+
+    name = "kernel.group"
+
+    title = prop_def(StringAttr)
+    results_ = var_result_def()
+    body = region_def("single_block")
+
+    traits = traits_def(Pure())
+    assembly_format = "$title `->` type($results_) $body attr-dict"
+
+    def __init__(self, title: str, result_types: Sequence[Attribute], body: Region):
+        super().__init__(properties={"title": StringAttr(title)}, result_types=[list(result_types)], regions=[body])
+
+
+@irdl_op_definition
+class LaunchOp(IRDLOperation):
+    """Runs a kernel on tensors: `%y = kernel.launch @matmul_relu(%x, %w) : (...) -> tensor<32x128xf32>`.
+
+    Operands are the kernel's `in` arguments in order, results its outputs.
+    """
+
+    name = "kernel.launch"
+
+    callee = prop_def(SymbolRefAttr)
+    inputs = var_operand_def()
+    results_ = var_result_def()
+
+    traits = traits_def(Pure())
+    assembly_format = "$callee `(` $inputs `)` attr-dict `:` functional-type($inputs, $results_)"
+
+    def __init__(self, callee: str, inputs: Sequence[SSAValue], result_types: Sequence[Attribute]):
+        super().__init__(
+            operands=[list(inputs)], properties={"callee": SymbolRefAttr(callee)}, result_types=[list(result_types)]
+        )
+
+
+Kernel = Dialect(
+    "kernel",
+    [DefOp, ReadOp, WriteOp, IndexOp, FloatToIntOp, IntDivOp, ReduceOp, YieldOp, GroupOp, LaunchOp],
+    [ArgAttr, AxesAttr, ScheduleAttr],
+)
+"""Symbolic dims and their ranges are in `dialects.syntax`; arrays are `!buffer.ref`."""
+
+__all__ = ["ArgAttr", "DefOp", "GroupOp", "IndexOp", "Kernel", "LaunchOp", "ReadOp", "ReduceOp", "ScheduleAttr", "WriteOp", "YieldOp"]
+

@@ -1,0 +1,124 @@
+"""The pipeline as data: the passes of each level, in order, with named stops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from xdsl.context import Context
+from xdsl.dialects import builtin
+from xdsl.ir import Operation
+from xdsl.passes import ModulePass
+
+from dialects.errors import IrkitError
+
+LEVELS = ("graph", "kernel", "loop", "buffer", "c")
+
+STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("graph", ("graph-simplify", "graph-cse", "graph-dce")),
+    (
+        "kernel",
+        (
+            "graph-fuse",
+            "graph-outline",
+            "graph-to-kernel",
+            "kernel-merge-reductions",
+            "kernel-simplify",
+            "kernel-schedule",
+        ),
+    ),
+    ("loop", ("kernel-to-loop",)),
+    ("buffer", ("kernel-to-buffer", "buffer-place-barriers")),
+)
+"""Each level with the passes that lead to it from the one before."""
+
+PASSES: dict[str, tuple[str, str]] = {
+    "graph-simplify": ("lowering.graph.simplify", "GraphSimplify"),
+    "graph-cse": ("lowering.graph.cse", "GraphCse"),
+    "graph-dce": ("lowering.graph.dce", "GraphDce"),
+    "graph-fuse": ("lowering.graph.fuse", "GraphFuse"),
+    "graph-outline": ("lowering.graph.outline", "GraphOutline"),
+    "graph-to-kernel": ("lowering.kernel.graph_to_kernel", "GraphToKernel"),
+    "kernel-merge-reductions": ("lowering.kernel.merge_reductions", "KernelMergeReductions"),
+    "kernel-simplify": ("lowering.kernel.simplify", "KernelSimplify"),
+    "kernel-schedule": ("lowering.kernel.schedule", "KernelSchedule"),
+    "kernel-to-loop": ("lowering.loop.kernel_to_loop", "KernelToLoop"),
+    "kernel-to-buffer": ("lowering.buffer.kernel_to_buffer", "KernelToBuffer"),
+    "buffer-place-barriers": ("lowering.buffer.barriers", "BufferPlaceBarriers"),
+}
+"""Every pass of ours by name: module and class, imported when first asked for."""
+
+TARGETED = frozenset({"kernel-schedule"})
+"""Passes whose options name the target and the compiler."""
+
+
+def all_passes() -> dict[str, Callable[[], type[ModulePass]]]:
+    """Every pass of ours by name, as a function that imports it."""
+
+    def loader(module: str, cls: str) -> Callable[[], type[ModulePass]]:
+        return lambda: getattr(import_module(module), cls)
+
+    return {name: loader(*where) for name, where in PASSES.items()}
+
+
+def make_pass(name: str, target: str = "native", cc: str = "gcc") -> ModulePass:
+    """A pass with the options that the standard pipeline gives it."""
+    cls = all_passes()[name]()
+    return cls(target=target, cc=cc) if name in TARGETED else cls()
+
+
+def passes_to(level_from: str, level_to: str, target: str = "native", cc: str = "gcc") -> list[ModulePass]:
+    """The standard passes that bring a module of one level to another.
+
+    From `graph` to `graph` runs the graph optimiser; from another level to itself nothing.
+    """
+    start = LEVELS.index(level_from)
+    stop = min(LEVELS.index(level_to), len(STAGES) - 1)
+    first = start if start == 0 else start + 1
+    return [make_pass(name, target, cc) for _, names in STAGES[first : stop + 1] for name in names]
+
+
+def level_of(module: builtin.ModuleOp) -> str:
+    """The level that a module is at: the lowest whose host program it holds."""
+    names = {type(op).name for op in module.ops}
+    if "buffer.program" in names:
+        return "buffer"
+    if "loop.func" in names:
+        return "loop"
+    if "kernel.def" in names:
+        return "kernel"
+    return "graph"
+
+
+def context() -> Context:
+    """An xDSL context with the dialects of all levels."""
+    from xdsl.dialects.arith import Arith
+    from xdsl.dialects.builtin import Builtin
+    from xdsl.dialects.func import Func
+    from xdsl.dialects.math import Math
+
+    from dialects.buffer import Buffer
+    from dialects.graph import Graph
+    from dialects.kernel import Kernel
+    from dialects.loop import Loop
+
+    ctx = Context()
+    for dialect in (Builtin, Func, Arith, Math, Graph, Kernel, Loop, Buffer):
+        ctx.load_dialect(dialect)
+    return ctx
+
+
+def run_passes(module: builtin.ModuleOp, passes: Sequence[ModulePass], ctx: Context | None = None) -> None:
+    """Runs passes in order; an internal fault names the pass."""
+    ctx = ctx or context()
+    for step in passes:
+        step.apply(ctx, module)
+
+
+def require_level(module: builtin.ModuleOp, level: str) -> Operation:
+    """The host program of a module at a level; raises IrkitError where there is none."""
+    wanted = "buffer.program" if level == "buffer" else "func.func"
+    for op in module.ops:
+        if type(op).name == wanted:
+            return op
+    raise IrkitError(f"the module holds no {wanted}", module, hint="give it a function, or start from an earlier level")

@@ -1,0 +1,208 @@
+"""kernel-schedule: the cost model writes a schedule for each kernel that has none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xdsl.context import Context
+from xdsl.dialects import builtin
+from xdsl.ir import Attribute, SSAValue
+from xdsl.passes import ModulePass
+
+from dialects.dims import ONE, Dim
+from dialects.kernel import DefOp, ReadOp, ReduceOp, ScheduleAttr, WriteOp
+from dialects.types import RefType
+from lowering.kernel.contraction import Contraction, match_contraction
+from lowering.kernel.fields import Axes, field_axes
+from lowering.loop.contraction import can_pack
+from lowering.target import Target, get_target
+
+PACK_FLOPS = 2 * 48**3
+"""Contractions of fewer floating-point operations are not worth packing."""
+
+WHOLE_LIMIT = 256
+"""The longest axis that is kept whole in registers."""
+
+
+@dataclass(frozen=True)
+class KernelSchedule(ModulePass):
+    """Chooses loop order, vector axes, tiles, blocks and packing from the target's registers and caches.
+
+    Expects: kernels in axes form.
+    Does: (1) contractions with enough work are tiled, blocked and packed; (2) a reduction with states of different
+    axes takes the extra axis whole; (3) the axis with most contiguous accesses becomes the vector axis;
+    (4) a contraction left unpacked gets a tile over a second axis.
+    Leaves: every kernel with a schedule; those that had one keep it.
+    """
+
+    name = "kernel-schedule"
+
+    target: str = "native"
+    cc: str = "gcc"
+    stats: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
+
+    def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
+        target = get_target(self.target, self.cc)
+        for kernel in op.ops:
+            if isinstance(kernel, DefOp) and kernel.schedule is None and kernel.in_axes_form:
+                directives = choose(kernel, target)
+                kernel.properties["schedule"] = ScheduleAttr(tuple(directives))
+                packed = any(d.startswith("pack") for d in directives)
+                self.stats["packed" if packed else "direct"] = self.stats.get("packed" if packed else "direct", 0) + 1
+
+
+def choose(kernel: DefOp, target: Target) -> list[str]:
+    """The cost model: the directives of one kernel."""
+    axes = field_axes(kernel)
+    sizes = _sizes(kernel)
+    reductions = [op for op in kernel.block.ops if isinstance(op, ReduceOp)]
+    contraction = next((c for op in reductions if (c := match_contraction(kernel, op, axes)) is not None), None)
+    if contraction is not None and can_pack(kernel, contraction):
+        packed = _pack(contraction, sizes, target)
+        if packed is not None:
+            return packed
+    return _direct(kernel, axes, sizes, reductions, contraction, target)
+
+
+def _sizes(kernel: DefOp) -> dict[str, int]:
+    """Each axis' extent at the maximum of the symbols."""
+    maxima = kernel.symbols.maxima() if hasattr(kernel.symbols, "maxima") else {}
+    return {name: extent.subst({k: Dim.of(v) for k, v in maxima.items()}).value or 1 for name, extent in kernel.axes.data}
+
+
+# -- packed contractions ----------------------------------------------------------------------------------------
+
+
+def _pack(c: Contraction, sizes: dict[str, int], target: Target) -> list[str] | None:
+    i, j, k = c.m[0], c.n[0], c.k[0]
+    m, n, depth = sizes[i], sizes[j], sizes[k]
+    mr, nr = target.register_tile(c.reduce.results[0].type)
+    if 2 * m * n * depth < PACK_FLOPS or m < 4 or n < nr // 2 or depth < 16:
+        return None
+    mr = min(mr, m)
+    lanes = target.lanes(c.reduce.results[0].type)
+    nr = min(nr, -(-n // lanes) * lanes)
+    blocks = -(-m // mr)
+    threads = max(1, target.cores)
+    rows = max(1, min(target.mc // mr, -(-blocks // threads)))
+    by_rows = m >= n or -(-m // (rows * mr)) >= threads
+    return [
+        f"tile {i} {mr}",
+        f"tile {j} {nr}",
+        f"split {k} {_even_block(depth, target.kc)}",
+        f"split {i} {rows * mr}",
+        "pack rhs",
+        "pack lhs",
+        f"parallel {i if by_rows else j}",
+    ]
+
+
+def _even_block(extent: int, block: int) -> int:
+    """A block size near the wanted one that leaves no small remainder."""
+    count = max(1, round(extent / block))
+    return -(-extent // count) if extent > block else block
+
+
+# -- everything else ----------------------------------------------------------------------------------------------
+
+
+def _direct(
+    kernel: DefOp,
+    axes: dict[SSAValue, Axes],
+    sizes: dict[str, int],
+    reductions: list[ReduceOp],
+    contraction: Contraction | None,
+    target: Target,
+) -> list[str]:
+    scores = _contiguity(kernel)
+    out: list[str] = []
+    free = _free_axes(kernel)
+    whole = [a for op in reductions for a in _extra_state_axes(op, axes) if sizes[a] <= WHOLE_LIMIT and dict(kernel.axes.data)[a].value]
+    out += [f"whole {a}" for a in dict.fromkeys(whole)]
+    lanes = target.lanes(_widest(kernel))
+    vector = None if whole else _best(free, scores, sizes)
+    if vector is not None:
+        out.append(f"vector {vector} {_vector_size(sizes[vector], lanes, wide=contraction is not None)}")
+    for op in reductions:
+        reduced = _best(set(op.axes), scores, sizes)
+        if reduced is not None and sizes[reduced] >= 4:
+            out.append(f"vector {reduced} {_vector_size(sizes[reduced], lanes, wide=False)}")
+    if contraction is not None and vector is not None and contraction.m and not whole:
+        tiled = next((a for a in reversed((*contraction.m, *contraction.n)) if a != vector and a in free and a not in _axes_of(contraction, vector, axes)), None)
+        if tiled is not None and sizes[tiled] > 1:
+            out.append(f"tile {tiled} {min(6, sizes[tiled])}")
+    outer = [a for a in free if a != vector and a not in whole]
+    if outer and sizes[outer[0]] < 4 * target.cores and vector not in (None, outer[0]):
+        widest = max([*outer, vector or outer[0]], key=lambda a: sizes[a])
+        if sizes[widest] > sizes[outer[0]] and not reductions:
+            out.append(f"parallel {widest}")
+    return list(dict.fromkeys(out))
+
+
+def _axes_of(c: Contraction, vector: str, axes: dict[SSAValue, Axes]) -> Axes:
+    """The axes of the operand that runs along the vector axis: a tile over the other operand reuses its loads."""
+    for value in (c.lhs, c.rhs):
+        if vector in axes[value]:
+            return axes[value] - {vector} if set(c.m) & axes[value] and set(c.n) & axes[value] else frozenset()
+    return frozenset()
+
+
+def _widest(kernel: DefOp) -> Attribute:
+    """The element type that decides the number of lanes: the one of the first output."""
+    type_ = next(op.array.type for op in kernel.block.ops if isinstance(op, WriteOp))
+    assert isinstance(type_, RefType)
+    return type_.element_type
+
+
+def _free_axes(kernel: DefOp) -> list[str]:
+    """The axes of the first write, in the order of its output's dims."""
+    declared = kernel.extents()
+    write = next(op for op in kernel.block.ops if isinstance(op, WriteOp))
+    out: list[str] = []
+    for expr in write.index.data:
+        out += sorted(n for n in expr.names() if n in declared and n not in out)
+    return out
+
+
+def _contiguity(kernel: DefOp) -> dict[str, int]:
+    """For each axis: accesses that step by one element along it, less those that step otherwise; writes count double."""
+    scores = {name: 0 for name, _ in kernel.axes.data}
+    for op in kernel.block.ops:
+        if isinstance(op, ReadOp | WriteOp):
+            weight = 3 if isinstance(op, WriteOp) else 1
+            for axis in scores:
+                scores[axis] += weight * _step(op, axis)
+    return scores
+
+
+def _step(op: ReadOp | WriteOp, axis: str) -> int:
+    """1 for a contiguous access along an axis, -1 for another, 0 for none."""
+    type_ = op.array.type
+    assert isinstance(type_, RefType)
+    found = 0
+    for expr, stride in zip(op.index.data, type_.strides.data, strict=True):
+        if axis in expr.names():
+            plain = stride == ONE and (expr.coefficient(axis) in (ONE, None))
+            found = 1 if plain and not found else -1
+    return found
+
+
+def _best(candidates: set[str] | list[str], scores: dict[str, int], sizes: dict[str, int]) -> str | None:
+    """The axis with most contiguous accesses, if it has more than others; ties go to the longest."""
+    good = [a for a in candidates if scores[a] > 0 and sizes[a] > 1]
+    return max(good, key=lambda a: (scores[a], sizes[a])) if good else None
+
+
+def _vector_size(extent: int, lanes: int, wide: bool) -> int:
+    if extent >= lanes:
+        return 2 * lanes if wide and extent >= 2 * lanes else lanes
+    return 1 << max(1, (extent - 1).bit_length())
+
+
+def _extra_state_axes(op: ReduceOp, axes: dict[SSAValue, Axes]) -> list[str]:
+    """Axes that some states of a tuple have and others lack."""
+    states = [axes[a] for a in op.finish.block.args]
+    if len(states) < 2:
+        return []
+    shared = frozenset.intersection(*states)
+    return sorted(frozenset.union(*states) - shared)

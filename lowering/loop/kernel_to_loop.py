@@ -1,0 +1,80 @@
+"""kernel-to-loop: a level change from fields over axes to explicit nests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects import builtin
+from xdsl.ir import Block, Region
+from xdsl.passes import ModulePass
+
+from dialects import loop
+from dialects.errors import IrkitError
+from dialects.kernel import DefOp, ReduceOp
+from lowering.kernel.contraction import Contraction, match_contraction
+from lowering.kernel.fields import field_axes
+from lowering.loop.contraction import can_pack, lower_contraction
+from lowering.loop.pointwise import lower_pointwise
+from lowering.schedule import parse_schedule
+
+
+@dataclass(frozen=True)
+class KernelToLoop(ModulePass):
+    """Lowers each kernel to a loop nest by its schedule.
+
+    Expects: kernels in axes form, each with a schedule (`kernel-schedule` writes one).
+    Does: (1) a contraction whose schedule packs an operand becomes a blocked nest around a register tile;
+    (2) every other kernel becomes one nest for each group of writes, with its reductions where they are needed.
+    Leaves: `loop.func` in place of every `kernel.def`; the host program is untouched.
+    """
+
+    name = "kernel-to-loop"
+
+    def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
+        for kernel in [o for o in op.ops if isinstance(o, DefOp)]:
+            if not kernel.in_axes_form:
+                raise IrkitError(
+                    f"@{kernel.sym_name.data} still holds tensor ops",
+                    kernel,
+                    expected="a kernel in axes form",
+                    hint="run graph-to-kernel first",
+                )
+            lowered = lower_kernel(kernel)
+            parent = kernel.parent
+            assert parent is not None
+            parent.insert_op_before(lowered, kernel)
+            parent.erase_op(kernel)
+
+
+def lower_kernel(kernel: DefOp) -> loop.FuncOp:
+    """The nest of one kernel."""
+    schedule = parse_schedule(kernel, kernel.schedule.data if kernel.schedule is not None else ())
+    body = Block(arg_types=[a.type for a in kernel.block.args])
+    for new, old in zip(body.args, kernel.block.args, strict=True):
+        new.name_hint = old.name_hint
+    contraction = packed_contraction(kernel) if schedule.pack else None
+    if schedule.pack and (contraction is None or not can_pack(kernel, contraction)):
+        raise IrkitError(
+            f"schedule of @{kernel.sym_name.data} packs an operand, but the kernel is no contraction over single axes",
+            kernel,
+            expected="sum over one axis of a product of two fields",
+            hint="remove the pack directives",
+        )
+    if contraction is None:
+        lower_pointwise(kernel, body, schedule)
+    else:
+        lower_contraction(kernel, body, schedule, contraction)
+    func = loop.FuncOp(kernel.sym_name.data, Region(body), kernel.signature.data, kernel.symbols.data)
+    func.attributes.update(kernel.attributes)
+    func.location = kernel.location
+    return func
+
+
+def packed_contraction(kernel: DefOp) -> Contraction | None:
+    """The kernel's contraction."""
+    axes = field_axes(kernel)
+    for op in kernel.block.ops:
+        if isinstance(op, ReduceOp) and (found := match_contraction(kernel, op, axes)) is not None:
+            return found
+    return None

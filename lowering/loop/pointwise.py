@@ -1,0 +1,249 @@
+"""Loop nests for kernels without a packed contraction: elementwise, reductions, stencils, small contractions.
+
+Each group of writes over the same axes gets one nest. The last axis is a vector where it is contiguous; loops around
+it that carry no reduction come first, one of them parallel. Reductions are emitted where their results are needed
+(see `Nest.materialise`), in lanes along a contiguous reduced axis where their results are scalars.
+
+Reads outside an array are peeled: a vector axis runs as a scalar head, a vector body in which all guards hold and all
+clamps are idle, and a scalar tail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xdsl.ir import Block, Region, SSAValue
+
+from dialects import loop
+from dialects.dims import Dim, ceildiv, dmax, dmin
+from dialects.kernel import DefOp, ReadOp, ReduceOp, WriteOp
+from dialects.types import RefType
+from lowering.kernel.fields import Axes
+from lowering.loop.nest import Level, Nest, Shared, VectorAxis, clamps, idle_form, replace_atom
+from lowering.schedule import Schedule
+
+
+def lower_pointwise(kernel: DefOp, body: Block, schedule: Schedule) -> None:
+    """Fills the body of a loop.func from a kernel."""
+    plan = _Plan(kernel, schedule)
+    shared = Shared.of(kernel, body, plan.reduce)
+    root = Level(body)
+    for writes in _grouped_writes(kernel):
+        plan.lower_group(Nest(shared, [root]), writes)
+
+
+def _grouped_writes(kernel: DefOp) -> list[list[WriteOp]]:
+    """Writes over the same axes share a nest."""
+    groups: dict[tuple[str, ...], list[WriteOp]] = {}
+    declared = [n for n, _ in kernel.axes.data]
+    for op in kernel.block.ops:
+        if isinstance(op, WriteOp):
+            names = frozenset[str]().union(*(e.names() for e in op.index.data))
+            groups.setdefault(tuple(a for a in declared if a in names), []).append(op)
+    return list(groups.values())
+
+
+@dataclass
+class _Plan:
+    kernel: DefOp
+    schedule: Schedule
+
+    def extent(self, axis: str) -> Dim:
+        return self.kernel.extents()[axis]
+
+    # -- a group of writes ------------------------------------------------------------------------------------
+
+    def lower_group(self, nest: Nest, writes: Sequence[WriteOp]) -> None:
+        axes = self._loop_order(writes[0])
+        whole = [a for a in axes if a in self.schedule.whole]
+        lanes = next((a for a in axes if a in self.schedule.vector), None)
+        tiled = [a for a in axes if a in self.schedule.tile and a != lanes]
+        outer = [a for a in axes if a not in (*whole, *tiled) and a != lanes]
+        parallel = self._parallel_axis([*outer, *tiled, *([lanes] if lanes else [])])
+        if parallel is None:
+            nest.open(nest.fresh("solo"), 0, 1, role="parallel", binds={})
+        for axis in outer:
+            nest.open(axis, 0, self.extent(axis), role="parallel" if axis == parallel else "serial")
+        for axis in tiled:
+            size = self.schedule.tile[axis]
+            self._open_vector(nest, axis, Dim.of(0), self.extent(axis), size, "parallel" if axis == parallel else "serial")
+        for axis in whole:
+            # A loop of one iteration, so that what does not depend on the axis stays outside.
+            size = self.extent(axis).value
+            assert size is not None
+            nest.open(axis, 0, size, step=size, vectors=[VectorAxis(axis, size)])
+        if lanes is None:
+            self._emit_writes(nest, writes)
+        else:
+            self._vector_loop(nest, writes, lanes, "parallel" if lanes == parallel else "serial")
+        while nest.level.loop is not None:
+            nest.close()
+
+    def _loop_order(self, write: WriteOp) -> list[str]:
+        """Axes as the output's dims have them, or as the schedule says."""
+        axes: list[str] = []
+        declared = self.kernel.extents()
+        for expr in write.index.data:
+            axes += sorted(n for n in expr.names() if n in declared and n not in axes)
+        ordered = [a for a in self.schedule.order if a in axes]
+        return ordered + [a for a in axes if a not in ordered]
+
+    def _parallel_axis(self, axes: Sequence[str]) -> str | None:
+        if self.schedule.parallel in axes:
+            return self.schedule.parallel
+        return next((a for a in axes if self.extent(a).value != 1), axes[0] if axes else None)
+
+    def _emit_writes(self, nest: Nest, writes: Sequence[WriteOp]) -> None:
+        values = [nest.materialise(w.value) for w in writes]
+        for write, value in zip(writes, values, strict=True):
+            nest.shared.location_of = write
+            nest.write(write, value)
+
+    def _open_vector(self, nest: Nest, axis: str, lower: Dim, upper: Dim, size: int, role: str) -> None:
+        count = (upper - lower).value
+        valid = None if count is not None and count % size == 0 else dmin(size, upper - Dim.of(axis))
+        nest.open(axis, lower, upper, step=size, role=role, vectors=[VectorAxis(axis, size, valid)])
+
+    def _vector_loop(self, nest: Nest, writes: Sequence[WriteOp], axis: str, role: str) -> None:
+        extent = self.extent(axis)
+        interior = _interior(self.kernel, axis, extent, nest)
+        if interior is None:
+            self._open_vector(nest, axis, Dim.of(0), extent, self.schedule.vector[axis], role)
+            self._emit_writes(nest, writes)
+            nest.close()
+            return
+        low, high, idle = interior
+        for lower, upper in ((Dim.of(0), low), (high, extent)):
+            if lower == upper:
+                continue
+            nest.open(axis, lower, upper, role=role)
+            self._emit_writes(nest, writes)
+            nest.close()
+        self._open_vector(nest, axis, low, high, self.schedule.vector[axis], role)
+        nest.level.idle = idle
+        self._emit_writes(nest, writes)
+        nest.close()
+
+    # -- reductions -------------------------------------------------------------------------------------------
+
+    def reduce(self, nest: Nest, op: ReduceOp) -> None:
+        """Emits a reduction at the innermost level of the nest; its results are found there afterwards."""
+        axes = nest.shared.axes
+        kept = frozenset[str]().union(*(axes[r] for r in op.results))
+        in_lanes = not any(v.axis in kept for v in nest.vectors())
+        lanes = next((a for a in reversed(op.axes) if a in self.schedule.vector and in_lanes), None)
+        state_axes = [axes[arg] for arg in op.finish.block.args]
+        init = nest.inline(op.init.block, [])
+        outer = [a for a in op.axes if a != lanes]
+        states = [nest.splat(v, self._shape(nest, s)) for v, s in zip(init, state_axes, strict=True)]
+        for axis in outer:
+            states = list(nest.open(axis, 0, self.extent(axis), inits=states).block.args)
+        if lanes is None:
+            elements = [nest.materialise(v) for v in op.inputs]
+            states = self._step(nest, op, states, elements, state_axes)
+        else:
+            states = self._in_lanes(nest, op, states, lanes, state_axes)
+        for _ in outer:
+            states = list(nest.close(states))
+        finished = nest.inline(op.finish.block, states)
+        nest.level.values.update(zip(op.results, finished, strict=True))
+
+    def _shape(self, nest: Nest, axes: Axes) -> tuple[str, ...]:
+        return tuple(v.axis for v in nest.vectors() if v.axis in axes)
+
+    def _step(self, nest: Nest, op: ReduceOp, states: Sequence[SSAValue], elements: Sequence[SSAValue], state_axes: Sequence[Axes], extra: tuple[str, ...] = ()) -> list[SSAValue]:
+        following = nest.inline(op.step.block, [*states, *elements])
+        return [
+            nest.splat(v, tuple(x.axis for x in nest.vectors() if x.axis in s or x.axis in extra))
+            for v, s in zip(following, state_axes, strict=True)
+        ]
+
+    def _in_lanes(self, nest: Nest, op: ReduceOp, states: Sequence[SSAValue], axis: str, state_axes: Sequence[Axes]) -> list[SSAValue]:
+        """The reduced axis in vector lanes: a vector loop, a fold of the lanes, and a scalar loop over what is left."""
+        size = self.schedule.vector[axis]
+        extent = self.extent(axis)
+        main = (extent // size) * size
+        result = list(states)
+        if main != Dim.of(0):
+            # The lane axis is a vector axis inside the loop and in the states that it carries.
+            nest.level.vectors.append(VectorAxis(axis, size))
+            init = [nest.splat(v, self._lane_shape(nest, s, axis)) for v, s in zip(nest.inline(op.init.block, []), state_axes, strict=True)]
+            level = nest.open(axis, 0, main, step=size, inits=init)
+            elements = [nest.materialise(v) for v in op.inputs]
+            following = self._step(nest, op, list(level.block.args), elements, state_axes, (axis,))
+            vectors = list(nest.close(following))
+            nest.level.vectors.pop()
+            folded = self._fold(nest, op, vectors)
+            result = nest.inline(op.combine.block, [*result, *folded])
+        if main != extent:
+            level = nest.open(axis, main, extent, inits=result)
+            elements = [nest.materialise(v) for v in op.inputs]
+            result = list(nest.close(self._step(nest, op, list(level.block.args), elements, state_axes)))
+        return result
+
+    def _lane_shape(self, nest: Nest, axes: Axes, lane: str) -> tuple[str, ...]:
+        return tuple(v.axis for v in nest.vectors() if v.axis in axes or v.axis == lane)
+
+    def _fold(self, nest: Nest, op: ReduceOp, vectors: Sequence[SSAValue]) -> list[SSAValue]:
+        outside = {o for inner in op.combine.block.ops for o in inner.operands} - set(op.combine.block.args)
+        captured = {o: nest.materialise(o) for o in outside if o.owner.parent is not op.combine.block}  # pyright: ignore
+        region = Region(Block(arg_types=[a.type for a in op.combine.block.args]))
+        mapping = {**captured, **dict(zip(op.combine.block.args, region.block.args, strict=True))}
+        for inner in op.combine.block.ops:
+            region.block.add_op(inner.clone(mapping))
+        last = region.block.last_op
+        assert last is not None
+        operands = list(last.operands)
+        region.block.erase_op(last)
+        region.block.add_op(loop.YieldOp(*operands))
+        fold = loop.FoldOp(vectors, region)
+        nest.add(fold)
+        return list(fold.results)
+
+
+def _interior(kernel: DefOp, axis: str, extent: Dim, nest: Nest) -> tuple[Dim, Dim, frozenset[Dim]] | None:
+    """Where along an axis all guards hold and all clamps are idle: [low, high), and the conditions known to hold there.
+
+    None where no access needs it.
+    """
+    ranges = nest.ranges()
+    ranges.update({name: (0, size.bounds(ranges)[1] - 1) for name, size in kernel.axes.data if name not in ranges})
+    wanted = [c for op in kernel.body.walk() if isinstance(op, ReadOp) for c in _conditions(op, axis) if c.bounds(ranges)[0] < 0]
+    low, high, held = Dim.of(0), extent, set[Dim]()
+    bound = set(nest.ranges())
+    for condition in dict.fromkeys(wanted):
+        factor = condition.coefficient(axis)
+        if factor is None or factor.value is None or factor.value == 0:
+            continue
+        rest = condition.without(axis)
+        if not rest.names() <= bound:
+            least = rest.bounds(ranges)[0]  # over all points of the loops inside
+            if abs(least) == float("inf"):
+                continue
+            rest = Dim.of(int(least))
+        if factor.value > 0:
+            low = dmax(low, ceildiv(-rest, factor))
+        else:
+            high = dmin(high, rest // (-factor) + 1)
+        held.add(condition)
+    if not held:
+        return None
+    low = dmin(low, extent)
+    return low, dmax(low, high), frozenset(held)
+
+
+def _conditions(op: ReadOp, axis: str) -> list[Dim]:
+    """What must hold for a read to need no guard and no clamp along an axis."""
+    out: list[Dim] = []
+    array = op.array.type
+    assert isinstance(array, RefType)
+    for expr, size in zip(op.index.data, array.shape.data, strict=True):
+        current = expr
+        for clamp in (c for c in clamps(expr) if axis in Dim((((c,), 1),)).names()):
+            if (found := idle_form(clamp)) is not None:
+                out += found[1]
+                current = replace_atom(current, clamp, found[0])
+        if op.otherwise is not None and axis in current.names():
+            out += [current, size - 1 - current]
+    return [c for c in out if axis in c.names()]
