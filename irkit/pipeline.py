@@ -123,4 +123,6 @@ def require_level(module: builtin.ModuleOp, level: str) -> Operation:
     for op in module.ops:
         if type(op).name == wanted:
             return op
-    raise IrkitError(f"the module holds no {wanted}", module, hint="give it a function, or start from an earlier level")
+    raise IrkitError(
+        f"the module holds no {wanted}", module, hint="give it a function, or start from an earlier level"
+    )

@@ -1,10 +1,12 @@
 """lit's settings: `lit lit_tests -v` from the checkout."""
 
 import os
+import shutil
 import sys
 
-root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path[:0] = [path for path in (root, os.path.dirname(os.path.abspath(__file__))) if path not in sys.path]
+here = os.path.dirname(os.path.abspath(__file__))
+root = os.path.dirname(here)
+sys.path[:0] = [path for path in (root, here) if path not in sys.path]
 
 from in_process import InProcess  # noqa: E402
 
@@ -13,7 +15,8 @@ config.name = "irkit"
 config.test_format = InProcess(root)
 config.suffixes = [".mlir", ".tg", ".test"]
 config.excludes = ["Inputs"]
-config.test_source_root = os.path.join(root, "lit_tests")
+config.test_source_root = here
+config.test_exec_root = os.path.join(root, "build", "lit_tests")
+config.available_features.update(name for name in ("gcc", "clang", "nvcc") if shutil.which(name))
 config.substitutions.append(("%root", root))
 config.substitutions.append(("%examples", os.path.join(root, "examples")))
-config.environment["PYTHONPATH"] = root

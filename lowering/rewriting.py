@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from xdsl.dialects.builtin import UnknownLoc
+from xdsl.dialects.builtin import LocationAttr, UnknownLoc
 from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter as IRRewriter
 from xdsl.traits import is_side_effect_free
@@ -63,7 +63,6 @@ class Rewriter:
     def __init__(self) -> None:
         self.worklist: Worklist[Operation] = Worklist()
         self.changed = False
-        self.current: Operation | None = None
 
     def replace(
         self,
@@ -112,7 +111,9 @@ class Rewriter:
         """Adds ops after another; see `insert_before`."""
         self._insert(InsertPoint.after(anchor), ops, origins or (anchor,))
 
-    def _insert(self, at: InsertPoint, ops: Operation | Sequence[Operation], origins: Iterable[Operation]) -> None:
+    def _insert(
+        self, at: InsertPoint, ops: Operation | Sequence[Operation], origins: Iterable[Operation]
+    ) -> None:
         self.changed = True
         ops = (ops,) if isinstance(ops, Operation) else tuple(ops)
         location = union_location(origins)
@@ -127,7 +128,6 @@ class Rewriter:
         """Removes an op whose results have no uses left; what fed it is looked at again."""
         self.changed = True
         for nested in op.walk():
-            self.worklist.remove(nested)
             for operand in nested.operands:
                 if isinstance(operand.owner, Operation):
                     self.worklist.push(operand.owner)
@@ -145,11 +145,11 @@ class Rewriter:
                 self.worklist.push(use.operation)
 
 
-def locate(op: Operation, location: object) -> None:
+def locate(op: Operation, location: LocationAttr) -> None:
     """Gives a location to an op, and to the ops inside it, where they have none."""
     for nested in op.walk():
         if isinstance(nested.location, UnknownLoc):
-            nested.location = location  # pyright: ignore[reportAttributeAccessIssue]
+            nested.location = location
 
 
 def is_dead(op: Operation) -> bool:
@@ -188,7 +188,6 @@ def rewrite_greedily(
 
 def _try_rules(op: Operation, rules: tuple[Pattern, ...], rewriter: Rewriter, counts: Counter[str]) -> None:
     """Applies the first rule that changes anything, and has the op visited again if it is still there."""
-    rewriter.current = op
     for rule in rules:
         rewriter.changed = False
         rule.apply(op, rewriter)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 
 from xdsl.ir import Block, Operation, OpResult, Region, SSAValue
 from xdsl.irdl.dominance import DominanceInfo
@@ -23,13 +24,8 @@ MAX_ERRORS = 20
 
 def verify_module(module: Operation) -> None:
     """Checks each op by its own verifier, then dominance. Raises ErrorList with what was found."""
-    errors = _first(structure_errors(module)) or _first(dominance_errors(module))
-    if errors:
+    if errors := list(islice(chain(structure_errors(module), dominance_errors(module)), MAX_ERRORS)):
         raise ErrorList(errors)
-
-
-def _first(errors: Iterable[IrkitError]) -> list[IrkitError]:
-    return [error for error, _ in zip(errors, range(MAX_ERRORS), strict=False)]
 
 
 def structure_errors(root: Operation) -> Iterator[IrkitError]:
@@ -40,8 +36,12 @@ def structure_errors(root: Operation) -> Iterator[IrkitError]:
         except (VerifyException, ValueError) as fault:
             yield IrkitError(f"'{op.name}' op does not verify: {str(fault).strip()}", op)
         except IrkitError as fault:
-            yield fault if fault.loc else IrkitError(
-                fault.message, op, found=fault.found, expected=fault.expected, hint=fault.hint
+            yield (
+                fault
+                if fault.loc
+                else IrkitError(
+                    fault.message, op, found=fault.found, expected=fault.expected, hint=fault.hint
+                )
             )
         for region in op.regions:
             if len(region.blocks) == 1 and region.block.is_empty and not op.has_trait(NoTerminator):
@@ -60,7 +60,9 @@ def dominance_errors(root: Operation) -> Iterator[IrkitError]:
                 yield _dominance_error(operand, op, number)
 
 
-def _dominates(value: SSAValue, user: Operation, order: dict[Operation, int], known: dict[Region, DominanceInfo]) -> bool:
+def _dominates(
+    value: SSAValue, user: Operation, order: dict[Operation, int], known: dict[Region, DominanceInfo]
+) -> bool:
     home = value.owner if isinstance(value.owner, Block) else value.owner.parent
     if home is None or home.parent is None:
         return False
@@ -85,7 +87,9 @@ def _ancestor_in_region(op: Operation, region: Region) -> Operation | None:
 def _dominance_error(value: SSAValue, user: Operation, number: int) -> IrkitError:
     name = f"%{value.name_hint}" if value.name_hint else f"number {number}"
     if isinstance(value, OpResult):
-        where = f"is defined by a '{value.op.name}' op that comes later, or that lies in a region that is closed"
+        where = (
+            f"is defined by a '{value.op.name}' op that comes later, or that lies in a region that is closed"
+        )
     else:
         where = "is an argument of a block that does not enclose the op"
     return IrkitError(

@@ -1,24 +1,27 @@
 """Memory planning as pure functions: live ranges in, byte offsets out. Knows nothing of IR.
 
-A plan is dynamic storage allocation: rectangles of given time span and height are moved up and down until none
-overlap and the top is low. Best-fit over one good order is near the bound on most programs (Sekiyama et al.,
-"Profile-guided memory optimization for deep neural networks", 2018; Pisarchyk and Lee, "Efficient memory management
-for deep neural net inference", 2020); where it is not, other orders are tried, then the buffers that stand highest
-are moved to the front of the best order and placed again.
+Buffers are rectangles, a span of time wide and their size high, that move up and down only. The plan grows a skyline
+from the ground: the lowest stretch of it takes the buffer of highest rank that fits between its ends, or is raised to
+its lower neighbour where none does (the best-fit heuristic of Sekiyama et al., "Profile-guided memory optimization
+for deep neural networks", 2018). Several rankings are tried; if none reaches the bound, the ranking is changed near
+the highest buffer again and again, keeping what does not make the plan higher.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from random import Random
 
 import numpy as np
 
 ALIGNMENT = 64
 """Bytes; offsets and sizes are multiples of it: one cache line, and the widest vector."""
 
-TRIAL_BUDGET = 24_000
-"""How many buffers the repair step may place in all; it bounds the time."""
+SEARCH_BUDGET = 12_000
+"""How many buffers the search may place beyond the first rankings; it bounds the planner's time (10 us each)."""
 
 
 @dataclass(frozen=True)
@@ -39,115 +42,175 @@ class Plan:
     lower_bound_bytes: int
 
 
-def plan(intervals: Sequence[Interval], alignment: int = ALIGNMENT) -> Plan:
-    """Places the intervals; those whose live ranges meet never share a byte.
+def plan(intervals: Sequence[Interval], alignment: int = ALIGNMENT, budget: int = SEARCH_BUDGET) -> Plan:
+    """Places the intervals; those whose live ranges meet never share a byte. A larger budget searches longer.
 
-    Sizes are rounded up to the alignment, in the peak and in the bound alike. Deterministic.
+    Sizes are rounded up to the alignment, in the peak and in the bound alike. The same intervals give the same plan.
     """
-    sizes = np.array([-(-i.size // alignment) * alignment for i in intervals], dtype=np.int64)
-    begins = np.array([i.begin for i in intervals], dtype=np.int64)
-    ends = np.array([i.end for i in intervals], dtype=np.int64)
-    bound = _greatest_load(begins, ends, sizes)
-    live = np.flatnonzero((sizes > 0) & (ends > begins))
-    offsets = np.zeros(len(intervals), dtype=np.int64)
-    if len(live):
-        offsets[live] = _search(_Problem(begins[live], ends[live], sizes[live]), bound)
-    peak = int((offsets + sizes)[live].max()) if len(live) else 0
-    return Plan(tuple(offsets.tolist()), peak, bound)
+    bound = lower_bound(intervals, alignment)
+    live = [n for n, i in enumerate(intervals) if i.size > 0 and i.end > i.begin]
+    live.sort(key=lambda n: intervals[n].begin)
+    offsets = [0] * len(intervals)
+    if not live:
+        return Plan(tuple(offsets), 0, 0)
+    problem = _Problem(
+        np.array([intervals[n].begin for n in live], dtype=np.int64),
+        np.array([intervals[n].end for n in live], dtype=np.int64),
+        np.array([_padded(intervals[n].size, alignment) for n in live], dtype=np.int64),
+    )
+    found = _search(problem, bound, budget)
+    for n, offset in zip(live, found.tolist(), strict=True):
+        offsets[n] = offset
+    return Plan(tuple(offsets), int((found + problem.sizes).max()), bound)
 
 
 def lower_bound(intervals: Sequence[Interval], alignment: int = ALIGNMENT) -> int:
     """The greatest number of bytes that are live at one time."""
-    sizes = [-(-i.size // alignment) * alignment for i in intervals]
-    return _greatest_load(
-        np.array([i.begin for i in intervals], dtype=np.int64),
-        np.array([i.end for i in intervals], dtype=np.int64),
-        np.array(sizes, dtype=np.int64),
-    )
+    changes: list[tuple[int, int]] = []
+    for i in intervals:
+        if i.end > i.begin:
+            size = _padded(i.size, alignment)
+            changes += (i.begin, size), (i.end, -size)
+    changes.sort()  # at one time, what dies goes first
+    load = most = 0
+    for _, change in changes:
+        load += change
+        most = max(most, load)
+    return most
+
+
+def _padded(size: int, alignment: int) -> int:
+    return -(-size // alignment) * alignment
 
 
 @dataclass(frozen=True)
 class _Problem:
+    """Buffers in order of their begin."""
+
     begins: np.ndarray
     ends: np.ndarray
     sizes: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.sizes)
 
-
-def _greatest_load(begins: np.ndarray, ends: np.ndarray, sizes: np.ndarray) -> int:
-    alive = ends > begins
-    times = np.concatenate([begins[alive], ends[alive]])
-    if not len(times):
-        return 0
-    changes = np.concatenate([sizes[alive], -sizes[alive]])
-    order = np.lexsort((changes, times))  # at one time, what dies goes first
-    return int(np.cumsum(changes[order]).max())
-
-
-_ORDERS: tuple[Callable[[_Problem], np.ndarray], ...] = (
-    lambda p: np.lexsort((p.begins - p.ends, -p.sizes)),  # large first
-    lambda p: np.lexsort((-p.sizes, p.begins - p.ends)),  # long-lived first
-    lambda p: np.argsort(-(p.ends - p.begins) * p.sizes, kind="stable"),  # largest area first
-    lambda p: np.lexsort((-p.sizes, p.begins)),  # as time goes
-    lambda p: np.lexsort((-p.sizes, -p.ends)),  # as time goes, backwards
-)
-
-
-def _search(problem: _Problem, bound: int) -> np.ndarray:
-    """The offsets of the best placement found; stops at the bound."""
-    best_peak, best, best_order = -1, np.empty(0), np.empty(0)
-    for order in (make(problem) for make in _ORDERS):
-        offsets = _place(problem, order)
+def _search(problem: _Problem, bound: int, budget: int) -> np.ndarray:
+    """The offsets of the lowest placement found; stops at the bound."""
+    best = rank = np.zeros(0)
+    best_peak = -1
+    for candidate in _rankings(problem):
+        offsets = _place(problem, candidate)
         peak = int((offsets + problem.sizes).max())
         if best_peak < 0 or peak < best_peak:
-            best_peak, best, best_order = peak, offsets, order
+            best_peak, best, rank = peak, offsets, candidate
         if peak == bound:
             return best
-    order, offsets = best_order, best
-    for _ in range(TRIAL_BUDGET // len(problem)):
-        top = offsets + problem.sizes
-        highest = top == top.max()
-        order = np.concatenate([order[highest[order]], order[~highest[order]]])
-        offsets = _place(problem, order)
+    random = Random(0)
+    for _ in range(budget // len(problem.sizes)):
+        candidate = _perturbed(problem, rank, best, random)
+        offsets = _place(problem, candidate)
         peak = int((offsets + problem.sizes).max())
-        if peak < best_peak:
-            best_peak, best = peak, offsets
+        if peak <= best_peak:
+            best_peak, best, rank = peak, offsets, candidate
         if peak == bound:
             break
     return best
 
 
-def _place(problem: _Problem, order: np.ndarray) -> np.ndarray:
-    """Puts each buffer, in the given order, into the smallest gap that holds it among those already placed.
+def _rankings(problem: _Problem) -> Iterator[np.ndarray]:
+    """Scores of the buffers, in the logarithm: by life, by area, by size, and by life where memory is scarce."""
+    life = np.log(problem.ends - problem.begins)
+    size = np.log(problem.sizes)
+    yield from (life, life + size, life + 0.5 * size, size)
+    load = np.log(_load_beside(problem))
+    yield life + 2 * load
 
-    The placed buffers are kept sorted by offset, so that the gaps come out of one vectorised sweep.
-    """
-    count = len(problem)
-    offsets = np.zeros(count, dtype=np.int64)
-    begin, end, low, high = (np.empty(count, dtype=np.int64) for _ in range(4))
-    for placed, (buffer, start, stop, size) in enumerate(
-        zip(order.tolist(), problem.begins[order].tolist(), problem.ends[order].tolist(), problem.sizes[order].tolist())
-    ):
-        meets = (begin[:placed] < stop) & (end[:placed] > start)
-        bottoms, tops = low[:placed][meets], high[:placed][meets]
-        offset = 0
-        if len(tops):
-            reach = np.maximum.accumulate(tops)
-            floors = np.empty_like(reach)
-            floors[0] = 0
-            floors[1:] = reach[:-1]
-            gaps = bottoms - floors
-            gaps[gaps < size] = _NO_GAP
-            smallest = int(gaps.argmin())
-            offset = int(reach[-1]) if gaps[smallest] == _NO_GAP else int(floors[smallest])
-        offsets[buffer] = offset
-        at = int(low[:placed].searchsorted(offset))
-        for column, value in ((begin, start), (end, stop), (low, offset), (high, offset + size)):
-            column[at + 1 : placed + 1] = column[at:placed]
-            column[at] = value
+
+def _load_beside(problem: _Problem) -> np.ndarray:
+    """For each buffer, the greatest number of bytes that are live at one time of its life."""
+    times = np.unique(np.concatenate([problem.begins, problem.ends]))
+    first, last = times.searchsorted(problem.begins), times.searchsorted(problem.ends)
+    change = np.zeros(len(times), dtype=np.int64)
+    np.add.at(change, first, problem.sizes)
+    np.add.at(change, last, -problem.sizes)
+    return np.maximum.reduceat(change.cumsum(), np.stack([first, last], axis=1).ravel())[::2]
+
+
+def _perturbed(problem: _Problem, rank: np.ndarray, offsets: np.ndarray, random: Random) -> np.ndarray:
+    """The ranking with the highest buffers moved forward, and two of those that live beside one of them moved at will."""
+    tops = offsets + problem.sizes
+    highest = np.flatnonzero(tops == tops.max())
+    one = highest[0]
+    beside = np.flatnonzero((problem.begins < problem.ends[one]) & (problem.ends > problem.begins[one]))
+    changed = rank.copy()
+    changed[highest] += random.expovariate(1.0)
+    for _ in range(2):
+        changed[beside[random.randrange(len(beside))]] += random.gauss(0.0, 1.0)
+    return changed
+
+
+def _place(problem: _Problem, rank: np.ndarray) -> np.ndarray:
+    """Grows the skyline until every buffer stands on it."""
+    begins, ends, sizes = problem.begins.tolist(), problem.ends, problem.sizes.tolist()
+    waiting_ends = ends.copy()  # of what is not placed yet; a placed buffer ends beyond all time
+    offsets = np.zeros(len(begins), dtype=np.int64)
+    skyline = _Skyline(begins[0], int(ends.max()))
+    never = skyline.stop + 1
+    left = len(begins)
+    while left:
+        start = skyline.lowest()
+        stop, height = skyline.stops[start], skyline.heights[start]
+        first, last = bisect_left(begins, start), bisect_left(begins, stop)
+        chosen = -1
+        if first < last:
+            fits = np.flatnonzero(waiting_ends[first:last] <= stop)
+            if len(fits):
+                chosen = first + int(fits[rank[first:last][fits].argmax()])
+        if chosen < 0:
+            skyline.raise_to_neighbour(start)
+            continue
+        offsets[chosen] = height
+        skyline.put(start, begins[chosen], int(ends[chosen]), height + sizes[chosen])
+        waiting_ends[chosen] = never
+        left -= 1
     return offsets
 
 
-_NO_GAP = np.iinfo(np.int64).max
+class _Skyline:
+    """Stretches of time with the height reached in each, keyed by where they start; a heap finds the lowest."""
+
+    def __init__(self, start: int, stop: int):
+        self.stop = stop
+        self.stops = {start: stop}
+        self.heights = {start: 0}
+        self.before: dict[int, int] = {stop: start}  # the start of the stretch that stops here
+        self.heap = [(0, start)]
+
+    def lowest(self) -> int:
+        """The start of the lowest stretch, the earliest of several."""
+        while self.heights.get(self.heap[0][1]) != self.heap[0][0]:
+            heappop(self.heap)
+        return self.heap[0][1]
+
+    def put(self, start: int, left: int, right: int, top: int) -> None:
+        """Stands a buffer of span left to right on the stretch at `start`."""
+        stop, height = self.stops[start], self.heights[start]
+        for a, b, h in ((start, left, height), (left, right, top), (right, stop, height)):
+            if a < b:
+                self._set(a, b, h)
+
+    def raise_to_neighbour(self, start: int) -> None:
+        """Lifts the stretch to its lower neighbour and joins the two."""
+        stop = self.stops[start]
+        left = self.before.get(start)
+        around = [self.heights[n] for n in (left, stop) if n is not None and n in self.heights]
+        height = min(around)
+        if self.heights.get(stop) == height:
+            del self.heights[stop]
+            stop = self.stops.pop(stop)
+        if left is not None and self.heights[left] == height:
+            del self.heights[start], self.stops[start]
+            start = left
+        self._set(start, stop, height)
+
+    def _set(self, start: int, stop: int, height: int) -> None:
+        self.stops[start], self.heights[start], self.before[stop] = stop, height, start
+        heappush(self.heap, (height, start))

@@ -75,7 +75,9 @@ def test_substitution(x: Dim, y: Dim, at: dict[str, int]) -> None:
 
 
 def test_division_leaves_whole_terms_outside() -> None:
-    assert str(Dim.parse("(4*x + y + 5) // 4")) == "((y + 5) floordiv 4) + x" or Dim.parse("(4*x + y + 5) // 4") == Dim.parse("x + (y + 5) // 4")
+    assert str(Dim.parse("(4*x + y + 5) // 4")) == "((y + 5) floordiv 4) + x" or Dim.parse(
+        "(4*x + y + 5) // 4"
+    ) == Dim.parse("x + (y + 5) // 4")
     assert Dim.parse("(B*4 + 3) // 4") == Dim.of("B")
 
 

@@ -1,0 +1,67 @@
+"""Reading and writing of text files, with errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from difflib import get_close_matches
+
+from dialects.errors import IrkitError
+
+
+def read_text(path: str) -> str:
+    """The text of a file, or of standard input for `-`. Raises IrkitError."""
+    try:
+        if path == "-":
+            return sys.stdin.read()
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        raise IrkitError(f"there is no file '{path}'", hint=_near_file(path)) from None
+    except UnicodeDecodeError as fault:
+        raise IrkitError(
+            f"'{path}' is not text",
+            found=f"byte {fault.start} is not UTF-8",
+            expected="a .tg or .mlir file in UTF-8",
+        ) from None
+    except OSError as fault:
+        raise IrkitError(f"cannot read '{path}': {fault.strerror}") from None
+
+
+def _near_file(path: str) -> str | None:
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        return f"there is no folder '{folder}' either"
+    near = get_close_matches(os.path.basename(path), sorted(os.listdir(folder)), n=1)
+    return f"did you mean '{os.path.join(os.path.dirname(path), near[0])}'?" if near else None
+
+
+def write_atomically(path: str, text: str) -> None:
+    """Writes a file so that others see the old one or the whole new one. Raises IrkitError."""
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe cannot be replaced
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            return
+        path = os.path.realpath(path)
+        mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o666 & ~_umask()
+        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=os.path.basename(path) + ".")
+        try:
+            with open(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(temporary, mode)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as fault:
+        raise IrkitError(
+            f"cannot write '{path}': {fault.strerror}", hint="check that the folder exists and is writable"
+        ) from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

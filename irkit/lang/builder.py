@@ -1,0 +1,112 @@
+"""Makes located graph ops, and turns numbers into constants of the dtype that they meet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, TensorType
+from xdsl.ir import Attribute, Block, Operation, SSAValue
+
+from dialects import graph
+from dialects.dims import Dim
+from dialects.errors import IrkitError, Loc
+from dialects.types import (
+    AnyTensor,
+    dtype_name,
+    is_complex,
+    is_float,
+    is_integer,
+    np_dtype,
+    tensor,
+    type_text,
+)
+
+Number: TypeAlias = "int | float | bool | Dim"
+Value: TypeAlias = "SSAValue | Number"
+
+
+def type_of(value: SSAValue) -> AnyTensor:
+    """The tensor type of a value."""
+    assert isinstance(value.type, TensorType)
+    return value.type
+
+
+def describe(value: Value) -> str:
+    """A value as a message names it: its type, or the number."""
+    return type_text(type_of(value)) if isinstance(value, SSAValue) else f"the number {value}"
+
+
+class Builder:
+    """Appends ops to a block; the block changes while the bodies of loops are made."""
+
+    def __init__(self, block: Block):
+        self.block = block
+
+    def add(self, op: Operation, loc: Loc) -> Operation:
+        """Appends an op."""
+        op.location = loc.attr()
+        self.block.add_op(op)
+        return op
+
+    def make(
+        self, name: str, operands: Sequence[SSAValue], values: Mapping[str, object], loc: Loc
+    ) -> list[SSAValue]:
+        """Appends a graph op by its short name; its types are inferred. Raises IrkitError."""
+        op = graph.make(name, operands, values, loc)
+        self.block.add_op(op)
+        return list(op.results)
+
+    def one(self, name: str, operands: Sequence[SSAValue], loc: Loc, **values: object) -> SSAValue:
+        """Appends a graph op that has one result."""
+        return self.make(name, operands, values, loc)[0]
+
+    def number(self, value: Number, element: Attribute, loc: Loc) -> SSAValue:
+        """A scalar constant of a dtype. Raises IrkitError where the dtype cannot hold the number."""
+        return self.dense(np.asarray(fitting(value, element, loc), np_dtype(element)), element, loc)
+
+    def dense(self, array: np.ndarray, element: Attribute, loc: Loc) -> SSAValue:
+        """A constant tensor."""
+        return self.one("constant", [], loc, value=dense_attr(array, element))
+
+
+def dense_attr(array: np.ndarray, element: Attribute) -> Attribute:
+    """An array as a dense attribute."""
+    return DenseIntOrFPElementsAttr(tensor(element, array.shape), array.tobytes())  # pyright: ignore
+
+
+def fitting(value: Number, element: Attribute, loc: Loc) -> int | float | bool:
+    """The number, checked to be one of a dtype; no conversion is silent. Raises IrkitError."""
+    name = dtype_name(element)
+    if isinstance(value, Dim):
+        raise IrkitError(
+            "a dim with a range has no value to compute with",
+            loc,
+            found=str(value),
+            hint="pass it to the function as an integer input, or give the dim no range",
+        )
+    if name == "bool" or isinstance(value, bool):
+        if name == "bool" and isinstance(value, bool):
+            return value
+        raise IrkitError(f"{str(value).lower()} is no {name}", loc, hint=f"cast(x, {name}) converts")
+    if is_float(element) or is_complex(element):
+        return value
+    if isinstance(value, float) and not value.is_integer():
+        hint = "convert the tensor: cast(x, f32)" if math.isfinite(value) else None
+        raise IrkitError(f"{value} is no {name}", loc, expected="an integer", hint=hint)
+    if not is_integer(element):
+        return value
+    low, high = integer_range(name)
+    if not low <= value <= high:
+        raise IrkitError(f"{value} does not fit into {name}", loc, expected=f"{low} to {high}")
+    if isinstance(value, float):
+        raise IrkitError(f"{value} is no {name}", loc, expected="an integer", hint=f"write {int(value)}")
+    return value
+
+
+def integer_range(name: str) -> tuple[int, int]:
+    """The least and greatest value of an integer dtype such as `i8` or `u4`."""
+    bits = int(name[1:])
+    return (0, 2**bits - 1) if name[0] == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)

@@ -1,0 +1,567 @@
+"""From the syntax tree to the graph dialect: names, types, functions, statements.
+
+One entry function is emitted; the functions that it calls are inlined. Errors are collected statement by statement: a
+name whose statement failed is marked bad, and what uses it is skipped silently, so that each fault is told once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from xdsl.dialects.builtin import DictionaryAttr, ModuleOp, StringAttr
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, Block, Region, SSAValue
+
+from dialects import graph
+from dialects.dims import Dim, dims_text
+from dialects.errors import ErrorList, IrkitError, Loc
+from dialects.syntax import SymbolsAttr
+from dialects.types import AnyTensor, dims_of, is_integer, tensor, type_text
+from irkit.lang import folding, tree
+from irkit.lang.builder import Builder, Number, Value, describe, type_of
+from irkit.lang.calls import SPECIAL, emit_call
+from irkit.lang.indexing import emit_index, has_reduction
+from irkit.lang.names import nearest
+from irkit.lang.program import Program, source_text
+
+MAX_CALLS = 100
+MAX_NESTING = 200
+MAX_ERRORS = 50
+
+OPERATORS = {"+": "add", "-": "sub", "*": "mul", "/": "div", "%": "mod", "**": "pow", "@": "matmul"}
+COMPARISONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+
+
+def to_graph(module: tree.Module, fn: str | None = None, dims: Mapping[str, int] | None = None) -> ModuleOp:
+    """The graph of one function of a file; raises ErrorList.
+
+    fn names the function: by default `main`, or else the last of the file. dims overrides the values of dims.
+    """
+    program = Program(module, dims or {})
+    emitter = Emitter(program)
+    entry = program.entry(fn)
+    func = emitter.entry(entry) if entry is not None else None
+    emitter.check_others()
+    if program.errors or func is None:
+        raise ErrorList(program.sorted_errors())
+    out = ModuleOp([func])
+    out.location = Loc(module.filename, 1, 1).attr()
+    return out
+
+
+class Skip(Exception):
+    """The fault was reported where it arose; what depends on it is skipped."""
+
+
+class Bad:
+    """Stands for the value of a name whose statement failed."""
+
+
+BAD = Bad()
+Binding: TypeAlias = "Value | Bad"
+
+
+@dataclass
+class Frame:
+    """The names of a function body, or of a loop inside it.
+
+    locked are names of the function around a loop, which the loop may read but not assign.
+    """
+
+    dims: dict[str, Dim]
+    names: dict[str, Binding] = field(default_factory=dict)
+    locked: frozenset[str] = frozenset()
+    in_loop: bool = False
+
+
+class Emitter:
+    """Walks the tree and appends graph ops."""
+
+    def __init__(self, program: Program):
+        self.program = program
+        self.loc = program.module.loc
+        self.builder = Builder(Block())
+        self.calls: list[str] = []
+        self.reached: set[str] = set()
+        self.params: dict[str, SSAValue] = {}
+        self.depth = 0
+
+    # -- functions ----------------------------------------------------------------------------------------------
+
+    def entry(self, fn: tree.FnDecl) -> FuncOp | None:
+        """The func.func of a function: inputs, then the parameters that it uses."""
+        block = Block()
+        self.builder = Builder(block)
+        frame = Frame(dict(self.program.dims))
+        count = len(self.program.errors)
+        attrs: list[dict[str, Attribute]] = []
+        for item in fn.inputs:
+            with self.reporting():
+                frame.names[item.name.id] = BAD
+                self.program.check_new_name(item.name)
+                self.program.bind_overrides(item.type, frame.dims)
+                arg = block.insert_arg(self.type(item.type, frame), len(block.args))
+                arg.name_hint = item.name.id
+                frame.names[item.name.id] = arg
+                attrs.append(self.arg_attrs(item, "input", item.default))
+        self.program.reject_unused_overrides(frame.dims)
+        inputs = len(block.args)
+        for param in self.program.params.values():
+            with self.reporting():
+                arg = block.insert_arg(self.type(param.type, Frame(self.program.dims)), len(block.args))
+                arg.name_hint = param.name.id
+                self.params[param.name.id] = arg
+                attrs.append(self.arg_attrs(param, "param", param.init))
+        results = self.body(fn, frame)
+        if results is None or len(self.program.errors) > count:
+            return None
+        for_use = [*block.args[:inputs], *(a for a in block.args[inputs:] if a.uses)]
+        attrs = [a for a, arg in zip(attrs, list(block.args), strict=True) if arg in for_use]
+        for arg in [a for a in block.args if a not in for_use]:
+            block.erase_arg(arg)
+        return self.func(fn, block, attrs, results)
+
+    def func(self, fn: tree.FnDecl, block: Block, attrs: list[dict[str, Attribute]], results: list[SSAValue]) -> FuncOp:
+        self.builder.add(ReturnOp(*results), self.loc(fn.body[-1]))
+        names = result_names(fn, {a.name_hint for a in block.args if a.name_hint})
+        func = FuncOp(
+            fn.name.id,
+            ([a.type for a in block.args], [r.type for r in results]),
+            Region(block),
+            arg_attrs=[DictionaryAttr(a) for a in attrs],
+            res_attrs=[DictionaryAttr({"graph.name": StringAttr(n)}) for n in names],
+        )
+        symbols = self.program.used_symbols(func)
+        if symbols:
+            func.attributes["graph.symbols"] = SymbolsAttr(symbols)
+        func.location = self.loc(fn.name).attr()
+        return func
+
+    def arg_attrs(self, item: tree.Input | tree.ParamDecl, kind: str, init: tree.Expr | None) -> dict[str, Attribute]:
+        attrs: dict[str, Attribute] = {"graph.name": StringAttr(item.name.id), "graph.kind": StringAttr(kind)}
+        if init is not None:
+            attrs["graph.source"] = StringAttr(source_text(self.program, init, item.type))
+            attrs["graph.loc"] = self.loc(item).attr()
+        return attrs
+
+    def check_others(self) -> None:
+        """Reports the errors of functions that the entry does not reach and whose types are known."""
+        for fn in self.program.functions.values():
+            if fn.name.id in self.reached or len(self.program.errors) > MAX_ERRORS:
+                continue
+            names = {n for item in (*fn.inputs, *fn.results) for d in item.type.dims for n in d.names()}
+            if names <= self.program.dims.keys():
+                self.params = {}
+                self.entry(fn)
+
+    def body(self, fn: tree.FnDecl, frame: Frame) -> list[SSAValue] | None:
+        """Emits the statements of a function; its results, or None where they cannot be had."""
+        if fn.name.id in self.calls:
+            way = " -> ".join([*self.calls[self.calls.index(fn.name.id) :], fn.name.id])
+            raise IrkitError("recursive call", self.loc(fn.name), found=way, hint="functions are inlined; use a for loop")
+        if len(self.calls) >= MAX_CALLS:
+            raise IrkitError("calls are nested too deeply", self.loc(fn.name), expected=f"at most {MAX_CALLS} levels")
+        self.reached.add(fn.name.id)
+        self.calls.append(fn.name.id)
+        try:
+            return self.statements_of(fn, frame)
+        finally:
+            self.calls.pop()
+
+    def statements_of(self, fn: tree.FnDecl, frame: Frame) -> list[SSAValue] | None:
+        results: list[SSAValue] | None = None
+        for i, statement in enumerate(fn.body):
+            if isinstance(statement, tree.Return):
+                with self.reporting():
+                    results = self.returned(fn, statement, frame)
+                if i + 1 < len(fn.body):
+                    self.error("this is never reached", fn.body[i + 1], hint="return ends the function")
+                return results
+            self.statement(statement, frame)
+        types = ", ".join(str(r.type) for r in fn.results)
+        self.error(f"'{fn.name.id}' does not return", fn.end, expected=f"return {types}")
+        return None
+
+    def returned(self, fn: tree.FnDecl, statement: tree.Return, frame: Frame) -> list[SSAValue]:
+        """The returned values, checked against the declared types."""
+        values: list[tuple[Value, tree.Expr]] = []
+        for node in statement.values:
+            values += [(v, node) for v in self.several(node, frame)]
+        if len(values) != len(fn.results):
+            raise IrkitError(
+                f"'{fn.name.id}' returns the wrong number of results",
+                self.loc(statement),
+                found=str(len(values)),
+                expected=f"{len(fn.results)}: {', '.join(str(r.type) for r in fn.results)}",
+            )
+        out: list[SSAValue] = []
+        for (value, node), declared in zip(values, fn.results, strict=True):
+            with self.reporting():
+                want = self.type(declared.type, frame)
+                if not isinstance(value, SSAValue):
+                    value = self.builder.number(value, want.element_type, self.loc(node))
+                if value.type != want:
+                    raise IrkitError(
+                        f"'{fn.name.id}' returns another type than it declares",
+                        self.loc(node),
+                        found=type_text(type_of(value)),
+                        expected=f"{type_text(want)}, declared in line {self.loc(declared).line}",
+                        hint=difference(type_of(value), want),
+                    )
+                out.append(value)
+        if len(out) < len(values):
+            raise Skip
+        return out
+
+    # -- statements ---------------------------------------------------------------------------------------------
+
+    def statement(self, node: tree.Statement, frame: Frame) -> None:
+        match node:
+            case tree.Assign():
+                self.assign(node, frame)
+            case tree.IndexAssign():
+                with self.reporting():
+                    self.mark_bad([node.target], frame)
+                    self.bind(node.target, emit_index(self, node.axes, node.value, node.boundary, frame), frame)
+            case tree.For():
+                with self.reporting():
+                    self.loop(node, frame)
+            case tree.Return():
+                self.error("return inside a loop", node, hint="carry the value with the loop and return it after")
+
+    def assign(self, node: tree.Assign, frame: Frame) -> None:
+        with self.reporting():
+            try:
+                if has_reduction(node.value):
+                    values: list[Value] = [emit_index(self, (), node.value, None, frame)]
+                else:
+                    values = self.several(node.value, frame)
+                if len(values) != len(node.targets):
+                    raise IrkitError(
+                        "the number of names and of values differ",
+                        self.loc(node),
+                        found=f"{len(values)} values",
+                        expected=f"{len(node.targets)} for {', '.join(t.id for t in node.targets)}",
+                    )
+            except (IrkitError, Skip):
+                self.mark_bad(node.targets, frame)
+                raise
+            for target, value in zip(node.targets, values, strict=True):
+                self.bind(target, value, frame)
+
+    def mark_bad(self, names: Sequence[tree.Name], frame: Frame) -> None:
+        for name in names:
+            frame.names[name.id] = BAD
+
+    def bind(self, target: tree.Name, value: Value, frame: Frame) -> None:
+        """Gives a name its value."""
+        known = frame.names.get(target.id)
+        if known is None or known is BAD:
+            frame.names[target.id] = BAD
+            self.program.check_new_name(target)
+        if target.id in frame.locked:
+            raise IrkitError(
+                f"'{target.id}' belongs to what is around the loop",
+                self.loc(target),
+                hint=f"carry it: for ... with {target.id} {{ ... }}, or take another name",
+            )
+        if isinstance(value, SSAValue) and value.name_hint is None:
+            value.name_hint = target.id
+        frame.names[target.id] = value
+
+    def loop(self, node: tree.For, frame: Frame) -> None:
+        """`for t in a..b with u { ... }` as graph.for."""
+        try:
+            start, stop = self.bound(node.start, frame), self.bound(node.stop, frame)
+            initial = [self.carried(name, frame) for name in node.carried]
+            self.program.check_new_name(node.var)
+            self.emit_loop(node, frame, start, stop, initial)
+        except (IrkitError, Skip):
+            self.mark_bad(node.carried, frame)
+            raise
+
+    def emit_loop(
+        self, node: tree.For, frame: Frame, start: SSAValue | Dim, stop: SSAValue | Dim, initial: list[SSAValue]
+    ) -> None:
+        loc = self.loc(node)
+        scalar = next((b.type for b in (start, stop) if isinstance(b, SSAValue)), tensor("i64", []))
+        body = Block(arg_types=[scalar, *(v.type for v in initial)])
+        outer, self.builder.block = self.builder.block, body
+        names = [node.var.id, *(c.id for c in node.carried)]
+        inner = Frame(frame.dims, dict(frame.names), frozenset(frame.names) - set(names), in_loop=True)
+        for name, arg in zip(names, body.args, strict=True):
+            arg.name_hint = name
+            inner.names[name] = arg
+        errors = len(self.program.errors)
+        try:
+            for statement in node.body:
+                self.statement(statement, inner)
+            if len(self.program.errors) > errors:
+                raise Skip
+            final = [self.carried(name, inner) for name in node.carried]
+            for name, first, last in zip(node.carried, initial, final, strict=True):
+                if first.type != last.type:
+                    raise IrkitError(
+                        f"'{name.id}' changes its type in the loop",
+                        self.loc(name),
+                        found=f"{describe(last)} at the end of the body",
+                        expected=f"{describe(first)}, as before the loop",
+                        hint=difference(type_of(last), type_of(first)),
+                    )
+            self.builder.add(graph.YieldOp(final), loc)
+        finally:
+            self.builder.block = outer
+        op = self.builder.add(graph.ForOp(start, stop, initial, Region(body)), loc)
+        for name, value in zip(node.carried, op.results, strict=True):
+            value.name_hint = name.id
+            frame.names[name.id] = value
+
+    def carried(self, name: tree.Name, frame: Frame) -> SSAValue:
+        value = self.look_up(name, frame)
+        if isinstance(value, SSAValue):
+            return value
+        raise IrkitError(
+            f"a loop cannot carry a number without a dtype: '{name.id}'",
+            self.loc(name),
+            found=describe(value),
+            hint=f"write {name.id} = cast({value}, f32) before the loop",
+        )
+
+    def bound(self, node: tree.Expr, frame: Frame) -> SSAValue | Dim:
+        """A bound of a loop: an integer, a dim, or an integer scalar."""
+        value = self.expr(node, frame)
+        if isinstance(value, Dim) or type(value) is int:
+            return Dim.of(value)
+        if isinstance(value, SSAValue) and not dims_of(value.type) and is_integer(type_of(value).element_type):
+            return value
+        expected = "an integer, a dim or an integer scalar"
+        raise IrkitError("bad bound of a loop", self.loc(node), found=describe(value), expected=expected)
+
+    # -- expressions --------------------------------------------------------------------------------------------
+
+    def several(self, node: tree.Expr, frame: Frame) -> list[Value]:
+        """The values of an expression; a call may give several."""
+        if isinstance(node, tree.Call):
+            return self.call(node, frame)
+        return [self.expr(node, frame)]
+
+    def expr(self, node: tree.Expr, frame: Frame) -> Value:
+        """The one value of an expression. Raises IrkitError or Skip."""
+        self.depth += 1
+        try:
+            if self.depth > MAX_NESTING:
+                raise IrkitError("this is nested too deeply", self.loc(node), hint="give a part of it a name")
+            match node:
+                case tree.Number():
+                    return node.value
+                case tree.Name():
+                    return self.look_up(node, frame)
+                case tree.Binary():
+                    return self.binary(node, frame)
+                case tree.Call():
+                    return self.single(node, frame)
+                case tree.Unary():
+                    value = self.expr(node.operand, frame)
+                    if not isinstance(value, SSAValue):
+                        return folding.fold("*", -1, value, self.loc(node))
+                    return self.builder.one("neg", [value], self.loc(node))
+                case tree.Subscript():
+                    return SPECIAL["subscript"](self, node, frame)
+                case tree.Reduction():
+                    hint = f"name the axes of the result: y[i] = {node.kind}(...) ..., or s = {node.kind}(...) ... for a scalar"
+                    raise IrkitError("index notation inside another expression", self.loc(node), hint=hint)
+                case _:
+                    what = "a string" if isinstance(node, tree.Text) else "a list"
+                    raise IrkitError(
+                        f"{what} is no tensor", self.loc(node), hint=None if what == "a string" else "constant([1, 2], f32) makes one"
+                    )
+        finally:
+            self.depth -= 1
+
+    def single(self, node: tree.Call, frame: Frame) -> Value:
+        values = self.call(node, frame)
+        if len(values) == 1:
+            return values[0]
+        hint = "take them apart first: a, b = f(x)"
+        raise IrkitError(f"'{node.callee.id}' gives {len(values)} results", self.loc(node), expected="one", hint=hint)
+
+    def look_up(self, name: tree.Name, frame: Frame) -> Value:
+        """The value that a name has here: a local name, a parameter, or a dim."""
+        value = frame.names.get(name.id)
+        if isinstance(value, Bad):
+            raise Skip
+        if value is not None:
+            return value
+        if name.id in self.program.params:
+            if name.id not in self.params:
+                raise Skip
+            return self.params[name.id]
+        if name.id in frame.dims:
+            return folding.simplified(frame.dims[name.id])
+        known = [*frame.names, *self.program.params, *frame.dims]
+        hint = nearest(name.id, known)
+        if name.id in self.program.functions or name.id in graph.OPS:
+            hint = f"'{name.id}' is a function: {name.id}(...)"
+        raise IrkitError(f"unknown name '{name.id}'", self.loc(name), hint=hint)
+
+    def binary(self, node: tree.Binary, frame: Frame) -> Value:
+        """An infix operator; a long chain of them leans to the left and is walked, not recursed into."""
+        chain = [node]
+        while isinstance(chain[-1].left, tree.Binary):
+            chain.append(chain[-1].left)
+        value = self.expr(chain[-1].left, frame)
+        for link in reversed(chain):
+            value = self.infix(link, value, self.expr(link.right, frame))
+        return value
+
+    def infix(self, node: tree.Binary, left: Value, right: Value) -> Value:
+        loc = self.loc(node)
+        if not isinstance(left, SSAValue) and not isinstance(right, SSAValue):
+            return folding.fold(node.op, left, right, loc)
+        if node.op == "@":
+            for side, value in ((node.left, left), (node.right, right)):
+                if not isinstance(value, SSAValue):
+                    raise IrkitError("@ multiplies tensors", self.loc(side), found=describe(value), hint="use *")
+        left, right = self.agree([left, right], [node.left, node.right])
+        if node.op in COMPARISONS:
+            return self.builder.one("compare", [left, right], loc, pred=COMPARISONS[node.op])
+        return self.builder.one(OPERATORS[node.op], [left, right], loc)
+
+    def agree(self, values: Sequence[Value], nodes: Sequence[tree.Expr]) -> list[SSAValue]:
+        """Gives numbers the dtype of the tensors beside them. Raises IrkitError where there is no tensor."""
+        tensors = [v for v in values if isinstance(v, SSAValue)]
+        if not tensors:
+            raise IrkitError(
+                "numbers alone have no dtype", self.loc(nodes[0]), hint="give one a dtype: cast(2, f32)"
+            )
+        element = type_of(tensors[0]).element_type
+        return [
+            v if isinstance(v, SSAValue) else self.builder.number(v, element, self.loc(n))
+            for v, n in zip(values, nodes, strict=True)
+        ]
+
+    # -- calls --------------------------------------------------------------------------------------------------
+
+    def call(self, node: tree.Call, frame: Frame) -> list[Value]:
+        """The results of a call of a function of the file, or of an op."""
+        fn = self.program.functions.get(node.callee.id)
+        if fn is None:
+            return emit_call(self, node, frame)
+        values = self.arguments(fn, node, frame)
+        inner = Frame(dict(self.program.dims))
+        for item, (value, place) in zip(fn.inputs, values, strict=True):
+            inner.names[item.name.id] = self.checked_argument(fn, item, value, place, inner)
+        if fn.name.id in self.calls:
+            way = " -> ".join([*self.calls[self.calls.index(fn.name.id) :], fn.name.id])
+            hint = "functions are inlined; a for loop repeats"
+            raise IrkitError(f"'{fn.name.id}' calls itself", self.loc(node), found=way, hint=hint)
+        count = len(self.program.errors)
+        results = self.body(fn, inner)
+        if results is None or len(self.program.errors) > count:
+            raise Skip
+        return list(results)
+
+    def arguments(self, fn: tree.FnDecl, node: tree.Call, frame: Frame) -> list[tuple[Value, tree.Expr]]:
+        """The arguments of a call in the order of the function's inputs."""
+        given: dict[str, tree.Expr] = {}
+        names = [i.name.id for i in fn.inputs]
+        expected = f"{fn.name.id}({', '.join(f'{i.name.id}: {i.type}' for i in fn.inputs)})"
+        if len(node.args) > len(names):
+            found = f"{len(node.args)} arguments"
+            raise IrkitError(f"too many arguments for '{fn.name.id}'", self.loc(node), found=found, expected=expected)
+        given.update(zip(names, node.args, strict=False))
+        for keyword in node.keywords:
+            if keyword.name not in names:
+                hint = nearest(keyword.name, names)
+                message = f"'{fn.name.id}' has no input '{keyword.name}'"
+                raise IrkitError(message, self.loc(keyword), expected=expected, hint=hint)
+            if keyword.name in given:
+                raise IrkitError(f"'{keyword.name}' is given twice", self.loc(keyword), expected=expected)
+            given[keyword.name] = keyword.value
+        given |= {i.name.id: i.default for i in fn.inputs if i.name.id not in given and isinstance(i.default, tree.Number)}
+        if missing := [n for n in names if n not in given]:
+            message = f"'{fn.name.id}' needs {', '.join(repr(m) for m in missing)}"
+            raise IrkitError(message, self.loc(node), expected=expected)
+        return [(self.expr(given[n], frame), given[n]) for n in names]
+
+    def checked_argument(
+        self, fn: tree.FnDecl, item: tree.Input, value: Value, place: tree.Expr, inner: Frame
+    ) -> SSAValue:
+        """An argument of the declared type; dims that only the function names take their size from it."""
+        if not isinstance(value, SSAValue):
+            want = self.type(item.type, inner)
+            if dims_of(want):
+                message = f"'{item.name.id}' of '{fn.name.id}' is a tensor"
+                raise IrkitError(message, self.loc(place), found=describe(value), expected=str(item.type))
+            return self.builder.number(value, want.element_type, self.loc(place))
+        actual = type_of(value)
+        for declared, size in zip(item.type.dims, dims_of(actual), strict=False):
+            name = str(declared)
+            if name not in inner.dims and declared.names() == {name}:
+                inner.dims[name] = size
+        want = self.type(item.type, inner)
+        if actual != want:
+            raise IrkitError(
+                f"'{item.name.id}' of '{fn.name.id}' has another type",
+                self.loc(place),
+                found=type_text(actual),
+                expected=type_text(want) + ("" if str(item.type) == type_text(want) else f", declared as {item.type}"),
+                hint=difference(actual, want),
+            )
+        return value
+
+    # -- types and errors ---------------------------------------------------------------------------------------
+
+    def type(self, node: tree.TypeRef, frame: Frame) -> AnyTensor:
+        """The tensor type that a type in the text means here. Raises IrkitError."""
+        dims: list[Dim] = []
+        for dim in node.dims:
+            if unknown := sorted(dim.names() - frame.dims.keys()):
+                hint = nearest(unknown[0], frame.dims) or f"declare it: dim {unknown[0]} = 32"
+                raise IrkitError(f"unknown dim '{unknown[0]}'", self.loc(node), hint=hint)
+            size = dim.subst(frame.dims)
+            if size.bounds(self.program.ranges)[0] < 0:
+                raise IrkitError("a dim may be negative here", self.loc(node), found=f"{dim} = {size}" if str(dim) != str(size) else str(dim))
+            dims.append(size)
+        return tensor(node.dtype, dims)
+
+    def error(self, message: str, node: tree.Node | tree.Span, **details: str | None) -> None:
+        self.program.report(IrkitError(message, self.loc(node), **details))
+
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Collects the error of what is inside, and goes on after it."""
+        try:
+            yield
+        except IrkitError as error:
+            self.program.report(error)
+        except Skip:
+            pass
+
+
+def difference(found: AnyTensor, expected: AnyTensor) -> str | None:
+    """In which dim two types differ."""
+    a, b = dims_of(found), dims_of(expected)
+    if found.element_type != expected.element_type:
+        return "the dtypes differ; cast(x, dtype) converts"
+    if len(a) != len(b):
+        return f"the ranks differ: {len(a)} and {len(b)}"
+    wrong = [i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
+    return f"dim {wrong[0]} is {a[wrong[0]]} and not {b[wrong[0]]}" if wrong else None
+
+
+def result_names(fn: tree.FnDecl, taken: set[str]) -> list[str]:
+    """Names for the results: as declared, or as returned, or out0, out1, ..."""
+    last = fn.body[-1]
+    values = last.values if isinstance(last, tree.Return) and len(last.values) == len(fn.results) else ()
+    names: list[str] = []
+    for i, result in enumerate(fn.results):
+        value = values[i] if values else None
+        name = result.name or (value.id if isinstance(value, tree.Name) else f"out{i}" if len(fn.results) > 1 else "out")
+        if name in taken or name in names:
+            name = f"out{i}"
+        names.append(name)
+    return names

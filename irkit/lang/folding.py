@@ -1,0 +1,85 @@
+"""Arithmetic on numbers that are known while compiling: literals, dims, and what is computed from them.
+
+Numbers are exact where they can be: `1 / 2` is 0.5, `64 / 2` is the integer 32. A dim with a range stays an expression.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+
+from dialects.dims import Dim, dmax, dmin
+from dialects.errors import IrkitError, Loc
+from irkit.lang.builder import Number
+
+_OPERATORS: dict[str, Callable[..., Number]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "%": operator.mod,
+    "**": operator.pow,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_ON_DIMS = ("+", "-", "*", "%", "/")
+
+FUNCTIONS: dict[str, Callable[..., Number]] = {
+    "exp": math.exp,
+    "log": math.log,
+    "sqrt": math.sqrt,
+    "rsqrt": lambda x: 1 / math.sqrt(x),
+    "tanh": math.tanh,
+    "erf": math.erf,
+    "sin": math.sin,
+    "cos": math.cos,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "abs": abs,
+    "min": lambda *a: dmin(*a) if any(isinstance(v, Dim) for v in a) else min(a),
+    "max": lambda *a: dmax(*a) if any(isinstance(v, Dim) for v in a) else max(a),
+    "pow": operator.pow,
+}
+"""Functions that take numbers as well as tensors."""
+
+
+def fold(op: str, a: Number, b: Number, loc: Loc) -> Number:
+    """The number that an infix operator gives. Raises IrkitError."""
+    on_dims = isinstance(a, Dim) or isinstance(b, Dim)
+    if op == "@" or (on_dims and (op not in _ON_DIMS or isinstance(a, float) or isinstance(b, float))):
+        hint = "@ multiplies tensors; use *" if op == "@" else "give the dim no range, or pass it in as an integer"
+        raise IrkitError(f"'{op}' does not take {a} and {b}", loc, hint=hint)
+    try:
+        if op == "/":
+            return _divide(a, b)
+        return simplified(_OPERATORS[op](a, b))
+    except (ArithmeticError, ValueError):
+        raise IrkitError(f"{a} {op} {b} has no value", loc) from None
+
+
+def call(name: str, args: list[Number], loc: Loc) -> Number:
+    """The number that a function of FUNCTIONS gives. Raises IrkitError."""
+    try:
+        return simplified(FUNCTIONS[name](*args))
+    except (ArithmeticError, ValueError, TypeError):
+        text = ", ".join(map(str, args))
+        raise IrkitError(f"{name}({text}) has no value", loc) from None
+
+
+def simplified(value: Number) -> Number:
+    """An int for a dim expression that holds no name."""
+    if isinstance(value, Dim) and value.value is not None:
+        return value.value
+    return value if not isinstance(value, complex) else float("nan")
+
+
+def _divide(a: Number, b: Number) -> Number:
+    if isinstance(a, Dim) or isinstance(b, Dim):
+        return simplified(a // b)  # pyright: ignore[reportOperatorIssue]
+    if isinstance(a, int) and isinstance(b, int) and a % b == 0:
+        return a // b
+    return a / b

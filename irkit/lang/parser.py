@@ -1,0 +1,543 @@
+"""Reads `.tg` text into a syntax tree.
+
+The grammar (`grammar.lark`) builds the tree while it parses. When a file has a syntax error it is read again piece by
+piece, declaration by declaration and statement by statement, so that one run reports one error for each.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
+
+from lark import Lark, Token, Transformer
+from lark.exceptions import LarkError, UnexpectedCharacters, UnexpectedInput, UnexpectedToken, VisitError
+from lark.utils import TextSlice
+
+from dialects.dims import Dim
+from dialects.errors import ErrorList, IrkitError
+from dialects.types import DTYPES
+from irkit.lang import tree
+from irkit.lang.names import nearest
+from irkit.lang.tree import Span
+
+PRECEDENCE = {
+    **dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), 1),
+    **dict.fromkeys("+-", 2),
+    **dict.fromkeys("*/%@", 3),
+    "**": 5,
+}
+"""How tightly infix operators bind; unary minus is 4, and a reduction takes a product: `sum(j) a[j] * b[j] + c`."""
+
+COMPARISON = 1
+PRODUCT = 3
+UNARY = 4
+MAX_NESTING = 100
+
+CONSTANTS: dict[str, float | bool] = {
+    "true": True,
+    "false": False,
+    "inf": float("inf"),
+    "nan": float("nan"),
+    "pi": 3.141592653589793,
+}
+"""Names that are numbers."""
+
+DTYPE_SLIPS = {"float": "f32", "float32": "f32", "float64": "f64", "double": "f64", "half": "f16", "float16": "f16"} | {
+    "int": "i32", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64", "uint8": "u8", "bfloat16": "bf16", "b1": "bool"
+}  # fmt: skip
+
+
+class BadText(Exception):
+    """A syntax error at a span; some are found by the grammar, some while the tree is built."""
+
+    def __init__(self, message: str, span: Span, expected: str | None = None, hint: str | None = None):
+        super().__init__(message)
+        self.span = span
+        self.expected = expected
+        self.hint = hint
+
+
+def parse(text: str, filename: str = "<text>") -> tree.Module:
+    """The syntax tree of a file; raises ErrorList with every syntax error, in source order."""
+    try:
+        with _without_gc():
+            return tree.Module(filename, text, _run(TextSlice(text, 0, len(text))))
+    except (LarkError, BadText, RecursionError):
+        pass
+    raise ErrorList(_collect_errors(text, filename))
+
+
+# -- the parser -------------------------------------------------------------------------------------------------
+
+
+def _run(text: TextSlice, rule: str = "start") -> tuple[tree.Declaration, ...]:
+    try:
+        return _parser().parse(text, start=rule)  # pyright: ignore[reportReturnType, reportArgumentType]
+    except VisitError as error:
+        raise error.orig_exc from None
+
+
+@cache
+def _parser() -> Lark:
+    """The parser, from the cached analysis of the grammar where there is one (3 ms instead of 30)."""
+    grammar = Path(__file__).with_name("grammar.lark").read_text()
+    logging.getLogger("lark").setLevel(
+        logging.CRITICAL
+    )  # a cache that cannot be written is no news for the user
+    rules = ["start", "statements"]
+    return Lark(grammar, parser="lalr", start=rules, transformer=_Builder(), cache=_cache_file() or False)
+
+
+def _cache_file() -> str | None:
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "irkit"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return str(folder / "grammar.lark-cache")
+
+
+@contextmanager
+def _without_gc() -> Iterator[None]:
+    """A parse makes many objects and no garbage: collections in between cost a third of its time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+# -- building the tree ------------------------------------------------------------------------------------------
+
+
+class _Builder(Transformer[Token, tuple[tree.Declaration, ...]]):
+    """One method for each rule of the grammar; children are tokens and finished nodes."""
+
+    def start(self, children: list) -> tuple[tree.Declaration, ...]:
+        return tuple(children)
+
+    def dim(self, children: list) -> tree.DimDecl:
+        name, _, value, low, high = children
+        return tree.DimDecl(_name(name), value, low, high, Span(name.start_pos, (high or value).span.end))
+
+    def param(self, children: list) -> tree.ParamDecl:
+        name, type_, _, init = children
+        return tree.ParamDecl(_name(name), _type(type_), init, Span(name.start_pos, init.span.end))
+
+    def fn(self, children: list) -> tree.FnDecl:
+        head, name, *rest, body, brace = children
+        inputs = tuple(c for c in rest if isinstance(c, tree.Input))
+        results = tuple(c for c in rest if isinstance(c, tree.Result))
+        end = _span(brace)
+        return tree.FnDecl(_name(name), inputs, results, body, end, Span(head.start_pos, end.end))
+
+    def input(self, children: list) -> tree.Input:
+        name, type_, _, default = children
+        end = default.span.end if default is not None else type_.end_pos
+        return tree.Input(_name(name), _type(type_), default, Span(name.start_pos, end))
+
+    def result(self, children: list) -> tree.Result:
+        return tree.Result(None, _type(children[0]), _span(children[0]))
+
+    def labelled(self, children: list) -> tree.Result:
+        label, type_ = children
+        start = type_ if label is None else label
+        return tree.Result(
+            None if label is None else str(label), _type(type_), Span(start.start_pos, type_.end_pos)
+        )
+
+    def statements(self, children: list) -> tuple[tree.Statement, ...]:
+        return tuple(children)
+
+    def assign(self, children: list) -> tree.Assign:
+        targets, _, value = children
+        return tree.Assign(targets, value, Span(targets[0].span.start, value.span.end))
+
+    def index_assign(self, children: list) -> tree.IndexAssign:
+        target, axes, _, value, _, boundary = children
+        if isinstance(boundary, Token):
+            boundary = _name(boundary)
+        span = Span(target.start_pos, (boundary or value).span.end)
+        return tree.IndexAssign(_name(target), axes, value, boundary, span)
+
+    def for_(self, children: list) -> tree.For:
+        head, var, start, stop, carried, body, brace = children
+        return tree.For(_name(var), start, stop, carried, body, Span(head.start_pos, brace.end_pos))
+
+    def return_(self, children: list) -> tree.Return:
+        head, *values = children
+        return tree.Return(tuple(values), Span(head.start_pos, values[-1].span.end))
+
+    def names(self, children: list) -> tuple[tree.Name, ...]:
+        return tuple(map(_name, children))
+
+    def expr(self, children: list) -> tree.Expr:
+        if len(children) == 1 and type(children[0]) is not _Prefixed:
+            return _operand(children[0])
+        return _Grouper(children).group()
+
+    def prefixed(self, children: list) -> _Prefixed:
+        return _Prefixed(*children)
+
+    def call(self, children: list) -> tree.Call:
+        name, *arguments, end = children
+        args = tuple(a for a in arguments if not isinstance(a, tree.Keyword) and a is not None)
+        keywords = tuple(a for a in arguments if isinstance(a, tree.Keyword))
+        return tree.Call(_name(name), args, keywords, Span(name.start_pos, end.end_pos))
+
+    def keyword(self, children: list) -> tree.Keyword:
+        name, _, value = children
+        return tree.Keyword(str(name), value, Span(name.start_pos, value.span.end))
+
+    def subscript(self, children: list) -> tree.Subscript:
+        base, *index, end = children
+        base = _operand(base)
+        return tree.Subscript(base, tuple(index), Span(base.span.start, end.end_pos))
+
+    def range(self, children: list) -> tree.Range:
+        start, colon, stop, second, step = children
+        last = next((c.span.end for c in (step, stop) if c is not None), (second or colon).end_pos)
+        return tree.Range(
+            start, stop, step, Span(colon.start_pos if start is None else start.span.start, last)
+        )
+
+
+# `for` and `return` are words of Python too.
+setattr(_Builder, "for", _Builder.for_)
+setattr(_Builder, "return", _Builder.return_)
+
+
+def _span(token: Token) -> Span:
+    return Span(token.start_pos, token.end_pos)  # pyright: ignore[reportArgumentType]
+
+
+def _name(token: Token) -> tree.Name:
+    return tree.Name(str(token), _span(token))
+
+
+def _operand(piece: _Piece) -> tree.Expr:
+    """A finished node; literal tokens become nodes here."""
+    if not isinstance(piece, Token):
+        assert not isinstance(piece, _Prefixed)
+        return piece
+    match piece.type:
+        case "NAME":
+            return tree.Number(CONSTANTS[piece], _span(piece)) if piece in CONSTANTS else _name(piece)
+        case "NUMBER":
+            return tree.Number(int(piece) if piece.isdigit() else float(piece), _span(piece))
+        case "STRING":
+            return tree.Text(piece[1:-1], _span(piece))
+        case _:
+            return tree.ListOf(_list_items(piece[1:-1], _span(piece)), _span(piece))
+
+
+@dataclass(slots=True)
+class _Prefixed:
+    """A minus or a reduction before a term, not yet grouped."""
+
+    head: Token
+    term: _Piece
+
+
+_Piece: TypeAlias = "tree.Expr | Token | _Prefixed"
+
+
+class _Grouper:
+    """Groups a flat sequence `a + b * -c` by PRECEDENCE (precedence climbing)."""
+
+    def __init__(self, pieces: list[_Piece]):
+        self.pieces = pieces
+        self.at = 0
+        self.depth = 0
+
+    def group(self) -> tree.Expr:
+        return self.binary(0)
+
+    def binary(self, least: int) -> tree.Expr:
+        self.depth += 1
+        if self.depth > MAX_NESTING:
+            raise BadText(
+                "this expression is nested too deeply", self.place(), hint="give a part of it a name"
+            )
+        left = self.unary()
+        while self.at < len(self.pieces):
+            op = str(self.pieces[self.at])
+            level = PRECEDENCE[op]
+            if level < least:
+                break
+            self.at += 1
+            right = self.binary(level if op == "**" else level + 1)  # ** groups from the right
+            left = tree.Binary(op, left, right, Span(left.span.start, right.span.end))
+            if (
+                level == COMPARISON
+                and self.at < len(self.pieces)
+                and PRECEDENCE[str(self.pieces[self.at])] == level
+            ):
+                hint = "compare twice: where(a < b, b < c, false)"
+                raise BadText("comparisons do not chain", self.place(), hint=hint)
+        self.depth -= 1
+        return left
+
+    def unary(self) -> tree.Expr:
+        piece = self.pieces[self.at]
+        if not isinstance(piece, _Prefixed):
+            self.at += 1
+            return _operand(piece)
+        self.pieces[self.at] = piece.term
+        if piece.head == "-":
+            return _negated(piece.head, self.binary(UNARY))
+        return _reduction(piece.head, self.binary(PRODUCT))
+
+    def place(self) -> Span:
+        piece = self.pieces[self.at]
+        piece = piece.head if isinstance(piece, _Prefixed) else piece
+        return _span(piece) if isinstance(piece, Token) else piece.span
+
+
+def _negated(minus: Token, body: tree.Expr) -> tree.Expr:
+    span = Span(minus.start_pos or 0, body.span.end)
+    if isinstance(body, tree.Number) and not isinstance(body.value, bool):
+        return tree.Number(-body.value, span)
+    return tree.Unary("-", body, span)
+
+
+def _reduction(head: Token, body: tree.Expr) -> tree.Reduction:
+    start = head.start_pos or 0
+    words = [tree.Name(m[0], Span(start + m.start(), start + m.end())) for m in re.finditer(r"\w+", head)]
+    return tree.Reduction(words[0].id, tuple(words[1:]), body, Span(start, body.span.end))
+
+
+# -- types and lists --------------------------------------------------------------------------------------------
+
+_FLOAT = re.compile(r"-?\d+(\.\d+([eE][-+]?\d+)?|[eE][-+]?\d+)")
+
+
+@cache
+def _dims(text: str) -> tuple[Dim, ...]:
+    """`B, 2*S + 1` as dims; division is written `/` (`//` starts a comment) and rounds down. Raises ValueError."""
+    return (
+        tuple(Dim.parse(part.replace("/", " floordiv ")) for part in text.split(",")) if text.strip() else ()
+    )
+
+
+def _type(token: Token) -> tree.TypeRef:
+    span = _span(token)
+    dtype, bracket, inside = token.partition("[")
+    dtype = dtype.strip()
+    if dtype not in DTYPES:
+        at, expected = Span(span.start, span.start + len(dtype)), f"one of {', '.join(DTYPES)}"
+        raise BadText(f"unknown dtype '{dtype}'", at, expected, nearest(dtype, DTYPES, DTYPE_SLIPS))
+    try:
+        return tree.TypeRef(dtype, _dims(inside[:-1]) if bracket else (), span)
+    except (ValueError, ZeroDivisionError) as error:
+        raise BadText(str(error), span, "dims: numbers and names joined by + - * / %") from None
+
+
+def _list_items(text: str, span: Span) -> tuple[tree.Item, ...]:
+    parts = re.findall(r"\[[^\[\]]*\]|[^,\[\]]+", text) if "[" in text else text.split(",")
+    return (
+        tuple(_list_item(p.strip(), span) for p in parts if p.strip() or "[" not in text)
+        if text.strip()
+        else ()
+    )
+
+
+def _list_item(text: str, span: Span) -> tree.Item:
+    if text.startswith("["):
+        return _list_items(text[1:-1], span)
+    if (word := text.lstrip("-")) in CONSTANTS:
+        return -CONSTANTS[word] if text.startswith("-") else CONSTANTS[word]
+    try:
+        if _FLOAT.fullmatch(text):
+            return float(text)
+        (dim,) = _dims(text)
+        return dim
+    except (ValueError, ZeroDivisionError):
+        expected = "numbers, or dims joined by + - * / %"
+        raise BadText(f"cannot read '{text}' in a list", span, expected) from None
+
+
+# -- recovery ---------------------------------------------------------------------------------------------------
+
+_DECLARATION = re.compile(r"^[ \t]*(?:fn|dim|param)\b(?![ \t]*=)", re.MULTILINE)
+_STATEMENT = re.compile(
+    r"^[ \t]*(?:return\b|for\b|[A-Za-z_]\w*[ \t]*(?:\[[^\]\n]*\])?(?:[ \t]*,[ \t]*[A-Za-z_]\w*)*[ \t]*=(?!=))",
+    re.MULTILINE,
+)
+_BRACKET = re.compile(r"[()\[\]{}]")
+
+
+def _collect_errors(text: str, filename: str) -> list[IrkitError]:
+    """Every syntax error of a file that has at least one."""
+    plain = _without_comments(text)
+    edges = sorted({0, len(text), *(m.start() for m in _DECLARATION.finditer(plain))})
+    found = [
+        e
+        for start, end in zip(edges, edges[1:], strict=False)
+        for e in _in_declaration(text, plain, start, end)
+    ]
+    lines = tree.line_starts(text)
+    return [
+        IrkitError(str(e), tree.make_loc(filename, text, lines, e.span), expected=e.expected, hint=e.hint)
+        for e in found
+    ]
+
+
+def _in_declaration(text: str, plain: str, start: int, end: int) -> list[BadText]:
+    whole = _fault(text, start, end, "start")
+    brace = plain.find("{", start, end)
+    if whole is None or brace < 0:
+        return [whole] if whole else []
+    head = _fault(text[: brace + 1] + "}", start, brace + 2, "start")
+    return ([head] if head else []) + _in_body(text, plain, brace + 1, end) or [whole]
+
+
+def _in_body(text: str, plain: str, start: int, end: int) -> list[BadText]:
+    """The first error of each statement; a statement is what stands from one line that looks like one to the next."""
+    edges = [*(m.start() for m in _STATEMENT.finditer(plain, start, end)), end]
+    if plain[start : edges[0]].strip(" \t\n}"):
+        edges.insert(0, start)
+    found: list[BadText] = []
+    i = 0
+    while i < len(edges) - 1:
+        # A line such as `stride=2)` looks like a statement but belongs to a call that is still open.
+        last = next((k for k in range(i + 1, len(edges)) if not _is_open(plain, edges[i], edges[k])), i + 1)
+        fault = _in_statement(text, plain, edges[i], edges[last])
+        found += [fault] if fault else []
+        i = last
+    return found
+
+
+def _in_statement(text: str, plain: str, start: int, end: int) -> BadText | None:
+    """The error of one statement, or of the head of a loop; braces of what is around it are blanked out."""
+    kept = list(text[start:end])
+    depth = 0
+    for k, char in enumerate(plain[start:end]):
+        if char == "}" and depth == 0:
+            kept[k] = " "
+        else:
+            depth += (char == "{") - (char == "}")
+    return _fault(text[:start] + "".join(kept) + "\n" + "}" * depth, start, end + 1 + depth, "statements")
+
+
+def _fault(text: str, start: int, end: int, rule: str) -> BadText | None:
+    """What is wrong with a part of the text, read as a rule of the grammar."""
+    try:
+        _run(TextSlice(text, start, end), rule)
+    except BadText as error:
+        return error
+    except UnexpectedInput as error:
+        return _explain(error, text, start, end)
+    except RecursionError:
+        return BadText("this is nested too deeply", Span(start, start + 1), hint="give parts of it names")
+    return None
+
+
+def _is_open(plain: str, start: int, end: int) -> bool:
+    """Whether a round or square bracket that opens here is not closed here."""
+    depth = 0
+    for match in _BRACKET.finditer(plain, start, end):
+        depth += (match[0] in "([") - (match[0] in ")]")
+    return depth > 0
+
+
+def _without_comments(text: str) -> str:
+    """The text with comments and strings replaced by as many spaces."""
+    return re.sub(r'"[^"\n]*"|//[^\n]*', lambda m: " " * len(m[0]), text)
+
+
+# -- explaining -------------------------------------------------------------------------------------------------
+
+_SPOKEN = {
+    "NAME": "a name",
+    "NUMBER": "a number",
+    "STRING": "a string",
+    "LIST": "a list",
+    "TYPE": "a type",
+    "LABEL": "a result's name",
+    "OPERATOR": "an operator",
+    "MINUS": "'-'",
+    "REDUCE": "a reduction",
+    "EQUAL": "'='",
+    "COLON": "':'",
+    "RPAR": "')'",
+    "RSQB": "']'",
+    "RBRACE": "'}'",
+    "LPAR": "'('",
+    "LSQB": "'['",
+    "LBRACE": "'{'",
+    "COMMA": "','",
+    "$END": "the end of the file",
+}
+_EXPRESSION = {"NAME", "NUMBER", "STRING", "LIST", "MINUS", "LPAR", "REDUCE"}
+_CHARACTER_HINTS = {
+    "'": 'strings take double quotes: "name"',
+    '"': "a string ends on the line where it starts",
+    "#": "comments start with //",
+    ";": "statements need no ';'",
+    "!": "'not equal' is written '!='",
+}
+
+
+def _explain(error: UnexpectedInput, text: str, start: int, end: int) -> BadText:
+    """What a syntax error means to a reader."""
+    if isinstance(error, UnexpectedCharacters):
+        at = error.pos_in_stream or start
+        hint = _CHARACTER_HINTS.get(text[at])
+        return BadText(f"unexpected {text[at]!r}", Span(at, at + 1), _spoken(set(error.allowed or ())), hint)
+    names = set(error.accepts or error.expected) if isinstance(error, UnexpectedToken) else set()
+    expected = _spoken(names)
+    token = error.token if isinstance(error, UnexpectedToken) else None
+    if token is not None and token.type != "$END" and not (token == "}" and token.end_pos == end):
+        return BadText(f"unexpected '{token}'", _span(token), expected, _hint(token, names))
+    # The end of the piece: point at the last thing that stands there.
+    last = max(start + 1, len(_without_comments(text[: end - (token == "}")]).rstrip()))
+    hint = _unclosed(text, start, end)
+    return BadText("this ends too early", Span(last - 1, last), _spoken(names - {"RBRACE"} or names), hint)
+
+
+def _spoken(names: set[str]) -> str | None:
+    words: list[str] = []
+    if {"NAME", "NUMBER", "LPAR"} <= names:
+        words.append("an expression")
+        names = names - _EXPRESSION
+    words += sorted(_SPOKEN.get(n, f"'{n.lower()}'" if n.isalpha() else "'..'") for n in names if n[0] != "_")
+    return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0] if words else None
+
+
+def _hint(token: Token, expected: set[str]) -> str | None:
+    word = str(token)
+    if word in ("def", "func", "function"):
+        return "functions start with 'fn'"
+    if word in ("if", "while", "else"):
+        return f"there is no '{word}'; where(condition, a, b) chooses values"
+    if word.isidentifier() and "PARAM" in expected:
+        return nearest(word, ("fn", "dim", "param"))
+    if word == "=" and "OPERATOR" in expected:
+        return "comparison is written '=='"
+    if word == "[" and "TYPE" in expected:
+        return "a type is a dtype and dims: f32[B, 64]"
+    return _CHARACTER_HINTS.get(word)
+
+
+def _unclosed(text: str, start: int, end: int) -> str | None:
+    """Names the bracket that is still open at the end."""
+    stack: list[re.Match[str]] = []
+    for match in _BRACKET.finditer(_without_comments(text), start, end):
+        if match[0] in "([{":
+            stack.append(match)
+        elif stack:
+            stack.pop()
+    if not stack:
+        return None
+    return f"the '{stack[-1][0]}' of line {text.count(chr(10), 0, stack[-1].start()) + 1} is not closed"

@@ -1,0 +1,317 @@
+"""The syntax tree of a `.tg` file: what was written, with the place of each piece.
+
+A `Span` is a pair of character offsets into `Module.text`; `Module.loc` turns it into file, line and column. Dims
+inside types are `dialects.dims.Dim` expressions over names; everything else is still just names and expressions.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
+
+from dialects.dims import Dim, dims_text
+from dialects.errors import Loc
+
+
+class Span(NamedTuple):
+    """Offsets of the first character and of one past the last."""
+
+    start: int
+    end: int
+
+
+# -- expressions ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """`2`, `0.5`, `1e-3`, `true`."""
+
+    value: int | float | bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """`"weights.safetensors"`."""
+
+    value: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    id: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """`[0, 2*B]`, `[[1.0, 2.0], [3.0, 4.0]]`: dim expressions, or nested numbers."""
+
+    items: tuple[Item, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """`-x`."""
+
+    op: str
+    operand: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """`x + y`; op is one of + - * / % ** @ == != < <= > >=."""
+
+    op: str
+    left: Expr
+    right: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """`axis=-1` in a call."""
+
+    name: str
+    value: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`softmax(x, axis=-1)`."""
+
+    callee: Name
+    args: tuple[Expr, ...]
+    keywords: tuple[Keyword, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """`1:3`, `:-1`, `::2` inside a subscript."""
+
+    start: Expr | None
+    stop: Expr | None
+    step: Expr | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Subscript:
+    """`x[1:3, :]`, or `x[i - 1, j]` in index notation."""
+
+    base: Expr
+    index: tuple[Expr | Range, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """`sum(j, k) a[i, j, k]` in index notation."""
+
+    kind: str
+    axes: tuple[Name, ...]
+    body: Expr
+    span: Span
+
+
+Item: TypeAlias = "Dim | float | bool | tuple[Item, ...]"
+Expr: TypeAlias = "Number | Text | Name | ListOf | Unary | Binary | Call | Subscript | Reduction"
+
+
+# -- statements -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """`h = relu(x @ w)`; `a, b = f(x)`."""
+
+    targets: tuple[Name, ...]
+    value: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class IndexAssign:
+    """`y[i] = sum(j) a[i, j] * x[j], boundary=zero`; boundary is a name or a call `value(c)`."""
+
+    target: Name
+    axes: tuple[Name, ...]
+    value: Expr
+    boundary: Name | Call | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """`for t in 0..steps with u, v { ... }`."""
+
+    var: Name
+    start: Expr
+    stop: Expr
+    carried: tuple[Name, ...]
+    body: tuple[Statement, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    values: tuple[Expr, ...]
+    span: Span
+
+
+Statement: TypeAlias = "Assign | IndexAssign | For | Return"
+
+
+# -- declarations -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TypeRef:
+    """`f32[B, 64]`; a scalar has no dims."""
+
+    dtype: str
+    dims: tuple[Dim, ...]
+    span: Span
+
+    def __str__(self) -> str:
+        return self.dtype + (dims_text(self.dims) if self.dims else "")
+
+
+@dataclass(frozen=True, slots=True)
+class DimDecl:
+    """`dim B = 32 in 1..64`; the range makes it symbolic."""
+
+    name: Name
+    value: Expr
+    low: Expr | None
+    high: Expr | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ParamDecl:
+    """`param w: f32[64, 10] = glorot(seed=1)`."""
+
+    name: Name
+    type: TypeRef
+    init: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """`x: f32[B, 64]` in a function's head; a default is an initialiser, as for a parameter."""
+
+    name: Name
+    type: TypeRef
+    default: Expr | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One result in a function's head; the name is optional."""
+
+    name: str | None
+    type: TypeRef
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class FnDecl:
+    """`fn f(x: f32[B]) -> f32[B] { ... }`; end is the closing brace."""
+
+    name: Name
+    inputs: tuple[Input, ...]
+    results: tuple[Result, ...]
+    body: tuple[Statement, ...]
+    end: Span
+    span: Span
+
+
+Declaration: TypeAlias = "DimDecl | ParamDecl | FnDecl"
+Node: TypeAlias = (
+    "Number | Text | Name | ListOf | Unary | Binary | Keyword | Call | Range | Subscript | Reduction | Assign | "
+    "IndexAssign | For | Return | TypeRef | DimDecl | ParamDecl | Input | Result | FnDecl"
+)
+
+
+@dataclass(frozen=True)
+class Module:
+    """One file."""
+
+    filename: str
+    text: str = field(repr=False)
+    decls: tuple[Declaration, ...]
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return line_starts(self.text)
+
+    def loc(self, node: Node | Span) -> Loc:
+        """Where a node stands: file, line and columns from 1; a span over several lines ends with its first."""
+        return make_loc(
+            self.filename, self.text, self._line_starts, node if isinstance(node, Span) else node.span
+        )
+
+
+def line_starts(text: str) -> list[int]:
+    """The offset of each line's first character."""
+    starts = [0]
+    position = text.find("\n")
+    while position >= 0:
+        starts.append(position + 1)
+        position = text.find("\n", position + 1)
+    return starts
+
+
+def make_loc(filename: str, text: str, starts: list[int], span: Span) -> Loc:
+    """The location of a span in a text whose lines begin at `starts`."""
+    line = bisect_right(starts, span.start)
+    first = starts[line - 1]
+    last = starts[line] - 1 if line < len(starts) else len(text)
+    return Loc(filename, line, span.start - first + 1, min(span.end, last) - first + 1)
+
+
+# -- printing ---------------------------------------------------------------------------------------------------
+
+
+def dump(module: Module) -> str:
+    """The tree as indented text, one node a line with its line and column (`irkit-opt --emit=ast`)."""
+    return "\n".join(line for decl in module.decls for line in _dump(module, decl, 0, "")) + "\n"
+
+
+def _dump(module: Module, node: Node, depth: int, label: str) -> Iterator[str]:
+    loc = module.loc(node)
+    flat: list[str] = []
+    nested: list[tuple[str, Node]] = []
+    for f in fields(node):
+        value = getattr(node, f.name)
+        if f.name in ("span", "end") or value is None or value == ():
+            continue
+        if isinstance(value, Name):
+            flat.append(f"{f.name}={value.id}")
+        elif isinstance(value, TypeRef):
+            flat.append(f"{f.name}={value}")
+        elif isinstance(value, tuple) and isinstance(value[0], Name):
+            flat.append(f"{f.name}=({', '.join(v.id if isinstance(v, Name) else '...' for v in value)})")
+            nested += [(f.name, v) for v in value if not isinstance(v, Name)]
+        elif isinstance(value, tuple) and hasattr(value[0], "span"):
+            nested += [(f.name, v) for v in value]
+        elif hasattr(value, "span"):
+            nested.append((f.name, value))
+        else:
+            flat.append(f"{f.name}={value!r}" if isinstance(value, str) else f"{f.name}={value}")
+    head = f"{label}: " if label else ""
+    yield f"{'  ' * depth}{head}{' '.join([type(node).__name__, *flat])} @{loc.line}:{loc.col}"
+    for name, child in nested:
+        yield from _dump(module, child, depth + 1, name)

@@ -1,0 +1,126 @@
+"""The command line of irkit-opt."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+
+def add_input_arguments(parser: argparse.ArgumentParser, frontends: Sequence[str]) -> None:
+    """What is read."""
+    group = parser.add_argument_group("input")
+    group.add_argument(
+        "input_file", nargs="?", default="-", metavar="FILE", help=".tg or .mlir file; - is stdin"
+    )
+    group.add_argument("-f", "--frontend", choices=frontends, help="how to read FILE, whatever it is called")
+    group.add_argument("--fn", metavar="NAME", help="the function of a .tg file to compile")
+    group.add_argument(
+        "--dim",
+        action="append",
+        default=[],
+        metavar="B=1",
+        help="value of a named dim of a .tg file; may be repeated",
+    )
+    group.add_argument("--dims", default="", metavar="B=1,N=64", help="values of several named dims")
+    group.add_argument(
+        "--split-input-file", action="store_true", help="treat the parts between '// -----' lines one by one"
+    )
+    group.add_argument(
+        "--allow-unregistered-dialect", action="store_true", help="accept ops of dialects that are not known"
+    )
+    group.add_argument(
+        "--no-implicit-module", action="store_true", help="do not put a module around the ops of the input"
+    )
+    group.add_argument(
+        "--parsing-diagnostics", action="store_true", help="print parse errors to stdout and exit with 0"
+    )
+
+
+def add_pass_arguments(parser: argparse.ArgumentParser, emit: Sequence[str]) -> None:
+    """What is run."""
+    group = parser.add_argument_group("passes")
+    group.add_argument(
+        "-p",
+        "--passes",
+        default="",
+        metavar="PASSES",
+        help="passes to run, as 'a,b{option=1}' or nested: 'builtin.module(func.func(a),kernel.def(b))'",
+    )
+    group.add_argument(
+        "--emit",
+        choices=emit,
+        help="then run the standard pipeline from the level of the IR to this one; ast prints the syntax tree of a "
+        ".tg file, c the C text",
+    )
+    group.add_argument("--target", dest="machine", default="native", help="the machine to compile for")
+    group.add_argument("--cc", default="gcc", help="the C compiler that the schedule is made for")
+    group.add_argument(
+        "--list-passes",
+        nargs="?",
+        const="irkit",
+        choices=("irkit", "all"),
+        help="print the passes, one line each; all includes those of xDSL",
+    )
+    group.add_argument(
+        "--dump-pass-pipeline", action="store_true", help="print the pipeline to stderr before it runs"
+    )
+
+
+def add_watch_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is checked and shown between passes."""
+    group = parser.add_argument_group("between passes")
+    group.add_argument(
+        "--verify-each", action="store_true", help="verify after every pass, not only between levels"
+    )
+    group.add_argument("--disable-verify", action="store_true", help="never verify")
+    group.add_argument(
+        "--verify-diagnostics",
+        action="store_true",
+        help="print errors of the verifier and of passes to stdout, exit 0",
+    )
+    group.add_argument("--print-between-passes", action="store_true", help="print the IR between passes")
+    group.add_argument(
+        "--print-ir-after-change",
+        action="store_true",
+        help="print to stderr, as a diff, what each pass changes",
+    )
+    group.add_argument(
+        "--print-ir-filter-pass", default="", metavar="NAMES", help="print only around these passes"
+    )
+    group.add_argument(
+        "--print-ir-filter-func", default="", metavar="NAMES", help="print only these functions"
+    )
+    group.add_argument(
+        "--timing", "--time-passes", action="store_true", help="print the time of each pass to stderr"
+    )
+    group.add_argument("--stats", action="store_true", help="print what each pass counted to stderr")
+    group.add_argument(
+        "--crash-reproducer",
+        metavar="FILE",
+        help="when a pass fails, write the IR before it and how to run it",
+    )
+    group.add_argument("--shrink", action="store_true", help="exit with 0 only if ShrinkException was raised")
+    group.add_argument("--debug", action="store_true", help="show the traceback of a fault of irkit")
+
+
+def add_output_arguments(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
+    """What is written."""
+    group = parser.add_argument_group("output")
+    group.add_argument("-o", "--output-file", metavar="OUT", help="the file to write, all or nothing")
+    group.add_argument(
+        "-t",
+        "--output-format",
+        dest="target",
+        default="mlir",
+        help=f"an output of xDSL's: {', '.join(formats)}",
+    )
+    group.add_argument("--print-op-generic", action="store_true", help="print ops in the generic form")
+    group.add_argument("--print-no-properties", action="store_true", help="print properties as attributes")
+    group.add_argument("--print-debuginfo", action="store_true", help="print the locations of ops")
+    group.add_argument("--syntax-highlight", action="store_true", help="print in colours")
+    group.add_argument("-v", "--version", action="store_true", help="print the version")
+
+
+def split_names(text: str) -> frozenset[str]:
+    """The names of a comma-separated list."""
+    return frozenset(name.strip() for name in text.split(",") if name.strip())

@@ -1,0 +1,213 @@
+"""buffer-place-barriers: threads wait for each other where one call depends on another, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Block, Operation, SSAValue
+from xdsl.passes import ModulePass
+
+from dialects.buffer import BarrierOp, CallOp, ConstantOp, CopyOp, ForOp, ProgramOp, ReshapeOp, ViewOp
+from dialects.dims import Dim
+from dialects.errors import IrkitError
+from dialects.loop import FuncOp as LoopFunc
+from dialects.types import RefType
+from lowering.buffer.accesses import Access, Footprint, Span
+from lowering.buffer.memory_tmp import kernel_memory
+
+INF = float("inf")
+
+
+class BufferPlaceBarriers(ModulePass):
+    """Places `buffer.barrier` between calls that depend on each other.
+
+    *Expects* `buffer.program`s with placed arrays, and the kernels that they call. Barriers that are there stay.
+
+    *Does*, in one sweep that keeps what was touched since the last barrier:
+    1. before a call or copy that touches bytes of the arena or of an argument that another one since the last barrier
+       has written, or writes bytes that it has read: a barrier. Kernels split their work each in its own way, so that
+       any overlap counts;
+    2. in a loop, the same against the end of the iteration before; arrays that a swap exchanges are followed there;
+    3. before a loop, once, for what its body touches ahead of its own first barrier.
+
+    *Leaves* a program without races between calls. Arguments are taken not to overlap one another.
+    """
+
+    name = "buffer-place-barriers"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        kernels = {f.sym_name.data: f for f in op.ops if isinstance(f, LoopFunc)}
+        for program in op.ops:
+            if isinstance(program, ProgramOp):
+                sweep = _Sweep(program, kernels)
+                for late in sweep.block(program.block, Footprint()).waits:
+                    barrier = BarrierOp()
+                    barrier.location = late.location
+                    parent = late.parent
+                    assert parent is not None
+                    parent.insert_op_before(barrier, late)
+
+
+@dataclass
+class Stretch:
+    """What a block or loop does to the threads' order: what it touches before its first barrier and after its last."""
+
+    first: Footprint = field(default_factory=Footprint)
+    last: Footprint = field(default_factory=Footprint)
+    synchronises: bool = False
+    waits: list[Operation] = field(default_factory=list)
+    """The ops that a barrier has to go before."""
+
+
+class _Sweep:
+    """The analysis of one program."""
+
+    def __init__(self, program: ProgramOp, kernels: Mapping[str, LoopFunc]):
+        self.kernels = kernels
+        self.ranges = program.symbols.ranges()
+        self.spans: dict[SSAValue, tuple[Span, ...]] = {}
+        self.loops: dict[ForOp, Stretch] = {}
+        self.team: dict[str, Dim] = {}
+        for argument in program.block.args:
+            self.spans[argument] = (Span(argument, 0, INF),)
+
+    def block(self, block: Block, entry: Footprint) -> Stretch:
+        """Sweeps the ops of a block, given what is pending where it begins."""
+        stretch = Stretch()
+        pending = entry
+        for op in block.ops:
+            self._locate(op)
+            if isinstance(op, BarrierOp):
+                stretch.synchronises, pending = True, Footprint()
+            elif isinstance(op, CallOp | CopyOp | ForOp):
+                inner = self._loop(op) if isinstance(op, ForOp) else None
+                access = inner.first.as_access() if inner else self._access(op)
+                if pending.clashes(access):
+                    stretch.waits.append(op)
+                    stretch.synchronises, pending = True, Footprint()
+                if not stretch.synchronises:
+                    stretch.first.add(access)
+                pending.add(access)
+                if inner is not None:
+                    stretch.waits += inner.waits
+                    pending = self._leave_loop(op, inner, pending)
+                    stretch.synchronises |= inner.synchronises and (_trips(op) or 0) > 0
+        stretch.last = pending
+        return stretch
+
+    def _loop(self, op: ForOp) -> Stretch:
+        """The loop seen from outside; in its body, an iteration begins with what the one before left pending."""
+        if op in self.loops:
+            return self.loops[op]
+        current, following = self._enter_loop(op)
+        bounds = [self.spans[b] for b in (op.lower_ref, op.upper_ref) if b is not None]
+        entry = Footprint()
+        entry.add(Access(sum(bounds, ()), ()))
+        exchanged: dict[Hashable, tuple[Span, ...]] = {}
+        for a, b in zip(current, following, strict=True):
+            exchanged[a], exchanged[b] = self.spans[b], self.spans[a]
+        while True:
+            body = self.block(op.block, entry.copy())
+            around = body.last.renamed(exchanged)
+            if entry.contains(around):
+                break
+            entry.add(around)
+        seen = Stretch(synchronises=body.synchronises, waits=body.waits)
+        seen.first.add(Access(sum(bounds, ()), ()))
+        seen.first.add(body.first.renamed(self._outside(op, 1 if body.synchronises else None)))
+        seen.last.add(body.last.renamed(self._outside(op, _trips(op))))
+        self.loops[op] = seen
+        return seen
+
+    def _enter_loop(self, op: ForOp) -> tuple[list[SSAValue], list[SSAValue]]:
+        """Gives spans to the body's arguments and to the results; returns the arrays that change places."""
+        current: list[SSAValue] = []
+        following: list[SSAValue] = []
+        self.spans[op.block.args[0]] = ()
+        trips = _trips(op)
+        for carry, result in zip(op.carries(), op.results, strict=True):
+            if carry.spare is None or carry.following is None:
+                self.spans[carry.current] = self.spans[result] = self.spans[carry.init]
+                continue
+            init, spare = self.spans[carry.init], self.spans[carry.spare]
+            self.spans[result] = init + spare if trips is None else spare if trips % 2 else init
+            for array, group in ((carry.current, current), (carry.following, following)):
+                self.spans[array] = (Span(array, 0, INF),)
+                group.append(array)
+        return current, following
+
+    def _outside(self, op: ForOp, iteration: int | None) -> dict[Hashable, tuple[Span, ...]]:
+        """What a swapped pair is outside the loop in a given iteration, counted from one; either where it is None."""
+        names: dict[Hashable, tuple[Span, ...]] = {}
+        for carry in op.carries():
+            if carry.spare is None or carry.following is None:
+                continue
+            init, spare = self.spans[carry.init], self.spans[carry.spare]
+            if iteration is None:
+                names[carry.current] = names[carry.following] = init + spare
+            else:
+                pair = (init, spare) if iteration % 2 else (spare, init)
+                names[carry.current], names[carry.following] = pair
+        return names
+
+    @staticmethod
+    def _leave_loop(op: ForOp, inner: Stretch, pending: Footprint) -> Footprint:
+        """What is pending after the loop; one that may not run at all does not synchronise."""
+        if inner.synchronises and (_trips(op) or 0) > 0:
+            return inner.last.copy()
+        pending.add(inner.last.as_access())
+        return pending
+
+    # -- ops --------------------------------------------------------------------------------------------------
+
+    def _locate(self, op: Operation) -> None:
+        """Gives spans to the arrays that an op makes."""
+        if isinstance(op, ViewOp):
+            self.spans[op.result] = (self._arena(op.offset.data, _bytes(op.result)),)
+        elif isinstance(op, ReshapeOp):
+            self.spans[op.result] = self.spans[op.source]
+        elif isinstance(op, ConstantOp):
+            self.spans[op.result] = ()  # nothing writes it
+
+    def _arena(self, offset: Dim, size: Dim) -> Span:
+        low, high = offset.bounds(self.ranges)[0], (offset + size).bounds(self.ranges)[1]
+        return Span("arena", low, high)
+
+    def _access(self, op: CallOp | CopyOp) -> Access:
+        if isinstance(op, CopyOp):
+            return Access(self.spans[op.source], self.spans[op.target])
+        name = op.callee.root_reference.data
+        kernel = self.kernels.get(name)
+        if kernel is None or len(kernel.signature) != len(op.args_):
+            found = (
+                "no such loop.func" if kernel is None else f"a kernel of {len(kernel.signature)} arguments"
+            )
+            raise IrkitError(f"call of kernel @{name} with {len(op.args_)} arguments", op, found=found)
+        reads: tuple[Span, ...] = ()
+        writes: tuple[Span, ...] = ()
+        for value, facts in zip(op.args_, kernel.signature, strict=True):
+            if facts.mode.data != "out":
+                reads += self.spans[value]
+            if facts.is_output:
+                writes += self.spans[value]
+        if op.team is not None:
+            if name not in self.team:
+                self.team[name] = kernel_memory(kernel)[1]
+            writes += (self._arena(op.team.data, self.team[name]),)
+        return Access(reads, writes)
+
+
+def _trips(op: ForOp) -> int | None:
+    """How often a loop runs, where that is known."""
+    if op.lower_ref is not None or op.upper_ref is not None:
+        return None
+    count = (op.upper.data - op.lower.data).value
+    return None if count is None else max(0, count)
+
+
+def _bytes(array: SSAValue) -> Dim:
+    assert isinstance(array.type, RefType)
+    return array.type.bytes()

@@ -1,0 +1,12 @@
+from dialects.loop import FuncOp
+from dialects.dims import ZERO, Dim, align
+
+
+def kernel_memory(func: FuncOp) -> tuple[Dim, Dim]:
+    def total(space: str) -> Dim:
+        size = ZERO
+        for op in func.allocs(space):
+            size = size + align(op.ref_type.bytes(), 64)
+        return size
+
+    return total("scratch"), total("team")
