@@ -8,7 +8,8 @@ digits.tg:9:7: error: unknown name 'relo'
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from dialects.errors import IrkitError, Loc
@@ -66,3 +67,13 @@ def _lines(
                 text = None
         texts[loc.file] = None if text is None else text.split("\n")
     return texts[loc.file]
+
+
+def nearest(word: str, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> str | None:
+    """A hint for a misspelt name, `did you mean 'relu'?`, or None where nothing is close."""
+    if aliases and word in aliases:
+        return f"did you mean '{aliases[word]}'?"
+    known = list(known)
+    # Case is the commonest slip that difflib rates low.
+    close = [k for k in known if k.lower() == word.lower()] or get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else None

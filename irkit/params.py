@@ -29,7 +29,7 @@ from xdsl.dialects.func import FuncOp
 from dialects.dims import dims_text
 from dialects.errors import ErrorList, IrkitError, Loc, loc_of_attr, op_loc
 from dialects.types import DTYPE_NAMES, dims_of, dtype_name, is_complex, is_float, np_dtype
-from irkit.lang.names import nearest
+from irkit.diagnostics import nearest
 
 MAX_HEADER_BYTES = 100 << 20
 

@@ -20,9 +20,10 @@ from dialects.graph import contraction, creation, elementwise, movement, reducti
 from dialects.graph.base import OPS, GraphOp, Mismatch, Param, make, operation_name, register_op
 from dialects.graph.creation import ConstantOp
 from dialects.graph.structure import Access, AccessAttr, ForOp, IndexOp, YieldOp
+from dialects.syntax import SymbolsAttr
 from dialects.types import EncodingAttr
 
-Graph = Dialect("graph", [*OPS.values(), IndexOp, ForOp, YieldOp], [EncodingAttr, AccessAttr])
+Graph = Dialect("graph", [*OPS.values(), IndexOp, ForOp, YieldOp], [EncodingAttr, AccessAttr, DimAttr, DimsAttr, SymbolsAttr])
 
 __all__ = [
     "OPS",

@@ -24,7 +24,7 @@ from irkit.lang import folding, tree
 from irkit.lang.builder import Builder, Number, Value, describe, type_of
 from irkit.lang.calls import SPECIAL, emit_call
 from irkit.lang.indexing import emit_index, has_reduction
-from irkit.lang.names import nearest
+from irkit.diagnostics import nearest
 from irkit.lang.program import Program, source_text
 
 MAX_CALLS = 100
@@ -143,7 +143,7 @@ class Emitter:
     def arg_attrs(self, item: tree.Input | tree.ParamDecl, kind: str, init: tree.Expr | None) -> dict[str, Attribute]:
         attrs: dict[str, Attribute] = {"graph.name": StringAttr(item.name.id), "graph.kind": StringAttr(kind)}
         if init is not None:
-            attrs["graph.source"] = StringAttr(source_text(self.program, init, item.type))
+            attrs["graph.source"] = StringAttr(source_text(self.program, init))
             attrs["graph.loc"] = self.loc(item).attr()
         return attrs
 

@@ -25,7 +25,7 @@ from dialects.dims import Dim
 from dialects.errors import ErrorList, IrkitError
 from dialects.types import DTYPES
 from irkit.lang import tree
-from irkit.lang.names import nearest
+from irkit.diagnostics import nearest
 from irkit.lang.tree import Span
 
 PRECEDENCE = {

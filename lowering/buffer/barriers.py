@@ -61,6 +61,19 @@ class Stretch:
     waits: list[Operation] = field(default_factory=list)
     """The ops that a barrier has to go before."""
 
+    def synchronise(self) -> None:
+        """A barrier."""
+        self.synchronises, self.last = True, Footprint()
+
+    def touch(self, op: Operation, access: Access) -> None:
+        """An op with its access, and a barrier before it if it has to wait."""
+        if self.last.clashes(access):
+            self.waits.append(op)
+            self.synchronise()
+        if not self.synchronises:
+            self.first.add(access)
+        self.last.add(access)
+
 
 class _Sweep:
     """The analysis of one program."""
@@ -76,26 +89,20 @@ class _Sweep:
 
     def block(self, block: Block, entry: Footprint) -> Stretch:
         """Sweeps the ops of a block, given what is pending where it begins."""
-        stretch = Stretch()
-        pending = entry
+        stretch = Stretch(last=entry)
         for op in block.ops:
             self._locate(op)
             if isinstance(op, BarrierOp):
-                stretch.synchronises, pending = True, Footprint()
-            elif isinstance(op, CallOp | CopyOp | ForOp):
-                inner = self._loop(op) if isinstance(op, ForOp) else None
-                access = inner.first.as_access() if inner else self._access(op)
-                if pending.clashes(access):
-                    stretch.waits.append(op)
-                    stretch.synchronises, pending = True, Footprint()
-                if not stretch.synchronises:
-                    stretch.first.add(access)
-                pending.add(access)
-                if inner is not None:
-                    stretch.waits += inner.waits
-                    pending = self._leave_loop(op, inner, pending)
-                    stretch.synchronises |= inner.synchronises and (_trips(op) or 0) > 0
-        stretch.last = pending
+                stretch.synchronise()
+            elif isinstance(op, CallOp | CopyOp):
+                stretch.touch(op, self._access(op))
+            elif isinstance(op, ForOp):
+                inner = self._loop(op)
+                stretch.touch(op, inner.first.as_access())
+                stretch.waits += inner.waits
+                if inner.synchronises and (_trips(op) or 0) > 0:
+                    stretch.synchronise()
+                stretch.last.add(inner.last.as_access())
         return stretch
 
     def _loop(self, op: ForOp) -> Stretch:
@@ -112,7 +119,7 @@ class _Sweep:
         while True:
             body = self.block(op.block, entry.copy())
             around = body.last.renamed(exchanged)
-            if entry.contains(around):
+            if entry.contains(around) or _trips(op) in (0, 1):
                 break
             entry.add(around)
         seen = Stretch(synchronises=body.synchronises, waits=body.waits)
@@ -152,14 +159,6 @@ class _Sweep:
                 pair = (init, spare) if iteration % 2 else (spare, init)
                 names[carry.current], names[carry.following] = pair
         return names
-
-    @staticmethod
-    def _leave_loop(op: ForOp, inner: Stretch, pending: Footprint) -> Footprint:
-        """What is pending after the loop; one that may not run at all does not synchronise."""
-        if inner.synchronises and (_trips(op) or 0) > 0:
-            return inner.last.copy()
-        pending.add(inner.last.as_access())
-        return pending
 
     # -- ops --------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
+from dialects.graph import ConstantOp
 from dialects.kernel import LaunchOp
 from dialects.loop import FuncOp as LoopFunc
 from lowering.buffer.arrays import Array, ArrayTypes
@@ -54,7 +55,9 @@ def taken_init(loop: HostLoop, number: int, live: Liveness) -> SSAValue | None:
     return init if live.dies_at(init, loop.op) else None
 
 
-def _grant_aliases(launch: LaunchOp, kernel: LoopFunc, live: Liveness, type_of: ArrayTypes, reuse: Reuse) -> None:
+def _grant_aliases(
+    launch: LaunchOp, kernel: LoopFunc, live: Liveness, type_of: ArrayTypes, reuse: Reuse
+) -> None:
     taken: set[SSAValue] = set()
     count = len(launch.inputs)
     for result, entry in zip(launch.results, kernel.signature.data[count:], strict=True):
@@ -99,4 +102,4 @@ def _comes_from(value: SSAValue, origin: SSAValue, reuse: Reuse) -> bool:
 def _is_made_in(value: SSAValue, block: Block) -> bool:
     """Whether an op of the block could make the value in any array that it is given."""
     owner = value.owner
-    return isinstance(owner, Operation) and owner.parent is block and owner.name != "graph.constant"
+    return isinstance(owner, Operation) and owner.parent is block and not isinstance(owner, ConstantOp)

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 
-from dialects.dims import Dim, DimAttr
+from dialects.dims import Dim
+from dialects.graph import ForOp
+from dialects.graph.movement import ReshapeOp
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Liveness:
     last: dict[SSAValue, LastUse] = field(default_factory=dict)
 
     def root(self, value: SSAValue) -> SSAValue:
-        """The value whose memory this one shares by definition: the source of a reshape, or what a loop leaves alone."""
+        """The value whose memory this one shares: the source of a reshape, or what a loop leaves alone."""
         return self.roots.get(value, value)
 
     def dies_at(self, value: SSAValue, op: Operation) -> bool:
@@ -85,8 +87,8 @@ def walk_host(block: Block) -> Iterator[tuple[Operation, bool]]:
     """The ops in program order; a loop comes twice, before its body with True and after it with False."""
     for op in block.ops:
         yield op, True
-        if op.name == "graph.for":
-            yield from walk_host(op.regions[0].block)
+        if isinstance(op, ForOp):
+            yield from walk_host(op.block)
             yield op, False
 
 
@@ -100,16 +102,16 @@ def analyse_liveness(func: FuncOp) -> Liveness:
         if not entering:
             continue
         live.begin[op] = time
-        if op.name == "graph.for":
+        if isinstance(op, ForOp):
             _enter_loop(op, live)
-        elif op.name == "graph.reshape":
+        elif isinstance(op, ReshapeOp):
             live.roots[op.results[0]] = live.root(op.operands[0])
         for operand in op.operands:
             _use(live.root(operand), op, live)
     return live
 
 
-def _enter_loop(op: Operation, live: Liveness) -> None:
+def _enter_loop(op: ForOp, live: Liveness) -> None:
     loop = read_loop(op)
     live.loops[op] = loop
     for init, inner, value, result in zip(loop.inits, loop.carried, loop.yielded, op.results, strict=True):
@@ -127,13 +129,12 @@ def _use(value: SSAValue, user: Operation, live: Liveness) -> None:
     live.last[value] = LastUse(at, last.count + 1 if last is not None and last.op is at else 1)
 
 
-def read_loop(op: Operation) -> HostLoop:
-    """Reads a `graph.for`."""
-    count = len(op.results)
-    tensors = iter(op.operands[: len(op.operands) - count])
-    bounds: list[Dim | SSAValue] = []
-    for name in ("lower", "upper"):
-        bound = op.properties.get(name)
-        bounds.append(bound.data if isinstance(bound, DimAttr) else next(tensors))
-    inits = tuple(op.operands[len(op.operands) - count :])
-    return HostLoop(op, bounds[0], bounds[1], inits, op.regions[0].block)
+def read_loop(op: ForOp) -> HostLoop:
+    """A `graph.for` with its bounds as one thing each."""
+    return HostLoop(
+        op,
+        op.lower.data if op.lower_value is None else op.lower_value,
+        op.upper.data if op.upper_value is None else op.upper_value,
+        tuple(op.inits),
+        op.block,
+    )

@@ -1,5 +1,5 @@
-from dialects.loop import FuncOp
 from dialects.dims import ZERO, Dim, align
+from dialects.loop import FuncOp
 
 
 def kernel_memory(func: FuncOp) -> tuple[Dim, Dim]:

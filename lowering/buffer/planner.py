@@ -135,7 +135,7 @@ def _load_beside(problem: _Problem) -> np.ndarray:
 
 
 def _perturbed(problem: _Problem, rank: np.ndarray, offsets: np.ndarray, random: Random) -> np.ndarray:
-    """The ranking with the highest buffers moved forward, and two of those that live beside one of them moved at will."""
+    """The ranking with the highest buffers moved forward, and two that live beside one of them moved at random."""
     tops = offsets + problem.sizes
     highest = np.flatnonzero(tops == tops.max())
     one = highest[0]

@@ -11,6 +11,7 @@ from xdsl.dialects.builtin import DictionaryAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
+from dialects.graph import ConstantOp
 from dialects.kernel import LaunchOp
 from dialects.loop import FuncOp as LoopFunc
 from lowering.buffer.arrays import Array, ArrayTypes, Carried, Storage
@@ -57,7 +58,7 @@ class _Assigner:
                 self.storage.arrays[result] = self._array_for(result)
         elif op in self.live.loops:
             self._assign_loop(self.live.loops[op])
-        elif op.name == "graph.constant":
+        elif isinstance(op, ConstantOp):
             result = op.results[0]
             self.storage.arrays[result] = Array("constant", self.type_of(result), writable=False)
 

@@ -13,7 +13,9 @@ from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, SSAValue
 
+from dialects import graph
 from dialects.buffer import BarrierOp, CallOp, ConstantOp, CopyOp, ForOp, ProgramOp, ReshapeOp, ViewOp
+from dialects.graph import GraphOp
 from dialects.kernel import LaunchOp
 from dialects.loop import FuncOp as LoopFunc
 from dialects.types import RefType, dims_of, np_dtype
@@ -54,11 +56,9 @@ def run_host(func: FuncOp, inputs: list[np.ndarray]) -> list[np.ndarray]:
                 shapes = [shape_of(r.type) for r in op.results]
                 outputs = compute(op.callee.root_reference.data, [values[v] for v in op.inputs], shapes)
                 values.update(zip(op.results, outputs, strict=True))
-            elif op.name == "graph.constant":
-                values[op.results[0]] = constant_of(op.properties["value"], op.results[0].type)
-            elif op.name == "graph.reshape":
-                values[op.results[0]] = values[op.operands[0]].reshape(shape_of(op.results[0].type))
-            elif op.name == "graph.for":
+            elif isinstance(op, GraphOp):
+                values[op.results[0]] = op.run([values[v] for v in op.operands])[0]
+            elif isinstance(op, graph.ForOp):
                 loop = read_loop(op)
                 low, high = (
                     int(values[b]) if isinstance(b, SSAValue) else b.evaluate({})

@@ -1,0 +1,717 @@
+"""C text of one loop.func."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, FloatAttr, IntegerAttr, IntegerType, VectorType, i1
+from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
+
+from dialects import loop
+from dialects.dims import ONE, Dim
+from dialects.errors import op_loc
+from dialects.types import RefType, element_bytes
+from lowering.c.dims import c_dim, c_factor
+from lowering.c.scalars import CMPF, CMPI, FUNCTIONS, INFIX, SUPPORTED, WRAPPING, scalar
+from lowering.c.types import Vector, c_type, short_name, unsigned_vector, vector_layout
+from lowering.loop.memory import alloc_offsets
+
+RESERVED = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
+    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while tid nthreads "
+    "team scratch team_mem arena args main r p l".split()
+)
+
+
+class FunctionEmitter:
+    """Walks a nest once and writes it down; all decisions were taken before."""
+
+    def __init__(self, func: loop.FuncOp, vector_bytes: int, source_line: Callable[[str, int], str | None]):
+        self.func = func
+        self.vector_bytes = vector_bytes
+        self.source_line = source_line
+        self.lines: list[str] = []
+        self.depth = 1
+        self.names: dict[SSAValue, str] = {}
+        self.used: set[str] = {*RESERVED, *(n for n, _, _ in func.symbols.data)}
+        self.ranges: dict[str, tuple[float, float]] = func.symbols.ranges()
+        self.variables: dict[str, str] = {}
+        self.folded: set[SSAValue] = set()
+        self.lanes: set[int] = set()
+
+    # -- text -------------------------------------------------------------------------------------------------
+
+    def line(self, text: str) -> None:
+        self.lines.append("  " * self.depth + text)
+
+    def fresh(self, hint: str) -> str:
+        """A C name that is not in use."""
+        base = re.sub(r"\W", "_", hint) or "v"
+        if base[0].isdigit():
+            base = "v" + base
+        name, count = base, 0
+        while name in self.used:
+            count += 1
+            name = f"{base}_{count}"
+        self.used.add(name)
+        return name
+
+    def new(self, value: SSAValue) -> str:
+        """The C name of an SSA value."""
+        name = self.fresh(value.name_hint or f"v{len(self.names)}")
+        self.names[value] = name
+        return name
+
+    def dim(self, expr: Dim) -> str:
+        return c_dim(expr, self.ranges, self.variables)
+
+    # -- the function -----------------------------------------------------------------------------------------
+
+    def emit(self) -> str:
+        """The whole function."""
+        head = self._head()
+        self._allocations()
+        self._block(self.func.block)
+        return "\n".join([*head, *self.lines, "}"])
+
+    def _head(self) -> list[str]:
+        func = self.func
+        aliased = {i for p, f in enumerate(func.signature.data) if f.alias_of is not None for i in (p, f.alias_of)}
+        params = [f"int64_t {name}" for name, _, _ in func.symbols.data]
+        for position, (arg, facts) in enumerate(zip(func.block.args, func.signature.data, strict=True)):
+            type_ = arg.type
+            assert isinstance(type_, RefType)
+            const = "" if facts.is_output else "const "
+            restrict = "" if position in aliased else "restrict "
+            params.append(f"{const}{c_type(type_.element_type)} *{restrict}{self.new(arg)}")
+        params += ["char *scratch", "char *team_mem", "int tid", "int nthreads", "irk_team *team"]
+        comment = []
+        loc = op_loc(func)
+        if loc is not None:
+            text = self.source_line(loc.file, loc.line)
+            comment = [f"// {loc.file}:{loc.line}:{loc.col}" + (f"  {text.strip()}" if text else "")]
+        name = func.sym_name.data
+        pad = ",\n" + " " * (len(name) + 13)
+        unused = "  " + " ".join(f"(void){n};" for n in ("scratch", "team_mem", "tid", "nthreads", "team")) + "".join(
+            f" (void){n};" for n, _, _ in func.symbols.data
+        )
+        return [*comment, f"static void {name}({pad.join(params)}) {{", unused]
+
+    def _allocations(self) -> None:
+        for op, offset in alloc_offsets(self.func):
+            type_ = op.ref_type
+            name, element = self.new(op.result), c_type(type_.element_type)
+            if type_.space.data == "stack":
+                size = self.dim(type_.bytes()) if type_.bytes().value is None else str((type_.bytes().value or 0) // element_bytes(type_.element_type))
+                self.line(f"{element} {name}[{size}] __attribute__((aligned(64)));")
+                continue
+            base = "scratch" if type_.space.data == "scratch" else "team_mem"
+            self.line(f"{element} *restrict {name} = ({element} *)({base} + {self.dim(offset)});")
+
+    def _block(self, block: Block) -> None:
+        for op in block.ops:
+            self._op(op)
+
+    def _op(self, op: Operation) -> None:
+        match op:
+            case loop.AllocOp() | loop.YieldOp():
+                pass
+            case loop.ForOp():
+                self._for(op)
+            case loop.IfOp():
+                self._if(op)
+            case loop.LoadOp():
+                self._load(op)
+            case loop.StoreOp():
+                self._store(op)
+            case loop.ContractOp():
+                self._contract(op)
+            case loop.BroadcastOp():
+                self._broadcast(op)
+            case loop.IndexOp():
+                self._index(op)
+            case loop.FoldOp():
+                self._fold(op)
+            case loop.BarrierOp():
+                self.line("irk_team_barrier(team);")
+            case arith.ConstantOp():
+                self._constant(op)
+            case _ if type(op) in SUPPORTED:
+                self._pointwise(op)
+            case _:
+                raise NotImplementedError(f"{op.name} has no C form")
+
+    # -- vectors ----------------------------------------------------------------------------------------------
+
+    def layout(self, type_: Attribute) -> Vector:
+        assert isinstance(type_, VectorType)
+        found = vector_layout(type_, self.vector_bytes)
+        self.lanes.add(found.lanes)
+        return found
+
+    def declare(self, value: SSAValue, name: str | None = None) -> tuple[str, Vector]:
+        """Declares the variable of a vector value."""
+        layout = self.layout(value.type)
+        name = name or self.new(value)
+        self.line(f"{layout.name} {name}{layout.dims if layout.count > 1 else ''};")
+        return name, layout
+
+    def at(self, value: SSAValue, layout: Vector) -> str:
+        """One machine vector of a value inside the loops of `each`."""
+        return self.names[value] + (self.subscript(layout) if layout.count > 1 else "")
+
+    @staticmethod
+    def subscript(layout: Vector) -> str:
+        rows = "".join(f"[r{d}]" if d else "[r]" for d in range(len(layout.rows)))
+        return rows + "[p]"
+
+    def each(self, layout: Vector, body: str) -> None:
+        """The statement for every machine vector of a value."""
+        if layout.count == 1:
+            self.line(body)
+            return
+        head = "".join(
+            f"IRK_UNROLL for (int r{d or ''} = 0; r{d or ''} < {n}; r{d or ''}++) " for d, n in enumerate(layout.rows)
+        )
+        self.line(f"{head}IRK_UNROLL for (int p = 0; p < {layout.parts}; p++) {body}")
+
+    # -- loops ------------------------------------------------------------------------------------------------
+
+    def _for(self, op: loop.ForOp) -> None:
+        for arg, init, result in zip(op.block.args, op.inits, op.results, strict=True):
+            name = self.fresh(result.name_hint or arg.name_hint or "acc")
+            self._copy_into(name, init, arg.type, declare=True)
+            self.names[arg] = self.names[result] = name
+        variable = op.variable
+        low, high = op.lower.bounds(self.ranges)[0], op.upper.bounds(self.ranges)[1] - 1
+        outer = self.ranges.get(variable)
+        lower, upper = self.dim(op.lower), self.dim(op.upper)
+        if op.role.data == "parallel":
+            self.line("{")
+            self.depth += 1
+            first, last = self.fresh(f"{variable}_first"), self.fresh(f"{variable}_last")
+            self.line(f"int64_t {first}, {last};")
+            self.line(f"irk_chunk({lower}, {upper}, {self.dim(op.step)}, tid, nthreads, &{first}, &{last});")
+            lower, upper = first, last
+        self.ranges[variable] = (low, max(low, high))
+        name = variable if variable not in RESERVED else variable + "_"
+        self.variables[variable] = name
+        single = op.role.data != "parallel" and (op.upper - op.lower).value is not None and (op.step - (op.upper - op.lower)).bounds({})[0] >= 0
+        step = f"{name}++" if op.step == ONE else f"{name} += {self.dim(op.step)}"
+        unroll = "IRK_UNROLL " if op.role.data == "unrolled" else ""
+        if single:
+            self.line("{")
+            self.depth += 1
+            self.line(f"const int64_t {name} = {lower};")
+            self.line(f"(void){name};")
+        else:
+            self.line(f"{unroll}for (int64_t {name} = {lower}; {name} < {upper}; {step}) {{")
+            self.depth += 1
+        self._share_variables(op)
+        self._block(op.block)
+        self._yield(op)
+        self.depth -= 1
+        self.line("}")
+        if op.role.data == "parallel":
+            self.depth -= 1
+            self.line("}")
+        if outer is None:
+            del self.ranges[variable]
+        else:
+            self.ranges[variable] = outer
+
+    def _share_variables(self, op: loop.ForOp) -> None:
+        """A value computed from a carried one alone may be computed in its variable."""
+        last = op.block.last_op
+        if not isinstance(last, loop.YieldOp):
+            return
+        for arg, value in zip(op.block.args, last.operands, strict=True):
+            owner = value.owner
+            direct = isinstance(owner, loop.ContractOp) or type(owner) in SUPPORTED
+            if direct and owner.parent is op.block and arg in owner.operands and len(list(arg.uses)) == 1 and len(list(value.uses)) == 1:  # pyright: ignore
+                self.folded.add(value)
+
+    def _yield(self, op: loop.ForOp) -> None:
+        last = op.block.last_op
+        if not isinstance(last, loop.YieldOp):
+            return
+        pending = [(a, v) for a, v in zip(op.block.args, last.operands, strict=True) if self.names[a] != self.names[v]]
+        carried = {self.names[a] for a, _ in pending}
+        if any(self.names[v] in carried for _, v in pending):
+            temporary = {}
+            for arg, value in pending:
+                name = self.fresh("next")
+                self._copy_into(name, value, arg.type, declare=True)
+                temporary[arg] = name
+            for arg, _ in pending:
+                self._copy(self.names[arg], temporary[arg], arg.type)
+            return
+        for arg, value in pending:
+            self._copy_into(self.names[arg], value, arg.type, declare=False)
+
+    def _copy_into(self, name: str, value: SSAValue, type_: Attribute, *, declare: bool) -> None:
+        if declare and not isinstance(type_, VectorType):
+            self.line(f"{c_type(type_)} {name} = {self.names[value]};")
+            return
+        if declare:
+            self.declare(value, name)
+        self._copy(name, self.names[value], type_)
+
+    def _copy(self, name: str, source: str, type_: Attribute) -> None:
+        if not isinstance(type_, VectorType):
+            self.line(f"{name} = {source};")
+            return
+        layout = self.layout(type_)
+        sub = self.subscript(layout) if layout.count > 1 else ""
+        self.each(layout, f"{name}{sub} = {source}{sub};")
+
+    def _if(self, op: loop.IfOp) -> None:
+        self.line(f"if ({self.condition(op.conditions.data)}) {{")
+        self.depth += 1
+        self._block(op.then.block)
+        self.depth -= 1
+        if op.otherwise.block.first_op is not None:
+            self.line("} else {")
+            self.depth += 1
+            self._block(op.otherwise.block)
+            self.depth -= 1
+        self.line("}")
+
+    def condition(self, conditions: Sequence[Dim]) -> str:
+        """Every expression at least zero."""
+        return " && ".join(f"{self.dim(c)} >= 0" for c in conditions) or "1"
+
+    # -- memory -----------------------------------------------------------------------------------------------
+
+    def offset(self, array: SSAValue, index: Sequence[Dim], operands: Sequence[str] = ()) -> str:
+        """The element offset of an access."""
+        type_ = array.type
+        assert isinstance(type_, RefType)
+        total, texts = Dim.of(0), []
+        for expr, stride in zip(index, type_.strides.data, strict=True):
+            names = {f"_{i}": text for i, text in enumerate(operands)}
+            if expr.names() & names.keys():
+                factor = "" if stride == ONE else f" * {c_factor(stride, self.ranges, self.variables)}"
+                texts.append(f"({c_dim(expr, self.ranges, {**self.variables, **names})}){factor}")
+            else:
+                total = total + expr * stride
+        if total != Dim.of(0) or not texts:
+            texts.insert(0, self.dim(total))
+        return " + ".join(texts)
+
+    def _load(self, op: loop.LoadOp) -> None:
+        array = self.names[op.array]
+        if not isinstance(op.result.type, VectorType):
+            self._load_scalar(op, array)
+            return
+        if op.indices:
+            self._gather(op, array)
+            return
+        if self._is_row_of_scalars(op):
+            self._load_rows(op, array)
+            return
+        name, layout = self.declare(op.result)
+        if op.guard:
+            self.line(f"if ({self.condition(op.guard.data)}) {{")
+            self.depth += 1
+        self._load_vector(op, name, layout, array)
+        if op.guard:
+            self.depth -= 1
+            self.line("} else {")
+            self.depth += 1
+            value = self._literal(op.otherwise, layout.element)
+            self.each(layout, f"{name}{self.subscript(layout) if layout.count > 1 else ''} = IRK_SPLAT({layout.name}, ({c_type(layout.element)}){value});")
+            self.depth -= 1
+            self.line("}")
+
+    def _load_scalar(self, op: loop.LoadOp, array: str) -> None:
+        element = c_type(op.result.type)
+        text = f"{array}[{self.offset(op.array, op.index.data, [self.names[v] for v in op.indices])}]"
+        if op.guard:
+            text = f"{self.condition(op.guard.data)} ? {text} : ({element}){self._literal(op.otherwise, op.result.type)}"
+        self.line(f"const {element} {self.new(op.result)} = {text};")
+
+    def _steps(self, op: loop.LoadOp | loop.StoreOp) -> list[Dim]:
+        """Memory steps of each vector dim."""
+        type_ = op.array.type
+        assert isinstance(type_, RefType) and op.along is not None
+        return [type_.strides.data[d.value or 0] for d in op.along.data]
+
+    def _row_offset(self, steps: Sequence[Dim]) -> str:
+        parts = [f" + r{d or ''} * {c_factor(s, self.ranges, self.variables)}" for d, s in enumerate(steps[:-1])]
+        return "".join(parts)
+
+    def _load_vector(self, op: loop.LoadOp, name: str, layout: Vector, array: str) -> None:
+        steps, base = self._steps(op), self.offset(op.array, op.index.data)
+        sub = self.subscript(layout) if layout.count > 1 else ""
+        pointer = f"{array} + {base}"
+        fast = self._full(op)
+        if fast is not None:
+            self.line(f"if ({fast}) {{")
+            self.depth += 1
+        if steps[-1] == ONE:
+            part = f" + {layout.lanes} * p" if layout.parts > 1 else ""
+            self.each(layout, self._store_mask_or(name + sub, layout, f"*(const {layout.memory_name}u *)({pointer}{self._row_offset(steps)}{part})"))
+        else:
+            self._lanewise_load(name, layout, array, base, steps, None)
+        if fast is not None:
+            self.depth -= 1
+            self.line("} else {")
+            self.depth += 1
+            self._lanewise_load(name, layout, array, base, steps, op)
+            self.depth -= 1
+            self.line("}")
+
+    def _store_mask_or(self, target: str, layout: Vector, source: str) -> str:
+        """Assigns a machine vector that was read from memory; bools become masks."""
+        if layout.element == i1:
+            return f"{target} = -__builtin_convertvector({source}, {layout.name});"
+        return f"{target} = {source};"
+
+    def _full(self, op: loop.LoadOp | loop.StoreOp) -> str | None:
+        """The condition under which all lanes exist; None where they always do."""
+        if op.valid is None:
+            return None
+        type_ = op.result.type if isinstance(op, loop.LoadOp) else op.value.type
+        assert isinstance(type_, VectorType)
+        pairs = [(v, n) for v, n in zip(op.valid.data, type_.get_shape(), strict=True) if v != Dim.of(n)]
+        return " && ".join(f"{self.dim(v)} == {n}" for v, n in pairs) or None
+
+    def _lanewise_load(self, name: str, layout: Vector, array: str, base: str, steps: Sequence[Dim], op: loop.LoadOp | None) -> None:
+        """Through memory, one element after another; only the lanes that exist."""
+        width = layout.parts * layout.lanes
+        rows = 1
+        for n in layout.rows:
+            rows *= n
+        tmp = self.fresh("lanes")
+        element = c_type(layout.element)
+        self.line("{")
+        self.depth += 1
+        zero = " = {0}" if op is not None else ""
+        self.line(f"{element} {tmp}[{rows * width}] __attribute__((aligned(64))){zero};")
+        counts = [*layout.rows, width]
+        if op is not None and op.valid is not None:
+            counts_text = [self.dim(v) for v in op.valid.data]
+        else:
+            counts_text = [str(c) for c in counts]
+        names = [*(f"r{d or ''}" for d in range(len(layout.rows))), "l"]
+        loops = "".join(f"for (int64_t {n} = 0; {n} < {c}; {n}++) " for n, c in zip(names, counts_text, strict=True))
+        source = base + self._row_offset(steps) + (f" + l * {c_factor(steps[-1], self.ranges, self.variables)}" if steps[-1] != ONE else " + l")
+        self.line(f"{loops}{tmp}[{self._flat(layout, width)}] = {array}[{source}];")
+        self._from_lanes(name, layout, tmp, width)
+        self.depth -= 1
+        self.line("}")
+
+    @staticmethod
+    def _flat(layout: Vector, width: int) -> str:
+        text = ""
+        for d, n in enumerate(layout.rows):
+            row = f"r{d or ''}"
+            text = row if not text else f"({text}) * {n} + {row}"
+        return f"({text}) * {width} + l" if text else "l"
+
+    def _from_lanes(self, name: str, layout: Vector, tmp: str, width: int) -> None:
+        text = ""
+        for d, n in enumerate(layout.rows):
+            row = f"r{d or ''}"
+            text = row if not text else f"({text}) * {n} + {row}"
+        position = (f"({text}) * {width}" if text else "0") + (f" + {layout.lanes} * p" if layout.parts > 1 else "")
+        sub = self.subscript(layout) if layout.count > 1 else ""
+        self.each(layout, self._store_mask_or(name + sub, layout, f"*(const {layout.memory_name}u *)({tmp} + {position})"))
+
+    def _is_row_of_scalars(self, op: loop.LoadOp) -> bool:
+        """A vector that only serves one scalar at a time: broadcast along rows, or the left side of a contraction."""
+        if op.guard or not isinstance(op.result.type, VectorType) or op.result.type.get_num_dims() != 1 or op.result.type.get_element_type() == i1:
+            return False
+        for use in op.result.uses:
+            user = use.operation
+            if isinstance(user, loop.ContractOp) and use.index == 0:
+                continue
+            if isinstance(user, loop.BroadcastOp):
+                target = user.result.type
+                assert isinstance(target, VectorType)
+                if target.get_num_dims() > 1 and user.along.data[0] != Dim.of(target.get_num_dims() - 1):
+                    continue
+            return False
+        return True
+
+    def _load_rows(self, op: loop.LoadOp, array: str) -> None:
+        type_ = op.result.type
+        assert isinstance(type_, VectorType)
+        (count,), element = type_.get_shape(), c_type(type_.get_element_type())
+        name = self.new(op.result)
+        base, (step,) = self.offset(op.array, op.index.data), self._steps(op)
+        at = f"{array}[{base} + r * {c_factor(step, self.ranges, self.variables)}]" if step != ONE else f"{array}[{base} + r]"
+        self.line(f"{element} {name}[{count}];")
+        full = self._full(op)
+        loop_text = f"IRK_UNROLL for (int r = 0; r < {count}; r++) {name}[r] = "
+        if full is None:
+            self.line(f"{loop_text}{at};")
+        else:
+            assert op.valid is not None
+            self.line(f"if ({full}) {loop_text}{at};")
+            self.line(f"else {loop_text}r < {self.dim(op.valid.data[0])} ? {at} : 0;")
+        self.folded.add(op.result)
+
+    def _gather(self, op: loop.LoadOp, array: str) -> None:
+        name, layout = self.declare(op.result)
+        width = layout.parts * layout.lanes
+        rows = layout.count // layout.parts
+        self.line("{")
+        self.depth += 1
+        tmp = self.fresh("lanes")
+        index: list[str] = []
+        for value in op.indices:
+            text = self.fresh("index")
+            il = self.layout(value.type)
+            self.line(f"int64_t {text}[{rows * width}] __attribute__((aligned(64)));")
+            self._to_lanes(self.names[value], il, text, width)
+            index.append(f"{text}[l]")
+        self.line(f"{c_type(layout.element)} {tmp}[{rows * width}] __attribute__((aligned(64)));")
+        self.line(f"for (int l = 0; l < {rows * width}; l++) {tmp}[l] = {array}[{self.offset(op.array, op.index.data, index)}];")
+        self._from_lanes(name, layout, tmp, width)
+        self.depth -= 1
+        self.line("}")
+
+    def _to_lanes(self, name: str, layout: Vector, tmp: str, width: int) -> None:
+        text = ""
+        for d, n in enumerate(layout.rows):
+            row = f"r{d or ''}"
+            text = row if not text else f"({text}) * {n} + {row}"
+        position = (f"({text}) * {width}" if text else "0") + (f" + {layout.lanes} * p" if layout.parts > 1 else "")
+        sub = self.subscript(layout) if layout.count > 1 else ""
+        self.each(layout, f"*({layout.memory_name}u *)({tmp} + {position}) = {self._as_memory(name + sub, layout)};")
+
+    @staticmethod
+    def _as_memory(text: str, layout: Vector) -> str:
+        return f"__builtin_convertvector(-{text}, {layout.memory_name})" if layout.element == i1 else text
+
+    def _store(self, op: loop.StoreOp) -> None:
+        array = self.names[op.array]
+        if not isinstance(op.value.type, VectorType):
+            index = self.offset(op.array, op.index.data, [self.names[v] for v in op.indices])
+            self.line(f"{array}[{index}] = {self.names[op.value]};")
+            return
+        layout = self.layout(op.value.type)
+        steps, base = self._steps(op), self.offset(op.array, op.index.data)
+        full = self._full(op)
+        if full is not None:
+            self.line(f"if ({full}) {{")
+            self.depth += 1
+        if steps[-1] == ONE:
+            part = f" + {layout.lanes} * p" if layout.parts > 1 else ""
+            target = f"*({layout.memory_name}u *)({array} + {base}{self._row_offset(steps)}{part})"
+            self.each(layout, f"{target} = {self._as_memory(self.at(op.value, layout), layout)};")
+        else:
+            self._lanewise_store(op, layout, array, base, steps, partial=False)
+        if full is not None:
+            self.depth -= 1
+            self.line("} else {")
+            self.depth += 1
+            self._lanewise_store(op, layout, array, base, steps, partial=True)
+            self.depth -= 1
+            self.line("}")
+
+    def _lanewise_store(self, op: loop.StoreOp, layout: Vector, array: str, base: str, steps: Sequence[Dim], *, partial: bool) -> None:
+        width = layout.parts * layout.lanes
+        rows = layout.count // layout.parts
+        tmp = self.fresh("lanes")
+        self.line("{")
+        self.depth += 1
+        self.line(f"{c_type(layout.element)} {tmp}[{rows * width}] __attribute__((aligned(64)));")
+        self._to_lanes(self.names[op.value], layout, tmp, width)
+        counts = [self.dim(v) for v in op.valid.data] if partial and op.valid is not None else [str(c) for c in (*layout.rows, width)]
+        names = [*(f"r{d or ''}" for d in range(len(layout.rows))), "l"]
+        loops = "".join(f"for (int64_t {n} = 0; {n} < {c}; {n}++) " for n, c in zip(names, counts, strict=True))
+        target = base + self._row_offset(steps) + (f" + l * {c_factor(steps[-1], self.ranges, self.variables)}" if steps[-1] != ONE else " + l")
+        self.line(f"{loops}{array}[{target}] = {tmp}[{self._flat(layout, width)}];")
+        self.depth -= 1
+        self.line("}")
+
+    # -- values -----------------------------------------------------------------------------------------------
+
+    def _literal(self, value: Attribute | None, element: Attribute) -> str:
+        if value is None:
+            return "0"
+        assert isinstance(value, FloatAttr | IntegerAttr)
+        return number_text(value.value.data, element)
+
+    def _constant(self, op: arith.ConstantOp) -> None:
+        type_ = op.result.type
+        if isinstance(type_, VectorType):
+            value = op.value
+            assert isinstance(value, DenseIntOrFPElementsAttr)
+            name, layout = self.declare(op.result)
+            text = number_text(value.get_values()[0], layout.element)  # pyright: ignore
+            sub = self.subscript(layout) if layout.count > 1 else ""
+            self.each(layout, f"{name}{sub} = IRK_SPLAT({layout.name}, {text});")
+            return
+        self.line(f"const {c_type(type_)} {self.new(op.result)} = {self._literal(op.value, type_)};")
+
+    def _contract(self, op: loop.ContractOp) -> None:
+        layout = self.layout(op.result.type)
+        name = self._target(op.result, op.acc, layout)
+        (m,) = layout.rows
+        lhs_layout = None if op.lhs in self.folded else self.layout(op.lhs.type)
+        a = f"{self.names[op.lhs]}[r]" if lhs_layout is None else self._element(op.lhs, lhs_layout, "r")
+        b = self.names[op.rhs] + ("[p]" if layout.parts > 1 else "")
+        own = f"{name}[r]" + ("[p]" if layout.count > 1 else "")
+        acc = f"{self.names[op.acc]}[r]" + ("[p]" if layout.count > 1 else "")
+        if layout.count == 1:
+            own, acc = name, self.names[op.acc]
+        add = f"{own} += {a} * {b};" if own == acc else f"{own} = {acc} + {a} * {b};"
+        if layout.count == 1:
+            self.line(add.replace("[r]", "[0]"))
+            return
+        self.line(f"IRK_UNROLL for (int r = 0; r < {m}; r++) IRK_UNROLL for (int p = 0; p < {layout.parts}; p++) {add}")
+
+    @staticmethod
+    def _element_text(name: str, layout: Vector, position: str) -> str:
+        if layout.count == 1:
+            return f"{name}[{position}]"
+        return f"{name}[{position} / {layout.lanes}][{position} % {layout.lanes}]"
+
+    def _element(self, value: SSAValue, layout: Vector, position: str) -> str:
+        return self._element_text(self.names[value], layout, position)
+
+    def _target(self, result: SSAValue, carried: SSAValue | None, layout: Vector) -> str:
+        """The variable to compute into: a carried value's own where that is safe, else a new one."""
+        if result in self.folded and carried is not None:
+            self.names[result] = self.names[carried]
+            return self.names[carried]
+        name, _ = self.declare(result)
+        return name
+
+    def _broadcast(self, op: loop.BroadcastOp) -> None:
+        name, layout = self.declare(op.result)
+        sub = self.subscript(layout) if layout.count > 1 else ""
+        source = op.value.type
+        if not isinstance(source, VectorType):
+            text = f"({'-' if source == i1 else ''}{self.names[op.value]})" if source == i1 else self.names[op.value]
+            cast = "(int32_t)" if source == i1 else f"({c_type(source)})"
+            self.each(layout, f"{name}{sub} = IRK_SPLAT({layout.name}, {cast}{text});")
+            return
+        rank = len(layout.rows) + 1
+        along = [d.value or 0 for d in op.along.data]
+        inner = self.layout(source) if op.value not in self.folded else None
+        if along[-1] == rank - 1:  # the vector dim is kept: pick rows
+            assert inner is not None
+            rows = "".join(f"[r{d or ''}]" for d in along[:-1])
+            part = "[p]" if inner.parts > 1 or inner.count > 1 else ""
+            self.each(layout, f"{name}{sub} = {self.names[op.value]}{rows if inner.count > 1 else ''}{part};")
+            return
+        row = f"r{along[0] or ''}"
+        element = f"{self.names[op.value]}[{row}]" if inner is None else self._element(op.value, inner, row)
+        self.each(layout, f"{name}{sub} = IRK_SPLAT({layout.name}, {element});")
+
+    def _index(self, op: loop.IndexOp) -> None:
+        type_ = op.result.type
+        if not isinstance(type_, VectorType):
+            self.line(f"const int64_t {self.new(op.result)} = {self.dim(op.expr.data)};")
+            return
+        name, layout = self.declare(op.result)
+        sub = self.subscript(layout) if layout.count > 1 else ""
+        lanes = ", ".join(str(n) for n in range(layout.lanes))
+        part = f"{layout.lanes} * p + " if layout.parts > 1 else ""
+        stride = c_factor(op.stride.data, self.ranges, self.variables)
+        self.each(layout, f"{name}{sub} = ({part}({layout.name}){{{lanes}}}) * {stride} + ({self.dim(op.expr.data)});")
+
+    def _fold(self, op: loop.FoldOp) -> None:
+        arrays: list[str] = []
+        width = 0
+        results = [self.new(r) for r in op.results]
+        for result, value in zip(op.results, results, strict=True):
+            self.line(f"{c_type(result.type)} {value};")
+        self.line("{")
+        self.depth += 1
+        for value in op.inputs:
+            layout = self.layout(value.type)
+            width = layout.parts * layout.lanes
+            name = self.fresh("lanes")
+            self.line(f"{c_type(layout.element)} {name}[{width}] __attribute__((aligned(64)));")
+            self._to_lanes(self.names[value], layout, name, width)
+            arrays.append(name)
+        count = len(arrays)
+        half = self.fresh("half")
+        self.line(f"for (int {half} = {width // 2}; {half} > 0; {half} /= 2) for (int l = 0; l < {half}; l++) {{")
+        self.depth += 1
+        for position, arg in enumerate(op.combine.block.args):
+            text = f"{arrays[position % count]}[l{'' if position < count else f' + {half}'}]"
+            self.line(f"const {c_type(arg.type)} {self.new(arg)} = {text};")
+        self._block(op.combine.block)
+        last = op.combine.block.last_op
+        assert last is not None
+        for name, value in zip(arrays, last.operands, strict=True):
+            self.line(f"{name}[l] = {self.names[value]};")
+        self.depth -= 1
+        self.line("}")
+        for name, array in zip(results, arrays, strict=True):
+            self.line(f"{name} = {array}[0];")
+        self.depth -= 1
+        self.line("}")
+
+    def _pointwise(self, op: Operation) -> None:
+        result = op.results[0]
+        if not isinstance(result.type, VectorType):
+            self.line(f"const {c_type(result.type)} {self.new(result)} = {scalar(op, [self.names[o] for o in op.operands])};")
+            return
+        carried = next((o for o in op.operands if isinstance(o, BlockArgument) and result in self.folded), None)
+        layout = self.layout(result.type)
+        args = [self.at(o, self.layout(o.type)) for o in op.operands]
+        name = self._target(result, carried, layout)
+        self.each(layout, self._vector_statement(op, name + (self.subscript(layout) if layout.count > 1 else ""), layout, args))
+
+    def _vector_statement(self, op: Operation, out: str, layout: Vector, args: list[str]) -> str:
+        kind = type(op)
+        if kind in INFIX:
+            return f"{out} = {args[0]} {INFIX[kind]} {args[1]};"
+        if kind in WRAPPING:
+            wide = unsigned_vector(layout)
+            return f"{out} = ({layout.name})(({wide}){args[0]} {WRAPPING[kind]} ({wide}){args[1]});"
+        if kind is arith.NegfOp:
+            return f"{out} = -{args[0]};"
+        if kind in FUNCTIONS:
+            inputs = ", ".join(f"&{a}" for a in args)
+            return f"irk_{FUNCTIONS[kind]}_{short_name(layout.element)}x{layout.lanes}(&{out}, {inputs});"
+        source = self.layout(op.operands[0].type)
+        if isinstance(op, arith.CmpfOp):
+            return f"{out} = __builtin_convertvector({args[0]} {CMPF[op.predicate.value.data]} {args[1]}, {layout.name});"
+        if isinstance(op, arith.CmpiOp):
+            infix, signed = CMPI[op.predicate.value.data]
+            wide = "" if signed else f"({unsigned_vector(source)})"
+            return f"{out} = __builtin_convertvector({wide}{args[0]} {infix} {wide}{args[1]}, {layout.name});"
+        if isinstance(op, arith.SelectOp):
+            if layout.element == i1:
+                return f"{out} = ({args[0]} & {args[1]}) | (~{args[0]} & {args[2]});"
+            return f"irk_select_{short_name(layout.element)}x{layout.lanes}(&{out}, &{args[0]}, &{args[1]}, &{args[2]});"
+        if isinstance(op, arith.SIToFPOp | arith.ExtSIOp | arith.IndexCastOp) or (isinstance(op, arith.TruncIOp) and layout.element != i1):
+            return f"{out} = __builtin_convertvector({args[0]}, {layout.name});"
+        if isinstance(op, arith.ExtUIOp | arith.UIToFPOp) and source.element == i1:
+            return f"{out} = __builtin_convertvector(-{args[0]}, {layout.name});"
+        if isinstance(op, arith.ExtUIOp | arith.UIToFPOp):
+            return f"{out} = __builtin_convertvector(({unsigned_vector(source)}){args[0]}, {layout.name});"
+        if isinstance(op, arith.ExtFOp | arith.TruncFOp) and {short_name(source.element), short_name(layout.element)} == {"f32", "f64"}:
+            return f"{out} = __builtin_convertvector({args[0]}, {layout.name});"
+        return self._by_lanes(op, out, layout, args)
+
+    def _by_lanes(self, op: Operation, out: str, layout: Vector, args: list[str]) -> str:
+        """An op without a vector form, lane by lane."""
+        lanes = [f"{a}[l]" if self.layout(o.type).element != i1 else f"({a}[l] & 1)" for a, o in zip(args, op.operands, strict=True)]
+        sign = "-" if layout.element == i1 else ""
+        return f"for (int l = 0; l < {layout.lanes}; l++) {out}[l] = {sign}{scalar(op, lanes)};"
+
+
+def number_text(value: float | int, element: Attribute) -> str:
+    """A number as C writes it."""
+    if isinstance(element, IntegerType):
+        if element.width.data == 64:
+            return f"INT64_C({value})" if value != -(2**63) else "INT64_MIN"
+        return str(int(value)) if int(value) != -(2**31) else "INT32_MIN"
+    if value != value:
+        return "(0.0f / 0.0f)" if short_name(element) == "f32" else "(0.0 / 0.0)"
+    if value in (float("inf"), float("-inf")):
+        return ("-" if value < 0 else "") + ("INFINITY" if short_name(element) == "f32" else "(double)INFINITY")
+    return f"{np.float32(value)}f" if short_name(element) == "f32" else repr(float(value))

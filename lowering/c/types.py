@@ -1,0 +1,89 @@
+"""Element and vector types in C."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.dialects.builtin import BFloat16Type, Float8E4M3FNType, Float8E5M2Type, IntegerType, VectorType, bf16, f16, f32, f64, i1
+from xdsl.ir import Attribute
+
+from dialects.types import element_bytes
+
+_FLOATS = {f64: "double", f32: "float", f16: "irk_f16", bf16: "irk_bf16", Float8E4M3FNType(): "irk_f8e4m3", Float8E5M2Type(): "irk_f8e5m2"}
+_NAMES = {f64: "f64", f32: "f32", f16: "f16", bf16: "bf16", Float8E4M3FNType(): "f8e4m3", Float8E5M2Type(): "f8e5m2"}
+
+assert BFloat16Type() == bf16
+
+
+def c_type(element: Attribute) -> str:
+    """The C type that stores one element; bool is uint8_t."""
+    if element in _FLOATS:
+        return _FLOATS[element]
+    assert isinstance(element, IntegerType), element
+    return "uint8_t" if element == i1 else f"int{max(8, element.width.data)}_t"
+
+
+def short_name(element: Attribute) -> str:
+    """`f32`, `i64`: the element in names of helpers and vector types."""
+    if element in _NAMES:
+        return _NAMES[element]
+    assert isinstance(element, IntegerType), element
+    return "i1" if element == i1 else f"i{max(8, element.width.data)}"
+
+
+@dataclass(frozen=True)
+class Vector:
+    """How a vector value is held: `rows` x `parts` machine vectors of `lanes` elements.
+
+    A mask (i1) has the lanes and parts of the values that it selects between: integers of `bits` bits, 0 or -1.
+    """
+
+    element: Attribute
+    rows: tuple[int, ...]
+    parts: int
+    lanes: int
+
+    @property
+    def name(self) -> str:
+        return f"irk_{short_name(self.element)}x{self.lanes}"
+
+    @property
+    def memory_name(self) -> str:
+        """The type of the same lanes in memory: bools are bytes there."""
+        return f"irk_i8x{self.lanes}" if self.element == i1 else self.name
+
+    @property
+    def dims(self) -> str:
+        """The C array dims of a variable."""
+        return "".join(f"[{n}]" for n in (*self.rows, self.parts))
+
+    @property
+    def count(self) -> int:
+        """Machine vectors in all."""
+        out = self.parts
+        for n in self.rows:
+            out *= n
+        return out
+
+
+def vector_layout(type_: VectorType, vector_bytes: int) -> Vector:
+    """How a vector type is held on a target with registers of so many bytes.
+
+    All types of one shape share the number of lanes, that of 32-bit elements, so that conversions and masks line up;
+    the compiler splits wider ones into several registers.
+    """
+    shape = type_.get_shape()
+    lanes = max(1, vector_bytes // 4)
+    while shape[-1] % lanes:
+        lanes //= 2
+    return Vector(type_.get_element_type(), tuple(shape[:-1]), shape[-1] // lanes, lanes)
+
+
+def bits(element: Attribute) -> int:
+    """Bits of a stored element."""
+    return 8 * element_bytes(element)
+
+
+def unsigned_vector(layout: Vector) -> str:
+    """The unsigned vector type of an integer layout."""
+    return f"irk_u{bits(layout.element)}x{layout.lanes}"
