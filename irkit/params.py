@@ -28,7 +28,7 @@ from xdsl.dialects.func import FuncOp
 
 from dialects.dims import dims_text
 from dialects.errors import ErrorList, IrkitError, Loc, loc_of_attr, op_loc
-from dialects.types import DTYPE_NAMES, dims_of, dtype_name, is_complex, is_float, np_dtype
+from dialects.types import DTYPE_NAMES, dims_of, dtype_name, np_dtype
 from irkit.diagnostics import nearest
 
 MAX_HEADER_BYTES = 100 << 20
@@ -142,7 +142,7 @@ class Initialiser:
 def _fans(shape: Sequence[int]) -> tuple[int, int]:
     """(inputs, outputs) that meet at one weight: [in, out] for matmul, [out, in, kernel...] for convolution."""
     if len(shape) < 2:
-        return (math.prod(shape),) * 2
+        return math.prod(shape), math.prod(shape)
     if len(shape) == 2:
         return shape[0], shape[1]
     field_size = math.prod(shape[2:])

@@ -10,20 +10,48 @@ whole, so that later passes can see them. Elementwise ops broadcast by NumPy's r
     }
 
 Each op states its parameters, its inference of shape and dtype, and a NumPy reference that judges every back end.
-`register_op` makes an op known everywhere; built-in ops use it too.
+`register_op` makes an op known everywhere; built-in ops use it too. `make` builds any of them from Python values.
+
+Integers carry their sign (`si32`, `ui8`), bool is `i1`. A symbolic dim stands in the type's encoding,
+`tensor<?x64xf32, #graph.t<dims=[B, 64]>>`, and is declared with its range on the function:
+`attributes {graph.symbols = #dim.symbols<[B: 1 to 64]>}`.
 """
 
 from xdsl.ir import Dialect
 
 from dialects.dims import DimAttr, DimsAttr
 from dialects.graph import contraction, creation, elementwise, movement, reduction
-from dialects.graph.base import OPS, GraphOp, Mismatch, Param, make, operation_name, register_op
+from dialects.graph.base import (
+    OPS,
+    GraphOp,
+    Mismatch,
+    Param,
+    array_of,
+    dense,
+    make,
+    operation_name,
+    register_op,
+)
 from dialects.graph.creation import ConstantOp
-from dialects.graph.structure import Access, AccessAttr, ForOp, IndexOp, YieldOp
+from dialects.graph.quant import QuantType, ScalesAttr, ZeroPointsAttr, quant
+from dialects.graph.structure import (
+    Access,
+    AccessAttr,
+    ForOp,
+    IndexOp,
+    YieldOp,
+    dim_names,
+    stays_inside,
+    symbol_ranges,
+)
 from dialects.syntax import SymbolsAttr
 from dialects.types import EncodingAttr
 
-Graph = Dialect("graph", [*OPS.values(), IndexOp, ForOp, YieldOp], [EncodingAttr, AccessAttr, DimAttr, DimsAttr, SymbolsAttr])
+Graph = Dialect(
+    "graph",
+    [*OPS.values(), IndexOp, ForOp, YieldOp],
+    [EncodingAttr, AccessAttr, QuantType, ScalesAttr, ZeroPointsAttr, DimAttr, DimsAttr, SymbolsAttr],
+)
 
 __all__ = [
     "OPS",
@@ -38,13 +66,20 @@ __all__ = [
     "IndexOp",
     "Mismatch",
     "Param",
+    "QuantType",
     "YieldOp",
+    "array_of",
     "contraction",
     "creation",
+    "dense",
+    "dim_names",
     "elementwise",
     "make",
     "movement",
     "operation_name",
+    "quant",
     "reduction",
     "register_op",
+    "stays_inside",
+    "symbol_ranges",
 ]

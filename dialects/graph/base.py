@@ -1,92 +1,252 @@
-"""What every graph op is made of: tensors in, tensors out, named parameters, inference, a NumPy reference."""
+"""What every graph op is made of: tensors in and out, named parameters, inference, a NumPy reference."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, TypeAlias
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 from xdsl.dialects.builtin import (
-    ArrayAttr,
     BoolAttr,
+    BytesAttr,
     DenseArrayBase,
+    DenseIntOrFPElementsAttr,
     FloatAttr,
     IntegerAttr,
+    LocationAttr,
     StringAttr,
     TensorType,
     f64,
+    i1,
     i64,
 )
 from xdsl.ir import Attribute, Operation, SSAValue
-from xdsl.irdl import IRDLOperation, traits_def, var_operand_def, var_result_def
+from xdsl.irdl import (
+    IRDLOperation,
+    irdl_op_definition,
+    opt_prop_def,
+    traits_def,
+    var_operand_def,
+    var_result_def,
+)
 from xdsl.parser import Parser
 from xdsl.printer import Printer
 from xdsl.traits import Pure
-from xdsl.utils.exceptions import VerifyException
 
 from dialects.dims import Dim, DimsAttr
 from dialects.errors import IrkitError, Loc
-from dialects.types import AnyTensor, dtype_name, np_dtype, type_text
+from dialects.types import DTYPE_NAMES, DTYPES, AnyTensor, dims_of, dtype_name, np_dtype, tensor, type_text
 
 Value: TypeAlias = "int | float | bool | str | tuple[int, ...] | tuple[Dim, ...] | Attribute | None"
 Values: TypeAlias = "Mapping[str, Value]"
 Array: TypeAlias = "np.ndarray"
 
 
+class Mismatch(IrkitError):
+    """Operands or parameters that an op does not take; whoever knows the place adds it."""
+
+
+# -- parameters -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of parameter: how a message names it, what it makes of a Python value, the attribute that holds it."""
+
+    text: str
+    check: Callable[[object], Value]
+    encode: Callable[[Value], Attribute]
+
+
+def _check_int(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError
+    return int(value)
+
+
+def _check_float(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
+        raise TypeError
+    return float(value)
+
+
+def _check_bool(value: object) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError
+    return bool(value)
+
+
+def _check_str(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _check_ints(value: object) -> tuple[int, ...]:
+    if isinstance(value, int | np.integer):
+        return (_check_int(value),)
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise TypeError
+    return tuple(map(_as_int, value))
+
+
+def _as_int(value: object) -> int:
+    if isinstance(value, Dim) and value.value is not None:
+        return value.value
+    return _check_int(value)
+
+
+def _check_pair(value: object) -> tuple[int, ...]:
+    found = _check_ints(value)
+    if len(found) not in (1, 2):
+        raise TypeError
+    return found * 2 if len(found) == 1 else found
+
+
+def _as_dim(value: object) -> Dim:
+    if isinstance(value, Dim):
+        return value
+    if isinstance(value, str):
+        try:
+            return Dim.parse(value)
+        except ValueError:
+            raise TypeError from None
+    return Dim.of(_check_int(value))
+
+
+def _check_dims(value: object) -> tuple[Dim, ...]:
+    if isinstance(value, int | Dim | str | np.integer):
+        return (_as_dim(value),)
+    if not isinstance(value, Sequence):
+        raise TypeError
+    return tuple(map(_as_dim, value))
+
+
+def _check_dtype(value: object) -> str:
+    if isinstance(value, Attribute) and value in DTYPE_NAMES:
+        return DTYPE_NAMES[value]
+    if not isinstance(value, str) or value not in DTYPES:
+        raise TypeError
+    return value
+
+
+def _check_dense(value: object) -> Attribute:
+    if isinstance(value, np.ndarray):
+        return dense(value)
+    if not isinstance(value, DenseIntOrFPElementsAttr):
+        raise TypeError
+    return value
+
+
+def _itself(value: Value) -> Attribute:
+    assert isinstance(value, Attribute)
+    return value
+
+
+def _encode_ints(value: Value) -> Attribute:
+    return DenseArrayBase.from_list(i64, list(value))  # pyright: ignore
+
+
+KINDS: dict[str, Kind] = {
+    "int": Kind("an integer", _check_int, lambda v: IntegerAttr(v, i64)),  # pyright: ignore
+    "float": Kind("a number", _check_float, lambda v: FloatAttr(v, f64)),  # pyright: ignore
+    "bool": Kind("true or false", _check_bool, lambda v: BoolAttr.from_bool(bool(v))),
+    "str": Kind("a word", _check_str, lambda v: StringAttr(str(v))),
+    "ints": Kind("a list of integers", _check_ints, _encode_ints),
+    "pair": Kind("one integer or two", _check_pair, _encode_ints),
+    "dims": Kind("a list of dims", _check_dims, lambda v: DimsAttr(v)),  # pyright: ignore
+    "dtype": Kind("a dtype: " + ", ".join(DTYPES), _check_dtype, lambda v: StringAttr(str(v))),
+    "dense": Kind("constant elements", _check_dense, _itself),
+}
+"""The kinds of parameters. Values are what `GraphOp.values` gives: Python scalars, tuples of int or Dim, attributes."""
+
+
 class Param:
-    """A named parameter of an op: its kind, and its default (`REQUIRED` for none)."""
+    """A named parameter of an op: its kind, its default (`REQUIRED` for none), the words that it may be."""
 
     REQUIRED: ClassVar = object()
 
-    def __init__(self, kind: str, default: object = REQUIRED):
+    def __init__(self, kind: str, default: object = REQUIRED, choices: Sequence[str] = ()):
         self.kind = kind
         self.default = default
+        self.choices = tuple(choices)
 
-    def encode(self, value: object) -> Attribute | None:
-        """The attribute that holds a Python value; raises TypeError for one of another kind."""
-        if value is None or isinstance(value, Attribute):
-            return value
-        match self.kind:
-            case "int" if isinstance(value, int):
-                return IntegerAttr(value, i64)
-            case "float" if isinstance(value, int | float):
-                return FloatAttr(float(value), f64)
-            case "bool" if isinstance(value, bool):
-                return BoolAttr.from_bool(value)
-            case "str" if isinstance(value, str):
-                return StringAttr(value)
-            case "ints" if isinstance(value, int):
-                return DenseArrayBase.from_list(i64, [value])
-            case "ints" if isinstance(value, Sequence) and all(isinstance(v, int) for v in value):
-                return DenseArrayBase.from_list(i64, list(value))
-            case "dims" if isinstance(value, Sequence) and not isinstance(value, str):
-                return DimsAttr(tuple(Dim.of(v) for v in value))
-            case _:
-                raise TypeError(f"expected {_KINDS.get(self.kind, self.kind)}")
+    @property
+    def text(self) -> str:
+        """What the parameter has to be, for a message."""
+        return "one of " + ", ".join(self.choices) if self.choices else KINDS[self.kind].text
+
+    def check(self, value: object) -> Value:
+        """The value in its one form; raises TypeError for one of another kind."""
+        if isinstance(value, Attribute) and self.kind not in ("dtype", "dense"):
+            value = Param.decode(value)
+        found = KINDS[self.kind].check(value)
+        if self.choices and found not in self.choices:
+            raise TypeError
+        return found
+
+    def encode(self, value: Value) -> Attribute:
+        """The attribute that holds a checked value."""
+        if self.kind == "dense":
+            return _itself(value)
+        return _encoded(self.kind, value, type(value))
 
     @staticmethod
-    def decode(attr: Attribute | None) -> Value:
+    def decode(attr: Attribute) -> Value:
         """The Python value that an attribute holds."""
         if isinstance(attr, IntegerAttr):
-            return bool(attr.value.data) if attr.type.width.data == 1 else attr.value.data  # pyright: ignore
+            return bool(attr.value.data) if attr.type == i1 else attr.value.data
         if isinstance(attr, FloatAttr):
             return attr.value.data
         if isinstance(attr, StringAttr):
             return attr.data
         if isinstance(attr, DenseArrayBase):
-            return tuple(attr.get_values())  # pyright: ignore
+            return tuple(attr.get_values())
         if isinstance(attr, DimsAttr):
             return attr.data
         return attr
 
 
-_KINDS = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "a word", "ints": "a list of integers"}
+@lru_cache(maxsize=4096)
+def _encoded(kind: str, value: Value, _: type) -> Attribute:
+    """One attribute object for equal values (and not one for 1, 1.0 and true)."""
+    return KINDS[kind].encode(value)
+
+
+# -- constant elements --------------------------------------------------------------------------------------------
+
+
+def dense(array: Array, element: Attribute | str | None = None) -> DenseIntOrFPElementsAttr:
+    """An array as a dense attribute; its dtype follows from the array's where it is not given."""
+    if element is None:
+        element = next(name for name in DTYPES if np_dtype(name) == array.dtype)
+    element = DTYPES[element] if isinstance(element, str) else element
+    array = np.ascontiguousarray(array, np_dtype(element)).reshape(array.shape)
+    if element == i1:
+        array = array.astype(np.uint8) * 255  # as xDSL's parser has it
+    return DenseIntOrFPElementsAttr(tensor(element, array.shape), BytesAttr(array.tobytes()))  # pyright: ignore
+
+
+def array_of(attr: Attribute) -> Array:
+    """The array that a dense attribute holds (read-only)."""
+    assert isinstance(attr, DenseIntOrFPElementsAttr)
+    element = attr.get_element_type()
+    if element == i1:
+        return (np.frombuffer(attr.data.data, np.uint8) != 0).reshape(attr.get_shape())
+    return np.frombuffer(attr.data.data, np_dtype(element)).reshape(attr.get_shape())
+
+
+# -- ops ----------------------------------------------------------------------------------------------------------
 
 
 class GraphOp(IRDLOperation):
-    """Base of the graph ops: any number of tensors in and out.
+    """Base of the graph ops without regions: any number of tensors in and out.
 
-    A subclass states `PARAMS`, the range of operand counts `ARITY`, `infer` and `reference`.
+    A subclass states `PARAMS`, the least and greatest number of operands `ARITY`, their names `OPERANDS`, and defines
+    `infer` and `reference`; `complete` brings parameters into their one form (axes counted from the front, ...).
     """
 
     PARAMS: ClassVar[dict[str, Param]] = {}
@@ -99,132 +259,204 @@ class GraphOp(IRDLOperation):
     traits = traits_def(Pure())
 
     @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        """Fills in, in place, what follows from the operands; raises Mismatch."""
+
+    @classmethod
     def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
-        """Result types from operand types and parameters; raises Mismatch."""
+        """Result types from operand types and complete parameters; raises Mismatch."""
         raise NotImplementedError
 
     @classmethod
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
-        """What the op computes, in NumPy: the judge of every back end."""
+        """What the op computes, in NumPy: the judge of every back end. All dims have values here."""
         raise NotImplementedError
 
     def values(self) -> dict[str, Value]:
-        """The parameters as Python values, defaults filled in."""
-        out: dict[str, Value] = {}
-        for name, param in self.PARAMS.items():
-            out[name] = Param.decode(self.attributes[name]) if name in self.attributes else param.default  # pyright: ignore
-        return out
+        """The parameters as Python values, complete."""
+        return resolved(type(self), [v.type for v in self.operands], self.properties)  # pyright: ignore
 
-    def run(self, arrays: Sequence[Array]) -> list[Array]:
-        """The reference on arrays of the operands' dtypes."""
+    def run(self, arrays: Sequence[Array], dims: Mapping[str, int] | None = None) -> list[Array]:
+        """The reference on arrays of the operands' dtypes; dims gives symbolic dims their values."""
+        values, results = self.values(), [r.type for r in self.results]
+        if dims:
+            values = {key: _substituted(value, dims) for key, value in values.items()}
+            results = [tensor(t.element_type, [d.subst(dims) for d in dims_of(t)]) for t in results]  # pyright: ignore
         with np.errstate(all="ignore"):
-            out = self.reference(arrays, self.values(), [r.type for r in self.outputs])  # pyright: ignore
-        return [np.asarray(a, np_dtype(r.type.element_type)) for a, r in zip(out, self.outputs, strict=True)]  # pyright: ignore
+            out = self.reference(arrays, values, results)  # pyright: ignore
+        return [np.asarray(a, np_dtype(t.element_type)) for a, t in zip(out, results, strict=True)]  # pyright: ignore
+
+    # One assembly format for all: `graph.NAME %operands {parameters} : (types) -> type`.
 
     @classmethod
     def parse(cls, parser: Parser) -> GraphOp:
         operands = parser.parse_optional_undelimited_comma_separated_list(
             parser.parse_optional_unresolved_operand, parser.parse_unresolved_operand
         )
-        attributes = parser.parse_optional_attr_dict()
+        properties = parser.parse_optional_attr_dict()
         parser.parse_punctuation(":")
+        position = parser.pos
         inputs = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
         parser.parse_punctuation("->")
         outputs = parser.parse_optional_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
-        if outputs is None:
-            outputs = [parser.parse_type()]
-        resolved = parser.resolve_operands(operands or [], inputs, parser.pos)
-        return cls.create(operands=resolved, result_types=outputs, attributes=attributes)
+        attributes = {key: properties.pop(key) for key in list(properties) if key not in cls.PARAMS}
+        return cls.create(
+            operands=parser.resolve_operands(operands or [], inputs, position),
+            result_types=[parser.parse_type()] if outputs is None else outputs,
+            properties=properties,
+            attributes=attributes,
+        )
 
     def print(self, printer: Printer) -> None:
-        if self.inputs:
+        if self.operands:
             printer.print_string(" ")
-            printer.print_list(self.inputs, printer.print_ssa_value)
-        printer.print_op_attributes(self.attributes)
+            printer.print_list(self.operands, printer.print_ssa_value)
+        printer.print_op_attributes({**self.properties, **self.attributes})
         printer.print_string(" : (")
-        printer.print_list([v.type for v in self.inputs], printer.print_attribute)
+        printer.print_list([v.type for v in self.operands], printer.print_attribute)
         printer.print_string(") -> ")
-        many = len(self.outputs) != 1
+        many = len(self.results) != 1
         printer.print_string("(" if many else "")
-        printer.print_list([v.type for v in self.outputs], printer.print_attribute)
+        printer.print_list([v.type for v in self.results], printer.print_attribute)
         printer.print_string(")" if many else "")
 
     def verify_(self) -> None:
-        types = [v.type for v in self.inputs]
-        if not all(isinstance(t, TensorType) for t in types):
-            raise VerifyException(f"operands of {self.name} are tensors, found {', '.join(map(str, types))}")
-        try:
-            check_arity(type(self), len(types))
-            expected = self.infer(types, self.values())  # pyright: ignore
-        except Mismatch as error:
-            raise VerifyException(str(error)) from error
-        found = [v.type for v in self.outputs]
+        cls, types = type(self), [v.type for v in self.operands]
+        check_operands(cls, types)
+        expected = cls.infer(types, resolved(cls, types, self.properties))  # pyright: ignore
+        found = [v.type for v in self.results]
         if found != expected:
-            raise VerifyException(f"{self.name} gives {', '.join(map(str, expected))}, found {', '.join(map(str, found))}")
+            raise Mismatch(
+                f"{short_name(cls)} has another result type",
+                found=", ".join(map(str, found)),
+                expected=", ".join(map(str, expected)),
+            )
 
 
-class Mismatch(Exception):
-    """Operands or parameters that an op does not take."""
-
-    def __init__(self, message: str, *, found: str | None = None, expected: str | None = None, hint: str | None = None):
-        super().__init__(message + (f": found {found}" if found else "") + (f", expected {expected}" if expected else ""))
-        self.message, self.found, self.expected, self.hint = message, found, expected, hint
-
-    def at(self, loc: Loc | None) -> IrkitError:
-        """The same as an error with its place."""
-        return IrkitError(self.message, loc, found=self.found, expected=self.expected, hint=self.hint)
+def _substituted(value: Value, dims: Mapping[str, int]) -> Value:
+    if isinstance(value, tuple) and value and isinstance(value[0], Dim):
+        return tuple(d.subst(dims) for d in value)  # pyright: ignore
+    return value
 
 
 OPS: dict[str, type[GraphOp]] = {}
 """Every graph op by its short name (`add`), built in or registered from outside."""
 
-
-def register_op(cls: type[GraphOp]) -> type[GraphOp]:
-    """Makes an op known to the language, the passes and the interpreter; used by built-in ops and by others alike."""
-    OPS[cls.name.removeprefix("graph.")] = cls
-    return cls
+OpT = TypeVar("OpT", bound=GraphOp)
 
 
-def check_arity(cls: type[GraphOp], count: int) -> None:
-    """Raises Mismatch for a wrong number of operands."""
+def register_op(cls: type[OpT]) -> type[OpT]:
+    """Makes an op known to the language, the passes and the interpreter; used by built-in ops and by others alike.
+
+    Its parameters become optional properties; a dialect other than graph has to hold the op itself.
+    """
+    fields = {name: opt_prop_def(Attribute) for name in cls.PARAMS}
+    body = {**vars(cls), **fields, "__annotations__": {**vars(cls).get("__annotations__", {}), **_CONSTANTS}}
+    defined = irdl_op_definition(type(cls.__name__, cls.__bases__, body))
+    OPS[short_name(defined)] = defined
+    return defined
+
+
+_CONSTANTS = dict.fromkeys(("PARAMS", "ARITY", "OPERANDS"), ClassVar)
+
+
+def short_name(op: type[Operation] | Operation) -> str:
+    """`add` for graph.add."""
+    return op.name.partition(".")[2]
+
+
+def operation_name(op: Operation) -> str:
+    """`add` for graph.add."""
+    return short_name(op)
+
+
+def check_operands(cls: type[GraphOp], types: Sequence[Attribute]) -> None:
+    """Raises Mismatch for a wrong number of operands, and for operands that are no tensors of a known dtype."""
     low, high = cls.ARITY
-    if not low <= count <= high:
+    if not low <= len(types) <= high:
         wanted = str(low) if low == high else f"{low} to {high}" if high < 1000 else f"at least {low}"
-        raise Mismatch(f"wrong number of operands for {cls.name.removeprefix('graph.')}", found=str(count), expected=wanted)
+        raise Mismatch(
+            f"wrong number of operands for {short_name(cls)}",
+            found=str(len(types)),
+            expected=f"{wanted}: {', '.join(cls.OPERANDS)}" if cls.OPERANDS else wanted,
+        )
+    for type_ in types:
+        if not isinstance(type_, TensorType):
+            raise Mismatch(f"{short_name(cls)} takes tensors", found=str(type_))
+        if type_.element_type not in DTYPE_NAMES:
+            raise Mismatch(
+                f"{short_name(cls)} has no {type_.element_type} form",
+                found=str(type_),
+                expected="a tensor of floats, integers, bools or complex numbers",
+            )
 
 
-def make(name: str, operands: Sequence[SSAValue], values: Mapping[str, object] | None = None, loc: Loc | None = None) -> GraphOp:
-    """A graph op from Python values, its result types inferred; raises IrkitError at `loc`."""
-    cls = OPS[name]
-    attributes: dict[str, Attribute] = {}
-    given = values or {}
-    for key in given:
-        if key not in cls.PARAMS:
-            known = ", ".join(cls.PARAMS) or "none"
-            raise IrkitError(f"{name} has no parameter '{key}'", loc, found=key, expected=f"one of: {known}")
+def resolved(cls: type[GraphOp], types: Sequence[AnyTensor], found: Mapping[str, object]) -> dict[str, Value]:
+    """Complete parameters from attributes or Python values; raises Mismatch."""
+    values: dict[str, Value] = {}
     for key, param in cls.PARAMS.items():
-        value = given.get(key)
-        if value is None:
+        given = found.get(key)
+        if given is None:
             if param.default is Param.REQUIRED:
-                raise IrkitError(f"{name} needs the parameter '{key}'", loc, expected=f"{key} = {_KINDS.get(param.kind, param.kind)}")
+                raise Mismatch(
+                    f"{short_name(cls)} needs the parameter '{key}'", expected=f"{key} = {param.text}"
+                )
+            values[key] = param.default  # pyright: ignore[reportArgumentType]
             continue
         try:
-            encoded = param.encode(value)
-        except TypeError as error:
-            raise IrkitError(f"parameter '{key}' of {name}", loc, found=repr(value), expected=str(error).removeprefix("expected ")) from None
-        if encoded is not None:
-            attributes[key] = encoded
-    op = cls.create(operands=operands, attributes=attributes)
-    types = [v.type for v in operands]
+            values[key] = param.check(given)
+        except TypeError:
+            close = get_close_matches(str(given), param.choices, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else None
+            shown = f'"{given}"' if isinstance(given, str) else str(given)
+            message = f"bad parameter '{key}' of {short_name(cls)}"
+            raise Mismatch(message, found=shown, expected=param.text, hint=hint) from None
+    cls.complete(types, values)
+    return values
+
+
+def make(
+    name: str,
+    operands: Sequence[SSAValue],
+    values: Mapping[str, object] | None = None,
+    loc: Loc | LocationAttr | None = None,
+) -> GraphOp:
+    """A detached graph op from Python values, its result types inferred; raises IrkitError at `loc`."""
     try:
-        check_arity(cls, len(types))
-        results = cls.infer(types, op.values())  # pyright: ignore
+        cls = _op(name)
+        given = values or {}
+        for key in given:
+            if key not in cls.PARAMS:
+                raise _unknown_parameter(cls, key)
+        types = [v.type for v in operands]
+        check_operands(cls, types)
+        found = resolved(cls, types, given)  # pyright: ignore[reportArgumentType]
+        results = cls.infer(types, found)  # pyright: ignore[reportArgumentType]
     except Mismatch as error:
-        raise error.at(loc) from None
-    built = cls.create(operands=operands, result_types=results, attributes=attributes)
+        error.loc = loc if isinstance(loc, Loc) else None
+        raise
+    params = cls.PARAMS
+    properties = {key: params[key].encode(value) for key, value in found.items() if value is not None}
+    op = cls.create(operands=operands, result_types=results, properties=properties)
     if loc is not None:
-        built.location = loc.attr()
-    return built
+        op.location = loc.attr() if isinstance(loc, Loc) else loc
+    return op
+
+
+def _op(name: str) -> type[GraphOp]:
+    if name not in OPS:
+        close = get_close_matches(name, OPS, n=1)
+        raise Mismatch(f"unknown op '{name}'", hint=f"did you mean '{close[0]}'?" if close else None)
+    return OPS[name]
+
+
+def _unknown_parameter(cls: type[GraphOp], key: str) -> Mismatch:
+    close = get_close_matches(key, cls.PARAMS, n=1)
+    return Mismatch(
+        f"{short_name(cls)} has no parameter '{key}'",
+        expected=f"one of {', '.join(cls.PARAMS)}" if cls.PARAMS else "no parameters",
+        hint=f"did you mean '{close[0]}'?" if close else None,
+    )
 
 
 def same_dtype(types: Sequence[AnyTensor], what: str) -> Attribute:
@@ -239,11 +471,3 @@ def same_dtype(types: Sequence[AnyTensor], what: str) -> Attribute:
                 hint=f"convert one with cast(x, {dtype_name(first)})",
             )
     return first
-
-
-Rule = Callable[[Sequence[Array]], Array]
-
-
-def operation_name(op: Operation) -> str:
-    """`add` for graph.add."""
-    return op.name.removeprefix("graph.")

@@ -6,14 +6,23 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import numpy as np
-from xdsl.irdl import irdl_op_definition
 
 from dialects.dims import ONE
-from dialects.graph.base import Array, GraphOp, Mismatch, Param, Values, register_op
-from dialects.graph.contraction import ints, needs_float, number
-from dialects.graph.elementwise import kind_of, widened
-from dialects.graph.shapes import axis_of
-from dialects.types import AnyTensor, dims_of, dtype_name, tensor, type_text
+from dialects.graph.base import (
+    Array,
+    GraphOp,
+    Mismatch,
+    Param,
+    Value,
+    Values,
+    register_op,
+    same_dtype,
+    short_name,
+)
+from dialects.graph.elementwise import check_kind
+from dialects.graph.numerics import cast_array, greatest, least, softmax, widened
+from dialects.graph.shapes import axes_of, axis_of, integer, ints, number
+from dialects.types import AnyTensor, dims_of, tensor, type_text
 
 
 class Reduce(GraphOp):
@@ -24,44 +33,53 @@ class Reduce(GraphOp):
     FUNCTION: ClassVar[Callable[..., Array]]
 
     @classmethod
-    def axes(cls, values: Values, rank: int) -> tuple[int, ...]:
-        """The reduced dims, counted from the front, in order."""
-        what = cls.name.removeprefix("graph.")
-        found = range(rank) if values["axes"] is None else sorted(axis_of(a, rank, what) for a in ints(values, "axes"))
-        if len(set(found)) != len(tuple(found)):
-            raise Mismatch(f"{what} names a dim twice", found=str(list(ints(values, "axes"))))
-        return tuple(found)
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        values["axes"] = axes_of(values["axes"], len(dims_of(types[0])), short_name(cls))
 
     @classmethod
     def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
-        element = types[0].element_type
-        if kind_of(element) not in cls.TAKES:
-            raise Mismatch(f"{cls.name.removeprefix('graph.')} has no {dtype_name(element)} form", found=type_text(types[0]), hint="convert with cast(x, f32)")
+        element = check_kind(short_name(cls), cls.TAKES, types, types[0].element_type)
+        gone, keep = ints(values, "axes"), values["keepdims"]
         dims = dims_of(types[0])
-        gone = cls.axes(values, len(dims))
-        kept = [ONE if i in gone else d for i, d in enumerate(dims) if i not in gone or values["keepdims"]]
-        return [tensor(element, kept)]
+        return [
+            tensor(element, [ONE if i in gone else d for i, d in enumerate(dims) if keep or i not in gone])
+        ]
 
     @classmethod
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
-        (x,) = widened(arrays)
-        return [cls.FUNCTION(x, cls.axes(values, x.ndim), bool(values["keepdims"]))]
-
-
-def _least(dtype: np.dtype) -> float | int:
-    return -np.inf if dtype.kind == "f" else int(np.iinfo(dtype).min)
-
-
-def _greatest(dtype: np.dtype) -> float | int:
-    return np.inf if dtype.kind == "f" else int(np.iinfo(dtype).max)
+        out = cls.FUNCTION(*widened(arrays), ints(values, "axes"), bool(values["keepdims"]))
+        return [cast_array(np.asarray(out), results[0].element_type)]
 
 
 REDUCTIONS: dict[str, tuple[Callable[..., Array], str, str]] = {
-    "reduce_sum": (lambda x, a, k: x.sum(axis=a, keepdims=k, dtype=x.dtype), "fi", "The sum; zero of nothing."),
-    "reduce_mean": (lambda x, a, k: x.mean(axis=a, keepdims=k), "f", "The mean; NaN of nothing."),
-    "reduce_max": (lambda x, a, k: x.max(axis=a, keepdims=k, initial=_least(x.dtype)), "fi", "The greatest, NaN if any is."),
-    "reduce_min": (lambda x, a, k: x.min(axis=a, keepdims=k, initial=_greatest(x.dtype)), "fi", "The least, NaN if any is."),
-    "reduce_prod": (lambda x, a, k: x.prod(axis=a, keepdims=k, dtype=x.dtype), "fi", "The product; one of nothing."),
+    "reduce_sum": (
+        lambda x, axes, keep: x.sum(axis=axes, keepdims=keep, dtype=x.dtype),
+        "fic",
+        "The sum; integers wrap; zero of nothing.",
+    ),
+    "reduce_mean": (
+        lambda x, axes, keep: (
+            x.sum(axis=axes, keepdims=keep)
+            / x.dtype.type(np.prod([x.shape[a] for a in axes], dtype=np.int64))
+        ),
+        "f",
+        "The mean; NaN of nothing.",
+    ),
+    "reduce_max": (
+        lambda x, axes, keep: x.max(axis=axes, keepdims=keep, initial=least(x.dtype)),
+        "fi",
+        "The greatest, NaN if any is; -inf, or the least integer, of nothing.",
+    ),
+    "reduce_min": (
+        lambda x, axes, keep: x.min(axis=axes, keepdims=keep, initial=greatest(x.dtype)),
+        "fi",
+        "The least, NaN if any is; inf, or the greatest integer, of nothing.",
+    ),
+    "reduce_prod": (
+        lambda x, axes, keep: x.prod(axis=axes, keepdims=keep, dtype=x.dtype),
+        "fi",
+        "The product; integers wrap; one of nothing.",
+    ),
 }
 """Reductions: NumPy function of (array, axes, keepdims), dtype kinds taken, meaning."""
 
@@ -74,58 +92,64 @@ for _name, (_function, _takes, _doc) in REDUCTIONS.items():
         "TAKES": _takes,
         "FUNCTION": staticmethod(_function),
     }
-    register_op(irdl_op_definition(type(f"{_name.title().replace('_', '')}Op", (Reduce,), _body)))  # pyright: ignore
+    register_op(type(f"{_name.title().replace('_', '')}Op", (Reduce,), _body))
 
 
 @register_op
-@irdl_op_definition
 class ArgmaxOp(GraphOp):
-    """The position of the greatest along one dim, as i64; the first of equals, and of NaN."""
+    """The position of the greatest along one dim, as i64; the first of equals, and the first NaN if there is one.
+
+    `graph.argmax %x {axis = 1, keepdims = false} : (tensor<32x10xf32>) -> tensor<32xsi64>`
+    """
 
     name = "graph.argmax"
     PARAMS: ClassVar = {"axis": Param("int", -1), "keepdims": Param("bool", False)}
 
     @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        values["axis"] = axis_of(values["axis"], len(dims_of(types[0])), "argmax")
+
+    @classmethod
     def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
-        dims = dims_of(types[0])
-        if kind_of(types[0].element_type) not in "fi":
-            raise Mismatch("argmax takes floats or integers", found=type_text(types[0]))
-        axis = axis_of(int(number(values, "axis")), len(dims), "argmax")
+        check_kind("argmax", "fi", types, types[0].element_type)
+        dims, axis, keep = dims_of(types[0]), integer(values, "axis"), values["keepdims"]
         if dims[axis].value == 0:
-            raise Mismatch("argmax over no elements", found=type_text(types[0]))
-        return [tensor("i64", [ONE if i == axis else d for i, d in enumerate(dims) if i != axis or values["keepdims"]])]
+            raise Mismatch("argmax of nothing", found=type_text(types[0]))
+        return [tensor("i64", [ONE if i == axis else d for i, d in enumerate(dims) if keep or i != axis])]
 
     @classmethod
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
         (x,) = widened(arrays)
-        return [np.argmax(x, axis=int(number(values, "axis")), keepdims=bool(values["keepdims"]))]
+        return [np.asarray(np.argmax(x, axis=integer(values, "axis"), keepdims=bool(values["keepdims"])))]
 
 
 @register_op
-@irdl_op_definition
 class SoftmaxOp(GraphOp):
-    """exp(x - max) / sum exp(x - max) along one dim."""
+    """exp(x - max) / sum exp(x - max) along one dim: `graph.softmax %x {axis = 1}`. Where all are -inf it is NaN."""
 
     name = "graph.softmax"
     PARAMS: ClassVar = {"axis": Param("int", -1)}
 
     @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        values["axis"] = axis_of(values["axis"], len(dims_of(types[0])), "softmax")
+
+    @classmethod
     def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
-        needs_float(types, "softmax")
-        axis_of(int(number(values, "axis")), len(dims_of(types[0])), "softmax")
+        check_kind("softmax", "f", types, types[0].element_type)
         return [types[0]]
 
     @classmethod
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
-        (x,), axis = widened(arrays), int(number(values, "axis"))
-        e = np.exp(x - x.max(axis=axis, keepdims=True, initial=-np.inf))
-        return [e / e.sum(axis=axis, keepdims=True)]
+        return [cast_array(softmax(widened(arrays)[0], integer(values, "axis")), results[0].element_type)]
 
 
 @register_op
-@irdl_op_definition
 class LayerNormOp(GraphOp):
-    """(x - mean) / sqrt(var + eps) * scale + bias over the last dim; scale and bias [n]."""
+    """(x - mean) / sqrt(var + eps) * scale + bias over the last dim; scale and bias have that dim, var is biased.
+
+    `graph.layer_norm %x, %scale, %bias {eps = 1.0e-5}`
+    """
 
     name = "graph.layer_norm"
     PARAMS: ClassVar = {"eps": Param("float", 1e-5)}
@@ -134,15 +158,22 @@ class LayerNormOp(GraphOp):
 
     @classmethod
     def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
-        needs_float(types, "layer_norm")
+        check_kind("layer_norm", "f", types, same_dtype(types, "layer_norm"))
         dims = dims_of(types[0])
+        if not dims:
+            raise Mismatch("layer_norm needs a tensor of rank 1 or more", found=type_text(types[0]))
         for name, type_ in zip(cls.OPERANDS[1:], types[1:], strict=True):
-            if not dims or dims_of(type_) != dims[-1:]:
-                raise Mismatch(f"{name} of layer_norm has the last dim of x", found=type_text(type_), expected=f"[{dims[-1] if dims else '?'}]")
+            if dims_of(type_) != dims[-1:]:
+                message = f"{name} of layer_norm does not have the last dim of x"
+                raise Mismatch(message, found=type_text(type_), expected=f"[{dims[-1]}]")
         return [types[0]]
 
     @classmethod
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
         x, scale, bias = widened(arrays)
-        mean, var = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
-        return [(x - mean) / np.sqrt(var + x.dtype.type(number(values, "eps"))) * scale + bias]
+        if not x.size:
+            return [arrays[0]]
+        centred = x - x.mean(axis=-1, keepdims=True)
+        variance = np.mean(centred * centred, axis=-1, keepdims=True)
+        out = centred / np.sqrt(variance + x.dtype.type(number(values, "eps"))) * scale + bias
+        return [cast_array(out, results[0].element_type)]

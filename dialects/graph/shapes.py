@@ -5,45 +5,106 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dialects.dims import ONE, Dim, dims_text
-from dialects.graph.base import Mismatch
+from dialects.graph.base import Mismatch, Value, Values
+from dialects.types import AnyTensor, dims_of, type_text
 
 Shape = tuple[Dim, ...]
 
 
 def broadcast(shapes: Sequence[Shape], what: str = "operands") -> Shape:
-    """NumPy's rule: aligned at the last dim, equal or one. Raises Mismatch with both shapes and the offending dim."""
-    rank = max((len(s) for s in shapes), default=0)
+    """NumPy's rule: aligned at the last dim, equal or one. Raises Mismatch with the shapes and the offending dim."""
+    first = shapes[0]
+    if all(s == first for s in shapes):
+        return first
+    rank = max(len(s) for s in shapes)
     out: list[Dim] = []
     for position in range(-rank, 0):
         sizes = [s[position] for s in shapes if len(s) >= -position]
         wide = [s for s in sizes if s != ONE]
-        if any(s != wide[0] for s in wide[1:]):
+        other = next((s for s in wide if s != wide[0]), None)
+        if other is not None:
             raise Mismatch(
-                f"shapes do not broadcast at dim {rank + position}",
+                f"shapes of {what} do not broadcast at dim {rank + position}: {wide[0]} against {other}",
                 found=" and ".join(dims_text(s) for s in shapes),
-                expected=f"equal sizes, or 1: {wide[0]} against {next(s for s in wide[1:] if s != wide[0])}",
+                expected="sizes that are equal, or 1, counted from the last dim",
                 hint="reshape or transpose one of them",
             )
         out.append(wide[0] if wide else ONE)
     return tuple(out)
 
 
-def axis_of(axis: int, rank: int, what: str) -> int:
+def axis_of(axis: Value, rank: int, what: str) -> int:
     """A dim number counted from the front; raises Mismatch where there is none."""
+    assert isinstance(axis, int)
     if not -rank <= axis < rank:
-        raise Mismatch(f"{what} has no dim {axis}", found=f"a tensor of rank {rank}", expected=f"{-rank} to {rank - 1}")
+        expected = f"{-rank} to {rank - 1}" if rank else "a tensor that has dims"
+        raise Mismatch(f"{what} has no dim {axis}", found=f"a tensor of rank {rank}", expected=expected)
     return axis % rank
 
 
-def window(size: Dim, kernel: int, stride: int, padding: int, dilation: int = 1) -> Dim:
-    """The output size of a convolution or pooling along one dim."""
-    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+def axes_of(axes: Value, rank: int, what: str) -> tuple[int, ...]:
+    """Several dim numbers counted from the front, in order; all dims for None. Raises Mismatch."""
+    if axes is None:
+        return tuple(range(rank))
+    assert isinstance(axes, tuple)
+    found = sorted(axis_of(a, rank, what) for a in axes)  # pyright: ignore[reportArgumentType]
+    if len(set(found)) != len(found):
+        raise Mismatch(f"{what} names a dim twice", found=str(list(axes)))
+    return tuple(found)
 
 
-def pair(value: Sequence[int], what: str) -> tuple[int, int]:
-    """Height and width from one integer or two."""
-    if len(value) == 1:
-        return value[0], value[0]
-    if len(value) == 2:
-        return value[0], value[1]
-    raise Mismatch(f"{what} takes one integer or two", found=str(list(value)))
+def window(size: Dim, kernel: int, stride: int, padding: int, dilation: int, x: AnyTensor) -> Dim:
+    """The output size of a convolution or pooling along one dim; raises Mismatch where no window fits."""
+    reach = dilation * (kernel - 1) + 1
+    room = size + (2 * padding - reach)
+    if room.value is not None and room.value < 0:
+        raise Mismatch(
+            f"a window of {reach} does not fit into {size + 2 * padding}",
+            found=type_text(x),
+            expected="a larger tensor, or more padding",
+        )
+    return room // stride + 1
+
+
+# -- reading parameters -----------------------------------------------------------------------------------------
+
+
+def ints(values: Values, name: str) -> tuple[int, ...]:
+    """A parameter that is a list of integers."""
+    value = values[name]
+    assert isinstance(value, tuple)
+    return value  # pyright: ignore[reportReturnType]
+
+
+def pair(values: Values, name: str) -> tuple[int, int]:
+    """A parameter that is two integers."""
+    first, second = ints(values, name)
+    return first, second
+
+
+def dims(values: Values, name: str) -> Shape:
+    """A parameter that is a list of dims."""
+    value = values[name]
+    assert isinstance(value, tuple)
+    return value  # pyright: ignore[reportReturnType]
+
+
+def integer(values: Values, name: str) -> int:
+    """A parameter that is an integer."""
+    value = values[name]
+    assert isinstance(value, int)
+    return value
+
+
+def number(values: Values, name: str) -> float:
+    """A parameter that is a number."""
+    value = values[name]
+    assert isinstance(value, int | float)
+    return value
+
+
+def static_shape(type_: AnyTensor) -> tuple[int, ...]:
+    """The shape of a type whose dims all have values."""
+    sizes = [d.value for d in dims_of(type_)]
+    assert None not in sizes
+    return tuple(sizes)  # pyright: ignore[reportReturnType]

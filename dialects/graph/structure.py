@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf, isfinite
 
-from xdsl.dialects.builtin import ArrayAttr, StringAttr, i64
-from xdsl.ir import Attribute, Block, Data, Region, SSAValue
+from xdsl.dialects.builtin import ArrayAttr, StringAttr, TensorType, i64
+from xdsl.ir import Attribute, Block, Data, Operation, Region, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     IRDLOperation,
@@ -20,51 +21,121 @@ from xdsl.irdl import (
     var_operand_def,
     var_result_def,
 )
-from xdsl.parser import AttrParser, Parser
+from xdsl.parser import AttrParser, Parser, UnresolvedOperand
 from xdsl.printer import Printer
 from xdsl.traits import IsTerminator, Pure
 from xdsl.utils.exceptions import VerifyException
 
-from dialects.dims import Dim, DimAttr, dims_text, parse_dim, parse_dims
-from dialects.syntax import AxesAttr, axes_text, parse_axes
-from dialects.types import dims_of, storage, tensor
+from dialects.dims import Dim, DimAttr, DimsAttr, dims_text, parse_dim, parse_dims
+from dialects.graph.base import Mismatch
+from dialects.syntax import AxesAttr, SymbolsAttr, axes_text, parse_axes
+from dialects.types import AnyTensor, dims_of, is_integer, storage, tensor, type_text
 
 BOUNDARIES = ("none", "zero", "clamp", "wrap", "reflect", "value")
 COMBINERS = ("sum", "prod", "max", "min")
 
+Ranges = Mapping[str, tuple[float, float]]
+
+
+# -- accesses -----------------------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
 class Access:
-    """One read in index notation: which operand, at which index, and what lies outside."""
+    """One read in index notation: which operand, at which index, and what lies outside.
+
+    Index expressions are over axes and the function's symbols; `_1` is the value that access 1 reads. boundary is none
+    (the access stays inside), zero, clamp (the nearest element), wrap (modulo the size), reflect (mirrored at the edge
+    elements: -1 is 1), or value (`value` outside).
+    """
 
     operand: int
     index: tuple[Dim, ...]
     boundary: str = "none"
     value: float = 0.0
 
+    def boundary_text(self) -> str:
+        """` clamp`, ` value 0.5`, or nothing."""
+        if self.boundary != "value":
+            return "" if self.boundary == "none" else f" {self.boundary}"
+        return f" value {self.value!r}" if isfinite(self.value) else f' value "{self.value!r}"'
+
+
+def _parse_boundary(parser: AttrParser) -> tuple[str, float]:
+    boundary = parser.parse_optional_identifier() or "none"
+    if boundary not in BOUNDARIES:
+        parser.raise_error(f"unknown boundary '{boundary}': expected one of {', '.join(BOUNDARIES)}")
+    if boundary != "value":
+        return boundary, 0.0
+    text = parser.parse_optional_str_literal()
+    return boundary, float(parser.parse_number() if text is None else text)
+
 
 @irdl_attr_definition
 class AccessAttr(Data[Access]):
-    """`#graph.access<0[i - 1, j] clamp>`; `_1` in an index is the value that access 1 reads."""
+    """`#graph.access<0[i - 1, j] clamp>`"""
 
     name = "graph.access"
 
     @classmethod
     def parse_parameter(cls, parser: AttrParser) -> Access:
         with parser.in_angle_brackets():
-            operand = parser.parse_integer()
-            index = parse_dims(parser)
-            boundary = parser.parse_optional_identifier() or "none"
-            if boundary not in BOUNDARIES:
-                parser.raise_error(f"unknown boundary '{boundary}': expected one of {', '.join(BOUNDARIES)}")
-            value = float(parser.parse_str_literal()) if boundary == "value" else 0.0
-            return Access(operand, index, boundary, value)
+            return Access(parser.parse_integer(), parse_dims(parser), *_parse_boundary(parser))
 
     def print_parameter(self, printer: Printer) -> None:
         a = self.data
-        boundary = "" if a.boundary == "none" else f" {a.boundary}"
-        value = f' "{a.value!r}"' if a.boundary == "value" else ""
-        printer.print_string(f"<{a.operand}{dims_text(a.index)}{boundary}{value}>")
+        printer.print_string(f"<{a.operand}{dims_text(a.index)}{a.boundary_text()}>")
+
+
+def dim_names(attr: Attribute) -> frozenset[str]:
+    """The names in the dim expressions of an attribute, axes among them."""
+    dims: Sequence[Dim] = ()
+    if isinstance(attr, DimAttr):
+        dims = (attr.data,)
+    elif isinstance(attr, DimsAttr):
+        dims = attr.data
+    elif isinstance(attr, AccessAttr):
+        dims = attr.data.index
+    elif isinstance(attr, AxesAttr):
+        dims = [size for _, size in attr.data]
+    elif isinstance(attr, ArrayAttr):
+        return frozenset().union(*map(dim_names, attr.data))
+    return frozenset().union(*(d.names() for d in dims))
+
+
+def symbol_ranges(op: Operation) -> Ranges:
+    """The ranges of the dim symbols that the function around an op declares."""
+    current: Operation | None = op
+    while current is not None:
+        for name in ("graph.symbols", "symbols"):
+            declared = current.attributes.get(name) or current.properties.get(name)
+            if isinstance(declared, SymbolsAttr):
+                return declared.ranges()
+        current = current.parent_op()
+    return {}
+
+
+def stays_inside(index: Dim, size: Dim, axes: Sequence[tuple[str, Dim]], symbols: Ranges) -> bool:
+    """Whether 0 <= index < size holds for all values of the axes and symbols, as far as intervals show it."""
+    extents = dict(axes)
+    if any(extent.bounds(symbols)[1] <= 0 for extent in extents.values()):
+        return True  # there is no point at all
+    return _least(index, extents, symbols) >= 0 and _least(size - 1 - index, extents, symbols) >= 0
+
+
+def _least(expr: Dim, extents: Mapping[str, Dim], symbols: Ranges) -> float:
+    """A lower bound: axes in which the expression is linear are put at the end where it is least, exactly."""
+    open_axes: dict[str, tuple[float, float]] = {}
+    for name, extent in extents.items():
+        slope = expr.coefficient(name)
+        low, high = slope.bounds(symbols) if slope is not None else (-inf, inf)
+        if low >= 0:
+            expr = expr.subst({name: 0})
+        elif high <= 0:
+            expr = expr.subst({name: extent - 1})
+        else:
+            open_axes[name] = (0, extent.bounds(symbols)[1] - 1)
+    return expr.bounds({**symbols, **open_axes})[0]
 
 
 @irdl_op_definition
@@ -78,24 +149,29 @@ class YieldOp(IRDLOperation):
     traits = traits_def(IsTerminator())
     assembly_format = "attr-dict ($values^ `:` type($values))?"
 
-    def __init__(self, *values: SSAValue):
-        super().__init__(operands=[list(values)])
+    def __init__(self, *values: SSAValue | Sequence[SSAValue]):
+        flat = [v for part in values for v in ((part,) if isinstance(part, SSAValue) else part)]
+        super().__init__(operands=[flat])
+
+
+# -- index notation -----------------------------------------------------------------------------------------------
 
 
 @irdl_op_definition
 class IndexOp(IRDLOperation):
-    """Index notation: each result point combines a scalar body over the reduced axes.
+    """Index notation: each point of the result combines a scalar body over the reduced axes.
 
         // y[i, f] = sum(j) a[i, j] * x[j, f]
-        %y = graph.index axes [i: 512, f: 16] reduce "sum" [j: 512] (%a, %x) reads [#graph.access<0[i, j]>, #graph.access<1[j, f]>]
+        %y = graph.index axes [i: 512, f: 16] reduce sum [j: 512] reads (%a[i, j], %x[j, f])
             : (tensor<512x512xf32>, tensor<512x16xf32>) -> tensor<512x16xf32> {
-        ^bb0(%0: f32, %1: f32):
+        ^bb0(%0: f32, %1: f32, %i: i64, %f: i64, %j: i64):
           %2 = arith.mulf %0, %1 : f32
           graph.yield %2 : f32
         }
 
-    Body arguments are the reads in order, then the index of each axis (out, then reduced) as i64. Results start at
-    `lower` along each out axis where accesses without a boundary leave only the interior; the result holds just those.
+    Body arguments are the reads in order, then the index of each axis (out, then reduced) as i64. Integers are signless
+    in the body: its ops are signed or unsigned. `reduce` combines by sum, prod, max or min (signed or unsigned as the
+    result's dtype says). What lies outside an operand needs a boundary: `%u[i - 1, j] clamp`, `%u[i - 1] value 0.5`.
     """
 
     name = "graph.index"
@@ -138,85 +214,156 @@ class IndexOp(IRDLOperation):
         """The reads."""
         return [a.data for a in self.reads]
 
+    def extents(self) -> tuple[tuple[str, Dim], ...]:
+        """All axes with their sizes, those of the result first."""
+        return (*self.axes.data, *self.reduced.data)
+
+    # Written out, since an access names its operand beside its index.
+
     @classmethod
     def parse(cls, parser: Parser) -> IndexOp:
         parser.parse_keyword("axes")
         axes = parse_axes(parser)
         combiner, reduced = None, ()
         if parser.parse_optional_keyword("reduce") is not None:
-            combiner = parser.parse_str_literal()
+            combiner = parser.parse_identifier("sum, prod, max or min")
             reduced = parse_axes(parser)
-        operands = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_unresolved_operand)
+        names: dict[tuple[str, int], UnresolvedOperand] = {}
+
+        def access() -> Access:
+            operand = parser.parse_unresolved_operand()
+            names.setdefault((operand.operand_name, operand.index), operand)
+            number = list(names).index((operand.operand_name, operand.index))
+            return Access(number, parse_dims(parser), *_parse_boundary(parser))
+
         parser.parse_keyword("reads")
-        reads = parser.parse_attribute()
+        reads = parser.parse_comma_separated_list(parser.Delimiter.PAREN, access)
+        attributes = parser.parse_optional_attr_dict_with_keyword()
         parser.parse_punctuation(":")
+        position = parser.pos
         types = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
         parser.parse_punctuation("->")
         result = parser.parse_type()
-        inputs = parser.resolve_operands(operands, types, parser.pos)
-        if not isinstance(reads, ArrayAttr):
-            parser.raise_error("expected a list of #graph.access after 'reads'")
-        found = [a.data for a in reads if isinstance(a, AccessAttr)]
-        return cls(inputs, axes, found, result.element_type, parser.parse_region(), combiner, reduced)  # pyright: ignore
+        if not isinstance(result, TensorType):
+            parser.raise_error(f"graph.index gives a tensor, found {result}")
+        inputs = parser.resolve_operands(list(names.values()), types, position)
+        op = cls(inputs, axes, reads, result.element_type, parser.parse_region(), combiner, reduced)
+        op.attributes.update(attributes.data if attributes else {})
+        if op.results[0].type != result:
+            parser.raise_error(
+                f"graph.index over {axes_text(axes)} gives {op.results[0].type}, found {result}"
+            )
+        return op
 
     def print(self, printer: Printer) -> None:
         printer.print_string(f" axes {axes_text(self.axes.data)}")
         if self.combiner is not None:
-            printer.print_string(f' reduce "{self.combiner.data}" {axes_text(self.reduced.data)}')
-        printer.print_string(" (")
-        printer.print_list(self.inputs, printer.print_ssa_value)
-        printer.print_string(") reads ")
-        printer.print_attribute(self.reads)
+            printer.print_string(f" reduce {self.combiner.data} {axes_text(self.reduced.data)}")
+        printer.print_string(" reads (")
+        used: dict[SSAValue, None] = {}
+        for number, access in enumerate(self.accesses()):
+            value = self.operands[access.operand]
+            used.setdefault(value)
+            printer.print_string(", " if number else "")
+            printer.print_ssa_value(value)
+            printer.print_string(dims_text(access.index) + access.boundary_text())
+        printer.print_string(")")
+        printer.print_op_attributes(self.attributes, print_keyword=True)
         printer.print_string(" : (")
-        printer.print_list([v.type for v in self.inputs], printer.print_attribute)
+        printer.print_list([v.type for v in used], printer.print_attribute)
         printer.print_string(") -> ")
-        printer.print_attribute(self.outputs[0].type)
+        printer.print_attribute(self.results[0].type)
         printer.print_string(" ")
         printer.print_region(self.body)
 
     def verify_(self) -> None:
-        if self.combiner is not None and self.combiner.data not in COMBINERS:
-            raise VerifyException(f"unknown combiner '{self.combiner.data}': expected one of {', '.join(COMBINERS)}")
-        extents = (*self.axes.data, *self.reduced.data)
-        ranges: dict[str, tuple[float, float]] = {name: (0, _most(size) - 1) for name, size in extents}
-        for number, access in enumerate(self.accesses()):
-            self._verify_access(number, access, ranges)
-        types = [storage(self.inputs[a.operand].type.element_type) for a in self.accesses()]  # pyright: ignore
-        if [a.type for a in self.body.block.args] != [*types, *[i64] * len(extents)]:
-            raise VerifyException("the body of graph.index takes the reads, then the index of each axis as i64")
+        extents = self.extents()
+        names = [name for name, _ in extents]
+        if len(set(names)) != len(names):
+            raise VerifyException(f"axes of graph.index are not distinct: {', '.join(names)}")
+        if (self.combiner.data if self.combiner else None) not in (
+            COMBINERS if self.reduced.data else (None,)
+        ):
+            raise VerifyException(f"reduced axes need a combiner, one of {', '.join(COMBINERS)}")
+        if [v.type for v in self.results] != [self._result_type()]:
+            raise VerifyException(f"graph.index gives {self._result_type()}")
+        symbols = symbol_ranges(self)
+        unread = set(range(len(self.operands))) - {a.operand for a in self.accesses()}
+        if unread:
+            raise VerifyException(f"operand {min(unread)} of graph.index is not read")
+        for number in range(len(self.reads)):
+            self._verify_access(number, symbols)
+        self._verify_body()
 
-    def _verify_access(self, number: int, access: Access, ranges: Mapping[str, tuple[float, float]]) -> None:
-        if not 0 <= access.operand < len(self.inputs):
-            raise VerifyException(f"access {number} reads operand {access.operand} of {len(self.inputs)}")
-        dims = dims_of(self.inputs[access.operand].type)
-        if len(dims) != len(access.index):
-            raise VerifyException(f"access {number} has {len(access.index)} indices for a tensor of rank {len(dims)}")
-        for expr, size in zip(access.index, dims, strict=True):
-            gathered = any(n.startswith("_") for n in expr.names())
-            if access.boundary != "none" or gathered:
-                continue
-            if expr.bounds(ranges)[0] < 0 or (size - 1 - expr).bounds(ranges)[0] < 0:
-                raise VerifyException(f"index {expr} may leave a dim of size {size}: state a boundary")
+    def _result_type(self) -> AnyTensor:
+        (result,) = (v.type for v in self.results)
+        if not isinstance(result, TensorType):
+            raise VerifyException(f"graph.index gives a tensor, found {result}")
+        return tensor(result.element_type, [size for _, size in self.axes.data])
+
+    def _verify_access(self, number: int, symbols: Ranges) -> None:
+        access = self.reads.data[number].data
+        if not 0 <= access.operand < len(self.operands):
+            raise VerifyException(f"access {number} reads operand {access.operand} of {len(self.operands)}")
+        type_ = self.operands[access.operand].type
+        if not isinstance(type_, TensorType):
+            raise VerifyException(f"graph.index takes tensors, found {type_}")
+        sizes, extents = dims_of(type_), self.extents()
+        if len(sizes) != len(access.index):
+            message = f"access {number} has {len(access.index)} indices"
+            raise Mismatch(message, found=type_text(type_), expected=f"{len(sizes)}, one for each dim")
+        known = {name for name, _ in extents} | symbols.keys()
+        for expr, size in zip(access.index, sizes, strict=True):
+            read = {n for n in expr.names() if n.startswith("_")}
+            if any(not n[1:].isdigit() or int(n[1:]) >= number for n in read):
+                raise VerifyException(
+                    f"index {expr} of access {number} names a read that does not come before it"
+                )
+            if unknown := expr.names() - known - read - size.names():
+                message = f"index {expr} names {', '.join(sorted(unknown))}"
+                raise Mismatch(message, expected="axes of graph.index and symbols of the function")
+            if access.boundary == "none" and not read and not stays_inside(expr, size, extents, symbols):
+                raise Mismatch(
+                    f"index {expr} may leave a dim of size {size}",
+                    found=f"axes {axes_text(extents)}",
+                    expected="an index that stays inside, or a boundary",
+                    hint="state a boundary: zero, clamp, wrap, reflect or value",
+                )
+
+    def _verify_body(self) -> None:
+        elements = [self.operands[a.operand].type.element_type for a in self.accesses()]  # pyright: ignore
+        expected = [*map(storage, elements), *[i64] * len(self.extents())]
+        if [a.type for a in self.body.block.args] != expected:
+            raise VerifyException(
+                "the body of graph.index takes the reads, then the index of each axis as i64"
+            )
+        last, wanted = self.body.block.last_op, storage(self.results[0].type.element_type)  # pyright: ignore
+        if not isinstance(last, YieldOp) or [v.type for v in last.operands] != [wanted]:
+            raise VerifyException(f"the body of graph.index ends with graph.yield of {wanted}")
 
 
-def _most(size: Dim) -> float:
-    return size.value if size.value is not None else float("inf")
+# -- loops --------------------------------------------------------------------------------------------------------
 
 
 @irdl_op_definition
 class ForOp(IRDLOperation):
     """A counted loop that carries tensors.
 
-        %r = graph.for 0 to 100 (%u) : (tensor<8xf32>) { ^bb0(%t: tensor<si64>, %c: tensor<8xf32>): ... graph.yield %n : tensor<8xf32> }
-        %r = graph.for 0 to %steps : tensor<si32> (%u) : (...) { ... }
+        %r = graph.for 0 to 100 (%u) : (tensor<8xf32>) {
+        ^bb0(%t: tensor<si64>, %c: tensor<8xf32>):
+          ...
+          graph.yield %n : tensor<8xf32>
+        }
+        %r = graph.for 0 to %steps : tensor<si32> (%u) : (tensor<8xf32>) { ... }
 
-    Bounds are dims, or integer tensors of rank 0.
+    Bounds are dims, or integer tensors of rank 0 (the property is absent then). The step is 1; an upper bound that is
+    not above the lower one means no iteration. The body may use values from around the loop.
     """
 
     name = "graph.for"
 
-    lower = prop_def(DimAttr)
-    upper = prop_def(DimAttr)
+    lower = opt_prop_def(DimAttr)
+    upper = opt_prop_def(DimAttr)
     lower_value = opt_operand_def()
     upper_value = opt_operand_def()
     inits = var_operand_def()
@@ -226,18 +373,18 @@ class ForOp(IRDLOperation):
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
     traits = traits_def(Pure())
 
-    def __init__(self, lower: Dim | SSAValue, upper: Dim | SSAValue, inits: Sequence[SSAValue], body: Region | None = None):
+    def __init__(
+        self,
+        lower: Dim | SSAValue,
+        upper: Dim | SSAValue,
+        inits: Sequence[SSAValue],
+        body: Region | None = None,
+    ):
         types = [v.type for v in inits]
+        bounds = {"lower": lower, "upper": upper}
         super().__init__(
-            operands=[
-                [lower] if isinstance(lower, SSAValue) else [],
-                [upper] if isinstance(upper, SSAValue) else [],
-                list(inits),
-            ],
-            properties={
-                "lower": DimAttr(Dim.of(0) if isinstance(lower, SSAValue) else lower),
-                "upper": DimAttr(Dim.of(0) if isinstance(upper, SSAValue) else upper),
-            },
+            operands=[[b] if isinstance(b, SSAValue) else [] for b in bounds.values()] + [list(inits)],
+            properties={name: DimAttr(b) for name, b in bounds.items() if isinstance(b, Dim)},
             result_types=[types],
             regions=[body or Region(Block(arg_types=[tensor("i64", []), *types]))],
         )
@@ -245,6 +392,17 @@ class ForOp(IRDLOperation):
     @property
     def block(self) -> Block:
         return self.body.block
+
+    def bounds(self) -> tuple[Dim | SSAValue, Dim | SSAValue]:
+        """The lower and the upper bound."""
+        out: list[Dim | SSAValue] = []
+        for attr, value in ((self.lower, self.lower_value), (self.upper, self.upper_value)):
+            bound = attr.data if attr is not None else value
+            assert bound is not None
+            out.append(bound)
+        return out[0], out[1]
+
+    # Written out, since a bound is a dim expression or an operand.
 
     @classmethod
     def parse(cls, parser: Parser) -> ForOp:
@@ -259,31 +417,57 @@ class ForOp(IRDLOperation):
         parser.parse_keyword("to")
         upper = bound()
         operands = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_unresolved_operand)
+        attributes = parser.parse_optional_attr_dict_with_keyword()
         parser.parse_punctuation(":")
+        position = parser.pos
         types = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
-        return cls(lower, upper, parser.resolve_operands(operands, types, parser.pos), parser.parse_region())
+        inits = parser.resolve_operands(operands, types, position)
+        op = cls(lower, upper, inits, parser.parse_region())
+        op.attributes.update(attributes.data if attributes else {})
+        return op
 
     def print(self, printer: Printer) -> None:
-        for word, value, dim in ((" ", self.lower_value, self.lower), (" to ", self.upper_value, self.upper)):
+        for word, bound in zip((" ", " to "), self.bounds(), strict=True):
             printer.print_string(word)
-            if value is None:
-                printer.print_string(str(dim.data))
+            if isinstance(bound, Dim):
+                printer.print_string(str(bound))
             else:
-                printer.print_ssa_value(value)
+                printer.print_ssa_value(bound)
                 printer.print_string(" : ")
-                printer.print_attribute(value.type)
+                printer.print_attribute(bound.type)
         printer.print_string(" (")
         printer.print_list(self.inits, printer.print_ssa_value)
-        printer.print_string(") : (")
+        printer.print_string(")")
+        printer.print_op_attributes(self.attributes, print_keyword=True)
+        printer.print_string(" : (")
         printer.print_list([v.type for v in self.inits], printer.print_attribute)
         printer.print_string(") ")
         printer.print_region(self.body)
 
     def verify_(self) -> None:
+        for name, attr, value in (
+            ("lower", self.lower, self.lower_value),
+            ("upper", self.upper, self.upper_value),
+        ):
+            if (attr is None) == (value is None):
+                raise VerifyException(f"the {name} bound of graph.for is a dim or an operand")
+            if value is not None and not _is_count(value.type):
+                raise Mismatch(
+                    f"the {name} bound of graph.for has another type",
+                    found=str(value.type),
+                    expected="an integer tensor of rank 0",
+                )
         types = [v.type for v in self.inits]
         if [a.type for a in self.block.args] != [tensor("i64", []), *types]:
-            raise VerifyException("the body of graph.for takes the loop index as tensor<si64>, then the carried values")
+            raise VerifyException(
+                "the body of graph.for takes the loop index as tensor<si64>, then the carried values"
+            )
         last = self.block.last_op
         if not isinstance(last, YieldOp) or [v.type for v in last.operands] != types:
             raise VerifyException("graph.for yields values of the carried types")
+        if [v.type for v in self.results] != types:
+            raise VerifyException("graph.for gives values of the carried types")
 
+
+def _is_count(type_: Attribute) -> bool:
+    return isinstance(type_, TensorType) and type_.get_num_dims() == 0 and is_integer(type_.element_type)

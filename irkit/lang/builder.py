@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, TensorType
+from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from dialects import graph
@@ -19,8 +19,6 @@ from dialects.types import (
     is_complex,
     is_float,
     is_integer,
-    np_dtype,
-    tensor,
     type_text,
 )
 
@@ -65,16 +63,14 @@ class Builder:
 
     def number(self, value: Number, element: Attribute, loc: Loc) -> SSAValue:
         """A scalar constant of a dtype. Raises IrkitError where the dtype cannot hold the number."""
-        return self.dense(np.asarray(fitting(value, element, loc), np_dtype(element)), element, loc)
+        return self.one(
+            "constant", [], loc, value=repr(fitting(value, element, loc)), dtype=dtype_name(element)
+        )
 
     def dense(self, array: np.ndarray, element: Attribute, loc: Loc) -> SSAValue:
         """A constant tensor."""
-        return self.one("constant", [], loc, value=dense_attr(array, element))
-
-
-def dense_attr(array: np.ndarray, element: Attribute) -> Attribute:
-    """An array as a dense attribute."""
-    return DenseIntOrFPElementsAttr(tensor(element, array.shape), array.tobytes())  # pyright: ignore
+        text = graph.creation.constant_text(array)
+        return self.one("constant", [], loc, value=text, dtype=dtype_name(element), shape=list(array.shape))
 
 
 def fitting(value: Number, element: Attribute, loc: Loc) -> int | float | bool:

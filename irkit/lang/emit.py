@@ -11,20 +11,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from xdsl.dialects.builtin import DictionaryAttr, ModuleOp, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
 from dialects import graph
-from dialects.dims import Dim, dims_text
+from dialects.dims import Dim
 from dialects.errors import ErrorList, IrkitError, Loc
 from dialects.syntax import SymbolsAttr
 from dialects.types import AnyTensor, dims_of, is_integer, tensor, type_text
-from irkit.lang import folding, tree
-from irkit.lang.builder import Builder, Number, Value, describe, type_of
-from irkit.lang.calls import SPECIAL, emit_call
-from irkit.lang.indexing import emit_index, has_reduction
 from irkit.diagnostics import nearest
+from irkit.lang import folding, tree
+from irkit.lang.builder import Builder, Value, describe, type_of
+from irkit.lang.calls import emit_call, emit_subscript
+from irkit.lang.indexing import emit_index, has_reduction
 from irkit.lang.program import Program, source_text
 
 MAX_CALLS = 100
@@ -83,7 +83,8 @@ class Emitter:
     def __init__(self, program: Program):
         self.program = program
         self.loc = program.module.loc
-        self.builder = Builder(Block())
+        self.entry_block = Block()
+        self.builder = Builder(self.entry_block)
         self.calls: list[str] = []
         self.reached: set[str] = set()
         self.params: dict[str, SSAValue] = {}
@@ -91,9 +92,13 @@ class Emitter:
 
     # -- functions ----------------------------------------------------------------------------------------------
 
-    def entry(self, fn: tree.FnDecl) -> FuncOp | None:
-        """The func.func of a function: inputs, then the parameters that it uses."""
-        block = Block()
+    def entry(self, fn: tree.FnDecl, emits: bool = True) -> FuncOp | None:
+        """The func.func of a function: inputs, then the parameters that it uses, as declared.
+
+        A function that is only checked takes its parameters as it meets them.
+        """
+        block = self.entry_block = Block()
+        self.params = {}
         self.builder = Builder(block)
         frame = Frame(dict(self.program.dims))
         count = len(self.program.errors)
@@ -109,14 +114,12 @@ class Emitter:
                 attrs.append(self.arg_attrs(item, "input", item.default))
         self.program.reject_unused_overrides(frame.dims)
         inputs = len(block.args)
-        for param in self.program.params.values():
+        for param in self.program.params.values() if emits else ():
             with self.reporting():
-                arg = block.insert_arg(self.type(param.type, Frame(self.program.dims)), len(block.args))
-                arg.name_hint = param.name.id
-                self.params[param.name.id] = arg
+                self.param(param)
                 attrs.append(self.arg_attrs(param, "param", param.init))
         results = self.body(fn, frame)
-        if results is None or len(self.program.errors) > count:
+        if results is None or len(self.program.errors) > count or not emits:
             return None
         for_use = [*block.args[:inputs], *(a for a in block.args[inputs:] if a.uses)]
         attrs = [a for a, arg in zip(attrs, list(block.args), strict=True) if arg in for_use]
@@ -124,15 +127,17 @@ class Emitter:
             block.erase_arg(arg)
         return self.func(fn, block, attrs, results)
 
-    def func(self, fn: tree.FnDecl, block: Block, attrs: list[dict[str, Attribute]], results: list[SSAValue]) -> FuncOp:
+    def func(
+        self, fn: tree.FnDecl, block: Block, attrs: list[dict[str, Attribute]], results: list[SSAValue]
+    ) -> FuncOp:
         self.builder.add(ReturnOp(*results), self.loc(fn.body[-1]))
         names = result_names(fn, {a.name_hint for a in block.args if a.name_hint})
         func = FuncOp(
             fn.name.id,
             ([a.type for a in block.args], [r.type for r in results]),
             Region(block),
-            arg_attrs=[DictionaryAttr(a) for a in attrs],
-            res_attrs=[DictionaryAttr({"graph.name": StringAttr(n)}) for n in names],
+            arg_attrs=ArrayAttr([DictionaryAttr(a) for a in attrs]),
+            res_attrs=ArrayAttr([DictionaryAttr({"graph.name": StringAttr(n)}) for n in names]),
         )
         symbols = self.program.used_symbols(func)
         if symbols:
@@ -140,7 +145,18 @@ class Emitter:
         func.location = self.loc(fn.name).attr()
         return func
 
-    def arg_attrs(self, item: tree.Input | tree.ParamDecl, kind: str, init: tree.Expr | None) -> dict[str, Attribute]:
+    def param(self, decl: tree.ParamDecl) -> SSAValue:
+        """Makes a parameter an argument of the entry function."""
+        arg = self.entry_block.insert_arg(
+            self.type(decl.type, Frame(self.program.dims)), len(self.entry_block.args)
+        )
+        arg.name_hint = decl.name.id
+        self.params[decl.name.id] = arg
+        return arg
+
+    def arg_attrs(
+        self, item: tree.Input | tree.ParamDecl, kind: str, init: tree.Expr | None
+    ) -> dict[str, Attribute]:
         attrs: dict[str, Attribute] = {"graph.name": StringAttr(item.name.id), "graph.kind": StringAttr(kind)}
         if init is not None:
             attrs["graph.source"] = StringAttr(source_text(self.program, init))
@@ -154,16 +170,19 @@ class Emitter:
                 continue
             names = {n for item in (*fn.inputs, *fn.results) for d in item.type.dims for n in d.names()}
             if names <= self.program.dims.keys():
-                self.params = {}
-                self.entry(fn)
+                self.entry(fn, emits=False)
 
     def body(self, fn: tree.FnDecl, frame: Frame) -> list[SSAValue] | None:
         """Emits the statements of a function; its results, or None where they cannot be had."""
         if fn.name.id in self.calls:
             way = " -> ".join([*self.calls[self.calls.index(fn.name.id) :], fn.name.id])
-            raise IrkitError("recursive call", self.loc(fn.name), found=way, hint="functions are inlined; use a for loop")
+            raise IrkitError(
+                "recursive call", self.loc(fn.name), found=way, hint="functions are inlined; use a for loop"
+            )
         if len(self.calls) >= MAX_CALLS:
-            raise IrkitError("calls are nested too deeply", self.loc(fn.name), expected=f"at most {MAX_CALLS} levels")
+            raise IrkitError(
+                "calls are nested too deeply", self.loc(fn.name), expected=f"at most {MAX_CALLS} levels"
+            )
         self.reached.add(fn.name.id)
         self.calls.append(fn.name.id)
         try:
@@ -225,12 +244,16 @@ class Emitter:
             case tree.IndexAssign():
                 with self.reporting():
                     self.mark_bad([node.target], frame)
-                    self.bind(node.target, emit_index(self, node.axes, node.value, node.boundary, frame), frame)
+                    self.bind(
+                        node.target, emit_index(self, node.axes, node.value, node.boundary, frame), frame
+                    )
             case tree.For():
                 with self.reporting():
                     self.loop(node, frame)
             case tree.Return():
-                self.error("return inside a loop", node, hint="carry the value with the loop and return it after")
+                self.error(
+                    "return inside a loop", node, hint="carry the value with the loop and return it after"
+                )
 
     def assign(self, node: tree.Assign, frame: Frame) -> None:
         with self.reporting():
@@ -284,11 +307,15 @@ class Emitter:
             raise
 
     def emit_loop(
-        self, node: tree.For, frame: Frame, start: SSAValue | Dim, stop: SSAValue | Dim, initial: list[SSAValue]
+        self,
+        node: tree.For,
+        frame: Frame,
+        start: SSAValue | Dim,
+        stop: SSAValue | Dim,
+        initial: list[SSAValue],
     ) -> None:
         loc = self.loc(node)
-        scalar = next((b.type for b in (start, stop) if isinstance(b, SSAValue)), tensor("i64", []))
-        body = Block(arg_types=[scalar, *(v.type for v in initial)])
+        body = Block(arg_types=[tensor("i64", []), *(v.type for v in initial)])
         outer, self.builder.block = self.builder.block, body
         names = [node.var.id, *(c.id for c in node.carried)]
         inner = Frame(frame.dims, dict(frame.names), frozenset(frame.names) - set(names), in_loop=True)
@@ -311,7 +338,7 @@ class Emitter:
                         expected=f"{describe(first)}, as before the loop",
                         hint=difference(type_of(last), type_of(first)),
                     )
-            self.builder.add(graph.YieldOp(final), loc)
+            self.builder.add(graph.YieldOp(*final), loc)
         finally:
             self.builder.block = outer
         op = self.builder.add(graph.ForOp(start, stop, initial, Region(body)), loc)
@@ -335,7 +362,11 @@ class Emitter:
         value = self.expr(node, frame)
         if isinstance(value, Dim) or type(value) is int:
             return Dim.of(value)
-        if isinstance(value, SSAValue) and not dims_of(value.type) and is_integer(type_of(value).element_type):
+        if (
+            isinstance(value, SSAValue)
+            and not dims_of(value.type)
+            and is_integer(type_of(value).element_type)
+        ):
             return value
         expected = "an integer, a dim or an integer scalar"
         raise IrkitError("bad bound of a loop", self.loc(node), found=describe(value), expected=expected)
@@ -369,14 +400,18 @@ class Emitter:
                         return folding.fold("*", -1, value, self.loc(node))
                     return self.builder.one("neg", [value], self.loc(node))
                 case tree.Subscript():
-                    return SPECIAL["subscript"](self, node, frame)
+                    return emit_subscript(self, node, frame)
                 case tree.Reduction():
-                    hint = f"name the axes of the result: y[i] = {node.kind}(...) ..., or s = {node.kind}(...) ... for a scalar"
+                    hint = (
+                        f"give it a line of its own: y[i] = {node.kind}(...) ..., or s = {node.kind}(...) ..."
+                    )
                     raise IrkitError("index notation inside another expression", self.loc(node), hint=hint)
                 case _:
                     what = "a string" if isinstance(node, tree.Text) else "a list"
                     raise IrkitError(
-                        f"{what} is no tensor", self.loc(node), hint=None if what == "a string" else "constant([1, 2], f32) makes one"
+                        f"{what} is no tensor",
+                        self.loc(node),
+                        hint=None if what == "a string" else "constant([1, 2], f32) makes one",
                     )
         finally:
             self.depth -= 1
@@ -386,7 +421,9 @@ class Emitter:
         if len(values) == 1:
             return values[0]
         hint = "take them apart first: a, b = f(x)"
-        raise IrkitError(f"'{node.callee.id}' gives {len(values)} results", self.loc(node), expected="one", hint=hint)
+        raise IrkitError(
+            f"'{node.callee.id}' gives {len(values)} results", self.loc(node), expected="one", hint=hint
+        )
 
     def look_up(self, name: tree.Name, frame: Frame) -> Value:
         """The value that a name has here: a local name, a parameter, or a dim."""
@@ -396,9 +433,7 @@ class Emitter:
         if value is not None:
             return value
         if name.id in self.program.params:
-            if name.id not in self.params:
-                raise Skip
-            return self.params[name.id]
+            return self.params.get(name.id) or self.param(self.program.params[name.id])
         if name.id in frame.dims:
             return folding.simplified(frame.dims[name.id])
         known = [*frame.names, *self.program.params, *frame.dims]
@@ -424,7 +459,9 @@ class Emitter:
         if node.op == "@":
             for side, value in ((node.left, left), (node.right, right)):
                 if not isinstance(value, SSAValue):
-                    raise IrkitError("@ multiplies tensors", self.loc(side), found=describe(value), hint="use *")
+                    raise IrkitError(
+                        "@ multiplies tensors", self.loc(side), found=describe(value), hint="use *"
+                    )
         left, right = self.agree([left, right], [node.left, node.right])
         if node.op in COMPARISONS:
             return self.builder.one("compare", [left, right], loc, pred=COMPARISONS[node.op])
@@ -471,7 +508,9 @@ class Emitter:
         expected = f"{fn.name.id}({', '.join(f'{i.name.id}: {i.type}' for i in fn.inputs)})"
         if len(node.args) > len(names):
             found = f"{len(node.args)} arguments"
-            raise IrkitError(f"too many arguments for '{fn.name.id}'", self.loc(node), found=found, expected=expected)
+            raise IrkitError(
+                f"too many arguments for '{fn.name.id}'", self.loc(node), found=found, expected=expected
+            )
         given.update(zip(names, node.args, strict=False))
         for keyword in node.keywords:
             if keyword.name not in names:
@@ -481,7 +520,11 @@ class Emitter:
             if keyword.name in given:
                 raise IrkitError(f"'{keyword.name}' is given twice", self.loc(keyword), expected=expected)
             given[keyword.name] = keyword.value
-        given |= {i.name.id: i.default for i in fn.inputs if i.name.id not in given and isinstance(i.default, tree.Number)}
+        given |= {
+            i.name.id: i.default
+            for i in fn.inputs
+            if i.name.id not in given and isinstance(i.default, tree.Number)
+        }
         if missing := [n for n in names if n not in given]:
             message = f"'{fn.name.id}' needs {', '.join(repr(m) for m in missing)}"
             raise IrkitError(message, self.loc(node), expected=expected)
@@ -508,7 +551,8 @@ class Emitter:
                 f"'{item.name.id}' of '{fn.name.id}' has another type",
                 self.loc(place),
                 found=type_text(actual),
-                expected=type_text(want) + ("" if str(item.type) == type_text(want) else f", declared as {item.type}"),
+                expected=type_text(want)
+                + ("" if str(item.type) == type_text(want) else f", declared as {item.type}"),
                 hint=difference(actual, want),
             )
         return value
@@ -524,7 +568,11 @@ class Emitter:
                 raise IrkitError(f"unknown dim '{unknown[0]}'", self.loc(node), hint=hint)
             size = dim.subst(frame.dims)
             if size.bounds(self.program.ranges)[0] < 0:
-                raise IrkitError("a dim may be negative here", self.loc(node), found=f"{dim} = {size}" if str(dim) != str(size) else str(dim))
+                raise IrkitError(
+                    "a dim may be negative here",
+                    self.loc(node),
+                    found=f"{dim} = {size}" if str(dim) != str(size) else str(dim),
+                )
             dims.append(size)
         return tensor(node.dtype, dims)
 
@@ -560,7 +608,9 @@ def result_names(fn: tree.FnDecl, taken: set[str]) -> list[str]:
     names: list[str] = []
     for i, result in enumerate(fn.results):
         value = values[i] if values else None
-        name = result.name or (value.id if isinstance(value, tree.Name) else f"out{i}" if len(fn.results) > 1 else "out")
+        name = result.name or (
+            value.id if isinstance(value, tree.Name) else f"out{i}" if len(fn.results) > 1 else "out"
+        )
         if name in taken or name in names:
             name = f"out{i}"
         names.append(name)

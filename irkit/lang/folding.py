@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from typing import Any
 
 from dialects.dims import Dim, dmax, dmin
 from dialects.errors import IrkitError, Loc
@@ -28,7 +29,7 @@ _OPERATORS: dict[str, Callable[..., Number]] = {
 }
 _ON_DIMS = ("+", "-", "*", "%", "/")
 
-FUNCTIONS: dict[str, Callable[..., Number]] = {
+FUNCTIONS: dict[str, Callable[..., Any]] = {
     "exp": math.exp,
     "log": math.log,
     "sqrt": math.sqrt,
@@ -51,7 +52,11 @@ def fold(op: str, a: Number, b: Number, loc: Loc) -> Number:
     """The number that an infix operator gives. Raises IrkitError."""
     on_dims = isinstance(a, Dim) or isinstance(b, Dim)
     if op == "@" or (on_dims and (op not in _ON_DIMS or isinstance(a, float) or isinstance(b, float))):
-        hint = "@ multiplies tensors; use *" if op == "@" else "give the dim no range, or pass it in as an integer"
+        hint = (
+            "@ multiplies tensors; use *"
+            if op == "@"
+            else "give the dim no range, or pass it in as an integer"
+        )
         raise IrkitError(f"'{op}' does not take {a} and {b}", loc, hint=hint)
     try:
         if op == "/":

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,8 +25,8 @@ from lark.utils import TextSlice
 from dialects.dims import Dim
 from dialects.errors import ErrorList, IrkitError
 from dialects.types import DTYPES
-from irkit.lang import tree
 from irkit.diagnostics import nearest
+from irkit.lang import tree
 from irkit.lang.tree import Span
 
 PRECEDENCE = {
@@ -50,9 +51,16 @@ CONSTANTS: dict[str, float | bool] = {
 }
 """Names that are numbers."""
 
-DTYPE_SLIPS = {"float": "f32", "float32": "f32", "float64": "f64", "double": "f64", "half": "f16", "float16": "f16"} | {
-    "int": "i32", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64", "uint8": "u8", "bfloat16": "bf16", "b1": "bool"
-}  # fmt: skip
+DTYPE_SLIPS = {
+    "float": "f32",
+    "double": "f64",
+    "half": "f16",
+    "bfloat16": "bf16",
+    "int": "i32",
+    **{f"float{bits}": f"f{bits}" for bits in (16, 32, 64)},
+    **{f"{kind}{bits}": f"{kind[0]}{bits}" for kind in ("int", "uint") for bits in (4, 8, 16, 32, 64)},
+}
+"""What other languages call our dtypes."""
 
 
 class BadText(Exception):
@@ -381,11 +389,7 @@ def _collect_errors(text: str, filename: str) -> list[IrkitError]:
     """Every syntax error of a file that has at least one."""
     plain = _without_comments(text)
     edges = sorted({0, len(text), *(m.start() for m in _DECLARATION.finditer(plain))})
-    found = [
-        e
-        for start, end in zip(edges, edges[1:], strict=False)
-        for e in _in_declaration(text, plain, start, end)
-    ]
+    found = [e for start, end in pairwise(edges) for e in _in_declaration(text, plain, start, end)]
     lines = tree.line_starts(text)
     return [
         IrkitError(str(e), tree.make_loc(filename, text, lines, e.span), expected=e.expected, hint=e.hint)
@@ -497,7 +501,7 @@ def _explain(error: UnexpectedInput, text: str, start: int, end: int) -> BadText
         return BadText(f"unexpected {text[at]!r}", Span(at, at + 1), _spoken(set(error.allowed or ())), hint)
     names = set(error.accepts or error.expected) if isinstance(error, UnexpectedToken) else set()
     expected = _spoken(names)
-    token = error.token if isinstance(error, UnexpectedToken) else None
+    token: Token | None = getattr(error, "token", None)
     if token is not None and token.type != "$END" and not (token == "}" and token.end_pos == end):
         return BadText(f"unexpected '{token}'", _span(token), expected, _hint(token, names))
     # The end of the piece: point at the last thing that stands there.

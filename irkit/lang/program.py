@@ -5,11 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
+from xdsl.dialects.builtin import ArrayAttr, TensorType
 from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute
 
 from dialects import graph
-from dialects.dims import Dim
+from dialects.dims import Dim, DimAttr, DimsAttr
 from dialects.errors import IrkitError
+from dialects.syntax import AxesAttr
 from dialects.types import dims_of
 from irkit.diagnostics import nearest
 from irkit.lang import folding, tree
@@ -44,9 +47,13 @@ class Program:
         name = decl.name.id
         first = self.dims.keys() | self.params.keys() | self.functions.keys()
         if name in first:
-            raise IrkitError(f"'{name}' is declared twice", self.module.loc(decl.name), hint="choose another name")
+            raise IrkitError(
+                f"'{name}' is declared twice", self.module.loc(decl.name), hint="choose another name"
+            )
         if name in CONSTANTS or (isinstance(decl, tree.FnDecl) and name in graph.OPS):
-            raise IrkitError(f"'{name}' has a meaning already", self.module.loc(decl.name), hint="choose another name")
+            raise IrkitError(
+                f"'{name}' has a meaning already", self.module.loc(decl.name), hint="choose another name"
+            )
         match decl:
             case tree.DimDecl():
                 self.dims[name] = Dim.of(1)  # where the value is at fault
@@ -69,7 +76,9 @@ class Program:
             limits = (low, high)
             if value.value is not None and not low <= value.value <= high:
                 message = f"the default of dim '{name}' is outside of its range"
-                raise IrkitError(message, self.module.loc(decl.value), found=str(value), expected=f"{low} to {high}")
+                raise IrkitError(
+                    message, self.module.loc(decl.value), found=str(value), expected=f"{low} to {high}"
+                )
         if name in self.overrides:
             self.dims[name] = self._override(name, limits, decl)
         elif limits is not None:
@@ -97,7 +106,11 @@ class Program:
             name = item.name.id if isinstance(item, tree.Input) else item.name
             if name is not None and name in seen:
                 place = item.name if isinstance(item, tree.Input) else item
-                self.report(IrkitError(f"'{name}' is declared twice", self.module.loc(place), hint="choose another name"))
+                self.report(
+                    IrkitError(
+                        f"'{name}' is declared twice", self.module.loc(place), hint="choose another name"
+                    )
+                )
             seen.add(name or "")
 
     def bind_overrides(self, type_: tree.TypeRef, dims: dict[str, Dim]) -> None:
@@ -110,8 +123,14 @@ class Program:
         """Reports a `--dim` that names no dim, once."""
         for name in self.overrides.keys() - self.used_overrides:
             self.used_overrides.add(name)
-            hint = nearest(name, dims) or (f"the dims are {', '.join(dims)}" if dims else "the file declares no dims")
-            self.report(IrkitError(f"there is no dim '{name}'", None, found=f"--dim {name}={self.overrides[name]}", hint=hint))
+            hint = nearest(name, dims) or (
+                f"the dims are {', '.join(dims)}" if dims else "the file declares no dims"
+            )
+            self.report(
+                IrkitError(
+                    f"there is no dim '{name}'", None, found=f"--dim {name}={self.overrides[name]}", hint=hint
+                )
+            )
 
     # -- queries ------------------------------------------------------------------------------------------------
 
@@ -121,18 +140,32 @@ class Program:
             return self.functions[name]
         known = ", ".join(self.functions)
         if name is not None:
-            error = IrkitError(f"there is no function '{name}'", None, found=known or "none", hint=nearest(name, self.functions))
+            error = IrkitError(
+                f"there is no function '{name}'",
+                None,
+                found=known or "none",
+                hint=nearest(name, self.functions),
+            )
         elif self.functions:
             return self.functions.get("main") or list(self.functions.values())[-1]
         else:
             where = tree.Span(0, 1)
-            error = IrkitError("the file has no function", self.module.loc(where), hint="fn f(x: f32[4]) -> f32[4] { return x }")
+            error = IrkitError(
+                "the file has no function",
+                self.module.loc(where),
+                hint="fn f(x: f32[4]) -> f32[4] { return x }",
+            )
         self.report(error)
         return None
 
     def check_new_name(self, name: tree.Name) -> None:
         """Raises IrkitError for a local name that would hide a declaration."""
-        kinds = ((self.params, "a parameter"), (self.dims, "a dim"), (self.functions, "a function"), (CONSTANTS, "a number"))
+        kinds = (
+            (self.params, "a parameter"),
+            (self.dims, "a dim"),
+            (self.functions, "a function"),
+            (CONSTANTS, "a number"),
+        )
         for known, what in kinds:
             if name.id in known:
                 raise IrkitError(f"'{name.id}' is {what}", self.module.loc(name), hint="choose another name")
@@ -144,9 +177,10 @@ class Program:
             used |= {n for d in dims_of(type_) for n in d.names()}
         for op in func.body.walk():
             for result in op.results:
-                used |= {n for d in dims_of(result.type) for n in d.names()}
+                if isinstance(result.type, TensorType):
+                    used |= {n for d in dims_of(result.type) for n in d.names()}
             for attr in (*op.attributes.values(), *op.properties.values()):
-                used |= graph.dim_names(attr)
+                used |= names_in(attr)
         return tuple((n, int(low), int(high)) for n, (low, high) in self.ranges.items() if n in used)
 
     def number(self, node: tree.Expr) -> Number:
@@ -162,8 +196,12 @@ class Program:
             case tree.Unary():
                 return folding.fold("*", -1, self.number(node.operand), self.module.loc(node))
             case tree.Binary():
-                return folding.fold(node.op, self.number(node.left), self.number(node.right), self.module.loc(node))
-        raise IrkitError("this is no number", self.module.loc(node), expected="numbers and dims joined by + - * / %")
+                return folding.fold(
+                    node.op, self.number(node.left), self.number(node.right), self.module.loc(node)
+                )
+        raise IrkitError(
+            "this is no number", self.module.loc(node), expected="numbers and dims joined by + - * / %"
+        )
 
     def integer(self, node: tree.Expr) -> Dim:
         """An integer expression over dims; division rounds down. Raises IrkitError."""
@@ -186,8 +224,23 @@ class Program:
         return sorted(self.errors, key=lambda e: (e.loc.line, e.loc.col) if e.loc else (0, 0))
 
 
+def names_in(attr: Attribute) -> set[str]:
+    """The names in the dims that an attribute holds."""
+    if isinstance(attr, DimAttr):
+        return set(attr.data.names())
+    if isinstance(attr, DimsAttr):
+        return {n for d in attr.data for n in d.names()}
+    if isinstance(attr, AxesAttr):
+        return {n for _, d in attr.data for n in d.names()}
+    if isinstance(attr, graph.AccessAttr):
+        return {n for d in attr.data.index for n in d.names()}
+    if isinstance(attr, ArrayAttr):
+        return {n for a in attr.data for n in names_in(a)}
+    return set()
+
+
 def source_text(program: Program, init: tree.Expr) -> str:
-    """What fills a parameter, as `graph.source` writes it: `load w.safetensors w1`, `glorot seed=1`. Raises IrkitError."""
+    """What fills a parameter, as `graph.source` writes it: `load w.safetensors w1`. Raises IrkitError."""
     loc = program.module.loc(init)
     if isinstance(init, tree.Number | tree.Unary | tree.Binary):
         return f"full value={program.number(init)}"
@@ -198,12 +251,21 @@ def source_text(program: Program, init: tree.Expr) -> str:
     if name == "load":
         texts = [a.value for a in init.args if isinstance(a, tree.Text)]
         if len(texts) != 2 or len(init.args) != 2 or init.keywords:
-            raise IrkitError("load takes a file and the name of a tensor", loc, expected='load("weights.safetensors", "w1")')
+            raise IrkitError(
+                "load takes a file and the name of a tensor",
+                loc,
+                expected='load("weights.safetensors", "w1")',
+            )
         return " ".join(["load", *map(shlex.quote, texts)])
     if name not in INITIALISERS:
         known = ["load", *INITIALISERS]
         hint = nearest(name, known)
-        raise IrkitError(f"unknown initialiser '{name}'", program.module.loc(init.callee), expected=f"one of {', '.join(known)}", hint=hint)
+        raise IrkitError(
+            f"unknown initialiser '{name}'",
+            program.module.loc(init.callee),
+            expected=f"one of {', '.join(known)}",
+            hint=hint,
+        )
     return " ".join([name, *_settings(program, init)])
 
 
@@ -218,7 +280,9 @@ def _settings(program: Program, init: tree.Call) -> list[str]:
         if keyword.name not in known or keyword.name in given:
             fault = "is given twice" if keyword.name in given else "is no setting"
             hint = nearest(keyword.name, known)
-            raise IrkitError(f"'{keyword.name}' {fault}", program.module.loc(keyword), expected=wanted, hint=hint)
+            raise IrkitError(
+                f"'{keyword.name}' {fault}", program.module.loc(keyword), expected=wanted, hint=hint
+            )
         given[keyword.name] = keyword.value
     if missing := [k for k, v in known.items() if v is None and k not in given]:
         raise IrkitError(f"{init.callee.id} needs '{missing[0]}'", loc, expected=wanted)

@@ -15,7 +15,6 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, f32, i1
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from dialects import kernel
-from dialects.dims import Dim
 from dialects.errors import IrkitError, Loc
 from dialects.types import DTYPES, dtype_name, is_complex, is_float, is_integer, is_unsigned, storage
 from irkit.lang.builder import Number, fitting
@@ -54,7 +53,9 @@ class ScalarBuilder:
     def read(self, value: SSAValue, element: Attribute, loc: Loc) -> Scalar:
         """An element that was read from a tensor."""
         if is_complex(element) or dtype_name(element) in ("i4", "u4"):
-            raise IrkitError(f"index notation has no {dtype_name(element)} form", loc, hint="cast the tensor first")
+            raise IrkitError(
+                f"index notation has no {dtype_name(element)} form", loc, hint="cast the tensor first"
+            )
         return Scalar(self.add(arith.ExtFOp(value, f32), loc) if element in SMALL else value, element)
 
     def stored(self, x: Scalar, loc: Loc) -> SSAValue:
@@ -83,7 +84,12 @@ class ScalarBuilder:
         for other in strong[1:]:
             if other.element != element:
                 found = f"{dtype_name(element)} and {dtype_name(other.element)}"
-                raise IrkitError("two dtypes meet", loc, found=found, hint=f"convert one with cast(x, {dtype_name(element)})")
+                raise IrkitError(
+                    "two dtypes meet",
+                    loc,
+                    found=found,
+                    hint=f"convert one with cast(x, {dtype_name(element)})",
+                )
         return [self.fitted(v, element, loc) for v in values]
 
     def fitted(self, value: Scalar | Number, element: Attribute, loc: Loc) -> Scalar:
@@ -92,7 +98,9 @@ class ScalarBuilder:
         if value.weak and element != INDEX:
             if not is_integer(element):
                 hint = f"convert the index: cast(i, {dtype_name(element)})"
-                raise IrkitError("an index is an integer", loc, found=f"an index beside {dtype_name(element)}", hint=hint)
+                raise IrkitError(
+                    "an index is an integer", loc, found=f"an index beside {dtype_name(element)}", hint=hint
+                )
             return self.cast(value, element, loc)
         return value
 
@@ -124,7 +132,9 @@ class ScalarBuilder:
     def where(self, condition: Scalar, a: Scalar, b: Scalar, loc: Loc) -> Scalar:
         if condition.element != i1:
             found = dtype_name(condition.element)
-            raise IrkitError("the condition of where is a bool", loc, found=found, hint="compare it with something")
+            raise IrkitError(
+                "the condition of where is a bool", loc, found=found, hint="compare it with something"
+            )
         return Scalar(self.add(arith.SelectOp(condition.value, a.value, b.value), loc), a.element)
 
     def cast(self, x: Scalar, element: Attribute, loc: Loc) -> Scalar:
@@ -166,7 +176,11 @@ class ScalarBuilder:
         return Scalar(value, element)
 
     def refuse(self, name: str, x: Scalar, loc: Loc) -> Scalar:
-        raise IrkitError(f"{name} has no {dtype_name(x.element)} form in index notation", loc, hint="convert with cast(x, f32)")
+        raise IrkitError(
+            f"{name} has no {dtype_name(x.element)} form in index notation",
+            loc,
+            hint="convert with cast(x, f32)",
+        )
 
     # -- composed -----------------------------------------------------------------------------------------------
 
@@ -187,10 +201,9 @@ class ScalarBuilder:
         return self.add(arith.MulfOp(self.add(arith.MulfOp(x, self.like(0.5, x, loc)), loc), lifted), loc)
 
     def float_mod(self, a: SSAValue, b: SSAValue, loc: Loc) -> SSAValue:
-        """The remainder with the sign of b."""
-        rest = self.add(arith.RemFOp(a, b), loc) if hasattr(arith, "RemFOp") else self.add(arith.RemfOp(a, b), loc)  # pyright: ignore
-        differs = self.add(arith.CmpfOp(self.add(arith.MulfOp(rest, b), loc), self.like(0, a, loc), "olt"), loc)
-        return self.add(arith.SelectOp(differs, self.add(arith.AddfOp(rest, b), loc), rest), loc)
+        """a - floor(a / b) * b, which has the sign of b."""
+        whole = self.add(math.FloorOp(self.add(arith.DivfOp(a, b), loc)), loc)
+        return self.add(arith.SubfOp(a, self.add(arith.MulfOp(whole, b), loc)), loc)
 
 
 _Unary = Callable[[ScalarBuilder, Scalar, Loc], SSAValue]
@@ -268,8 +281,3 @@ _BINARY_BOOL: dict[str, _Binary] = {"logical_and": _pair(arith.AndIOp), "logical
 UNARY = frozenset(_UNARY_FLOAT) | frozenset(_UNARY_BOOL)
 BINARY = frozenset(_BINARY_FLOAT) | frozenset(_BINARY_BOOL)
 """Ops of the language that index notation takes."""
-
-
-def as_dim(value: Number) -> Dim | None:
-    """A number as an index expression, where it is an integer."""
-    return Dim.of(value) if isinstance(value, Dim) or type(value) is int else None

@@ -7,10 +7,9 @@ inside types are `dialects.dims.Dim` expressions over names; everything else is 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from dialects.dims import Dim, dims_text
 from dialects.errors import Loc
@@ -240,8 +239,27 @@ class FnDecl:
 
 Declaration: TypeAlias = "DimDecl | ParamDecl | FnDecl"
 Node: TypeAlias = (
-    "Number | Text | Name | ListOf | Unary | Binary | Keyword | Call | Range | Subscript | Reduction | Assign | "
-    "IndexAssign | For | Return | TypeRef | DimDecl | ParamDecl | Input | Result | FnDecl"
+    Number
+    | Text
+    | Name
+    | ListOf
+    | Unary
+    | Binary
+    | Keyword
+    | Call
+    | Range
+    | Subscript
+    | Reduction
+    | Assign
+    | IndexAssign
+    | For
+    | Return
+    | TypeRef
+    | DimDecl
+    | ParamDecl
+    | Input
+    | Result
+    | FnDecl
 )
 
 
@@ -285,33 +303,41 @@ def make_loc(filename: str, text: str, starts: list[int], span: Span) -> Loc:
 # -- printing ---------------------------------------------------------------------------------------------------
 
 
+MAX_INDENT = 60
+
+
 def dump(module: Module) -> str:
     """The tree as indented text, one node a line with its line and column (`irkit-opt --emit=ast`)."""
-    return "\n".join(line for decl in module.decls for line in _dump(module, decl, 0, "")) + "\n"
+    lines: list[str] = []
+    stack: list[tuple[Node, int, str]] = [(decl, 0, "") for decl in reversed(module.decls)]
+    while stack:
+        node, depth, label = stack.pop()
+        flat, nested = _parts(node)
+        loc = module.loc(node)
+        words = " ".join([type(node).__name__, *flat])
+        lines.append(f"{'  ' * min(depth, MAX_INDENT)}{label}{words} @{loc.line}:{loc.col}")
+        stack += [(child, depth + 1, f"{name}: ") for name, child in reversed(nested)]
+    return "\n".join(lines) + "\n"
 
 
-def _dump(module: Module, node: Node, depth: int, label: str) -> Iterator[str]:
-    loc = module.loc(node)
+def _parts(node: Node) -> tuple[list[str], list[tuple[str, Node]]]:
+    """What a node shows on its own line, and its children by field."""
     flat: list[str] = []
     nested: list[tuple[str, Node]] = []
     for f in fields(node):
-        value = getattr(node, f.name)
+        value: Any = getattr(node, f.name)
         if f.name in ("span", "end") or value is None or value == ():
             continue
         if isinstance(value, Name):
             flat.append(f"{f.name}={value.id}")
         elif isinstance(value, TypeRef):
             flat.append(f"{f.name}={value}")
-        elif isinstance(value, tuple) and isinstance(value[0], Name):
-            flat.append(f"{f.name}=({', '.join(v.id if isinstance(v, Name) else '...' for v in value)})")
-            nested += [(f.name, v) for v in value if not isinstance(v, Name)]
+        elif isinstance(value, tuple) and all(isinstance(v, Name) for v in value):
+            flat.append(f"{f.name}=({', '.join(v.id for v in value)})")
         elif isinstance(value, tuple) and hasattr(value[0], "span"):
             nested += [(f.name, v) for v in value]
-        elif hasattr(value, "span"):
+        elif isinstance(value, Node):
             nested.append((f.name, value))
         else:
             flat.append(f"{f.name}={value!r}" if isinstance(value, str) else f"{f.name}={value}")
-    head = f"{label}: " if label else ""
-    yield f"{'  ' * depth}{head}{' '.join([type(node).__name__, *flat])} @{loc.line}:{loc.col}"
-    for name, child in nested:
-        yield from _dump(module, child, depth + 1, name)
+    return flat, nested

@@ -16,7 +16,7 @@ from dialects.errors import IrkitError
 from dialects.loop import FuncOp as LoopFunc
 from dialects.types import RefType
 from lowering.buffer.accesses import Access, Footprint, Span
-from lowering.buffer.memory_tmp import kernel_memory
+from lowering.loop.memory import kernel_memory
 
 INF = float("inf")
 

@@ -15,8 +15,8 @@ from dialects.loop import FuncOp as LoopFunc
 from dialects.syntax import SymbolsAttr
 from lowering.buffer.arrays import Array, Storage
 from lowering.buffer.liveness import Liveness
-from lowering.buffer.memory_tmp import kernel_memory
 from lowering.buffer.planner import ALIGNMENT, Interval, plan
+from lowering.loop.memory import kernel_memory
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, ModuleOp, TensorType
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, IntegerType, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, SSAValue
 
@@ -18,7 +18,7 @@ from dialects.buffer import BarrierOp, CallOp, ConstantOp, CopyOp, ForOp, Progra
 from dialects.graph import GraphOp
 from dialects.kernel import LaunchOp
 from dialects.loop import FuncOp as LoopFunc
-from dialects.types import RefType, dims_of, np_dtype
+from dialects.types import RefType, dims_of, np_dtype, ref
 from lowering.buffer.liveness import read_loop
 
 
@@ -236,10 +236,6 @@ class Machine:
 
 
 def _bytes_type(size: int) -> RefType:
-    from xdsl.dialects.builtin import IntegerType
-
-    from dialects.types import ref
-
     return ref(IntegerType(8), [size])
 
 
@@ -247,6 +243,3 @@ def programs(module: ModuleOp) -> list[Machine]:
     """A machine for each program of a module."""
     kernels = {f.sym_name.data: f for f in module.ops if isinstance(f, LoopFunc)}
     return [Machine(p, kernels) for p in module.ops if isinstance(p, ProgramOp)]
-
-
-__all__ = ["Machine", "TensorType", "programs", "run_host"]

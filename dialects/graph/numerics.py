@@ -1,0 +1,176 @@
+"""The arithmetic that references share: what graph dtypes mean in NumPy.
+
+f16, bf16 and f8 are stored in their format and computed in f32. Integers wrap; division rounds towards minus infinity,
+and division by zero gives zero. Float to integer truncates and saturates, NaN to zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import ml_dtypes
+import numpy as np
+from xdsl.dialects.builtin import i1
+from xdsl.ir import Attribute
+
+from dialects.types import is_float, is_integer, np_dtype
+
+Array = np.ndarray
+
+SMALL_FLOATS = tuple(np_dtype(name) for name in ("f16", "bf16", "f8e4m3", "f8e5m2"))
+SMALL_INTEGERS = tuple(np_dtype(name) for name in ("i4", "u4"))
+
+
+def widened(arrays: Sequence[Array]) -> list[Array]:
+    """Small floats as f32: they are stored in their format and computed in f32."""
+    return [a.astype(np.float32) if a.dtype in SMALL_FLOATS else a for a in arrays]
+
+
+def cast_array(x: Array, element: Attribute) -> Array:
+    """An array in another dtype by the graph's rules."""
+    target = np_dtype(element)
+    if x.dtype == target:
+        return x
+    is_real = x.dtype in SMALL_FLOATS or x.dtype.kind == "f"
+    if element == i1:
+        return x.astype(np.float32) != 0 if x.dtype in SMALL_FLOATS + SMALL_INTEGERS else x != 0
+    if is_integer(element) and is_real:
+        return float_to_integer(x, target)
+    if x.dtype in SMALL_FLOATS:
+        return x.astype(np.float32).astype(target)
+    if x.dtype in SMALL_INTEGERS:
+        return x.astype(np.int8).astype(target)
+    if target in SMALL_INTEGERS:
+        return wrapped_to_4_bits(x, target)
+    return (
+        x.astype(np.float32).astype(target)
+        if is_float(element) and target.itemsize == 1
+        else x.astype(target)
+    )
+
+
+def float_to_integer(x: Array, target: np.dtype) -> Array:
+    """Truncated towards zero, saturated; NaN becomes zero."""
+    info = ml_dtypes.iinfo(target)
+    low, high = int(info.min), int(info.max)
+    whole = np.trunc(x.astype(np.float64))
+    inside = (whole > low) & (whole < float(high))
+    wide = np.dtype(np.uint64 if low == 0 else np.int64)
+    out = np.where(inside, whole, 0.0).astype(wide)
+    out = np.where(whole >= float(high), wide.type(high), out)
+    return np.where(whole <= low, wide.type(low), out).astype(target)
+
+
+def wrapped_to_4_bits(x: Array, target: np.dtype) -> Array:
+    """The low four bits of integers, as i4 or u4."""
+    low = (x.astype(np.int64) & 15).astype(np.int8)
+    if target == np_dtype("i4"):
+        low = np.where(low > 7, low - 16, low)
+    return low.astype(target)
+
+
+def divide(a: Array, b: Array) -> Array:
+    """a / b; of integers the floor, and zero where b is zero."""
+    if a.dtype.kind not in "iu":
+        return a / b
+    safe = np.where(b == 0, b.dtype.type(1), b)
+    return np.where(b == 0, a.dtype.type(0), np.floor_divide(a, safe))
+
+
+def modulo(a: Array, b: Array) -> Array:
+    """The remainder with the sign of b; of integers zero where b is zero."""
+    if a.dtype.kind not in "iu":
+        return np.mod(a, b)
+    safe = np.where(b == 0, b.dtype.type(1), b)
+    return np.where(b == 0, a.dtype.type(0), np.mod(a, safe))
+
+
+def power(a: Array, b: Array) -> Array:
+    """a to the power b. Of integers it wraps, and a negative power is the true quotient truncated: 0 unless |a| = 1."""
+    if a.dtype.kind not in "iu":
+        return np.power(a, b)
+    a, b = np.broadcast_arrays(a, b)
+    out, base, rest = np.ones_like(a), a.copy(), np.where(b > 0, b, b.dtype.type(0))
+    while np.any(rest):
+        out = np.where(rest & 1, out * base, out)
+        base, rest = base * base, rest >> 1
+    if a.dtype.kind == "u":
+        return out
+    unit = np.where(b & 1, a, a * a)  # what a power of 1 or -1 is
+    return np.where(b < 0, np.where(np.abs(a) == 1, unit, a.dtype.type(0)), out)
+
+
+_erf = np.frompyfunc(math.erf, 1, 1)
+
+
+def erf(x: Array) -> Array:
+    """The error function, computed in f64."""
+    return np.asarray(_erf(x.astype(np.float64)), np.float64).astype(x.dtype)
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), computed in f64."""
+    return (1 / (1 + np.exp(-x.astype(np.float64)))).astype(x.dtype)
+
+
+def silu(x: Array) -> Array:
+    """x * sigmoid(x), computed in f64."""
+    wide = x.astype(np.float64)
+    return (wide / (1 + np.exp(-wide))).astype(x.dtype)
+
+
+def gelu(x: Array) -> Array:
+    """x times the distribution function of the standard normal distribution, computed in f64."""
+    wide = x.astype(np.float64)
+    return (0.5 * wide * (1 + erf(wide / math.sqrt(2)))).astype(x.dtype)
+
+
+def gelu_tanh(x: Array) -> Array:
+    """The approximation of gelu by tanh, computed in f64."""
+    wide = x.astype(np.float64)
+    return (0.5 * wide * (1 + np.tanh(math.sqrt(2 / math.pi) * (wide + 0.044715 * wide**3)))).astype(x.dtype)
+
+
+def least(dtype: np.dtype) -> float | int:
+    """What a maximum of nothing is."""
+    return -np.inf if dtype.kind == "f" else int(np.iinfo(dtype).min)
+
+
+def greatest(dtype: np.dtype) -> float | int:
+    """What a minimum of nothing is."""
+    return np.inf if dtype.kind == "f" else int(np.iinfo(dtype).max)
+
+
+def softmax(x: Array, axis: int) -> Array:
+    """exp(x - max) over its sum along one dim; a slice that is -inf throughout gives NaN."""
+    if not x.size:
+        return x
+    powers = np.exp(x - x.max(axis=axis, keepdims=True))
+    return powers / powers.sum(axis=axis, keepdims=True)
+
+
+# -- random numbers ---------------------------------------------------------------------------------------------
+
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
+
+
+def philox(key: tuple[int, int], counters: Array) -> Array:
+    """Philox-4x32-10: for each 64-bit counter four 32-bit words, as uint32 [n, 4].
+
+    J. Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011. The counter fills words 0 and 1.
+    """
+    c = [counters & _LOW, counters >> _HALF, np.zeros_like(counters), np.zeros_like(counters)]
+    k0, k1 = key
+    for _ in range(10):
+        p0, p1 = c[0] * _M0, c[2] * _M1
+        c = [
+            (p1 >> _HALF) ^ c[1] ^ np.uint64(k0),
+            p1 & _LOW,
+            (p0 >> _HALF) ^ c[3] ^ np.uint64(k1),
+            p0 & _LOW,
+        ]
+        k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
+    return np.stack(c, axis=-1).astype(np.uint32)

@@ -1,0 +1,177 @@
+"""Builds the body of a kernel in axes form: tensors become fields that can be read at any index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, f32, f64, i1
+from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
+
+from dialects.dims import Dim
+from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, YieldOp
+from dialects.types import RefType, dims_of, is_float, storage
+
+Index = tuple[Dim, ...]
+
+
+def compute_type(element: Attribute) -> Attribute:
+    """The type in which a kernel computes: small floats in f32, integers signless, all else as it is."""
+    if is_float(element) and element not in (f32, f64):
+        return f32
+    return storage(element)
+
+
+@dataclass
+class Builder:
+    """One kernel under construction."""
+
+    source: DefOp
+    block: Block
+    rules: dict[type[Operation], Callable[[Builder, Operation, Index], SSAValue]]
+
+    def __post_init__(self) -> None:
+        self.axes: dict[str, Dim] = {}
+        self.fields: dict[tuple[SSAValue, Index], SSAValue] = {}
+        self.reads: dict[tuple[object, ...], SSAValue] = {}
+        self.constants: dict[tuple[object, Attribute], SSAValue] = {}
+        self.arrays: dict[SSAValue, SSAValue] = {}
+        self.current: Operation | None = None
+        self.symbols = {n for n, _, _ in self.source.symbols.data}
+
+    # -- axes -------------------------------------------------------------------------------------------------
+
+    def axis(self, name: str, extent: Dim) -> Dim:
+        """Declares an axis; its name gets a number where it is taken."""
+        candidate, count = name, 0
+        while candidate in self.axes or candidate in self.symbols:
+            count += 1
+            candidate = f"{name}{count}"
+        self.axes[candidate] = extent
+        return Dim.of(candidate)
+
+    # -- fields -----------------------------------------------------------------------------------------------
+
+    def at(self, value: SSAValue, index: Sequence[Dim]) -> SSAValue:
+        """The field of a tensor at an index, in its compute type."""
+        key = (value, tuple(index))
+        if key not in self.fields:
+            if isinstance(value, BlockArgument):
+                self.fields[key] = self.read(value, index)
+            else:
+                op = value.owner
+                assert isinstance(op, Operation)
+                outer, self.current = self.current, op
+                self.fields[key] = self.rules[type(op)](self, op, tuple(index))
+                self.current = outer
+        return self.fields[key]
+
+    def read(self, value: SSAValue, index: Sequence[Dim], otherwise: float | None = None, indices: Sequence[SSAValue] = ()) -> SSAValue:
+        """Reads a stored tensor; outside it the value is `otherwise`, where given."""
+        array = self.arrays[value]
+        key = (array, tuple(index), otherwise, tuple(indices))
+        if key in self.reads:
+            return self.reads[key]
+        type_ = array.type
+        assert isinstance(type_, RefType)
+        element = type_.element_type
+        attr = None if otherwise is None else self.number(otherwise, element)
+        op = ReadOp(array, index, indices, attr)
+        result = self.add(op)
+        if compute_type(element) != element:
+            result = self.add(arith.ExtFOp(result, f32))
+        self.reads[key] = result
+        return result
+
+    def stored(self, value: SSAValue) -> bool:
+        """Whether a tensor is an argument of the kernel."""
+        return value in self.arrays
+
+    def shape(self, value: SSAValue) -> tuple[Dim, ...]:
+        return dims_of(value.type)
+
+    def element(self, value: SSAValue) -> Attribute:
+        """The graph element type of a tensor."""
+        return value.type.element_type  # pyright: ignore
+
+    # -- ops --------------------------------------------------------------------------------------------------
+
+    def add(self, op: Operation) -> SSAValue:
+        """Appends a scalar op, located where the graph op is that it comes from."""
+        if self.current is not None:
+            op.location = self.current.location
+        self.block.add_op(op)
+        return op.results[0]
+
+    @staticmethod
+    def number(value: float | int, element: Attribute) -> Attribute:
+        """A scalar attribute."""
+        if isinstance(element, IntegerType):
+            return IntegerAttr(int(value), element)
+        return FloatAttr(float(value), element)  # pyright: ignore
+
+    def constant(self, value: float | int, element: Attribute) -> SSAValue:
+        """A scalar constant; each is made once."""
+        key = (repr(value), element)
+        if key not in self.constants:
+            self.constants[key] = self.add(arith.ConstantOp(self.number(value, element)))  # pyright: ignore
+        return self.constants[key]
+
+    def index(self, expr: Dim) -> SSAValue:
+        """The value of an index expression, as i64."""
+        return self.add(IndexOp(expr))
+
+    def binary(self, op: type[Operation], a: SSAValue, b: SSAValue) -> SSAValue:
+        """A binary arith op."""
+        return self.add(op(a, b))  # pyright: ignore[reportCallIssue]
+
+    def compare(self, predicate: int, a: SSAValue, b: SSAValue) -> SSAValue:
+        """An integer or float comparison by predicate number."""
+        kind = arith.CmpiOp if isinstance(a.type, IntegerType) else arith.CmpfOp
+        properties: dict[str, Attribute] = {"predicate": IntegerAttr(predicate, 64)}
+        if kind is arith.CmpfOp:
+            properties["fastmath"] = arith.FastMathFlagsAttr("none")
+        return self.add(kind.create(operands=[a, b], result_types=[i1], properties=properties))
+
+    def reduce(
+        self,
+        over: Sequence[Dim],
+        inputs: Sequence[SSAValue],
+        init: Sequence[float | int | Attribute],
+        types: Sequence[Attribute],
+        step: Callable[[Builder, list[SSAValue], list[SSAValue]], list[SSAValue]],
+        combine: Callable[[Builder, list[SSAValue], list[SSAValue]], list[SSAValue]],
+        finish: Callable[[Builder, list[SSAValue]], list[SSAValue]] | None = None,
+    ) -> list[SSAValue]:
+        """A reduction with a tuple state; the callbacks build the regions."""
+        elements = [v.type for v in inputs]
+        n = len(types)
+
+        def region(args: Sequence[Attribute], fill: Callable[[list[SSAValue]], list[SSAValue]]) -> Region:
+            block = Block(arg_types=args)
+            outer, self.block, constants, self.constants = self.block, block, self.constants, {}
+            yields = fill(list(block.args))
+            block.add_op(YieldOp(*yields))
+            self.block, self.constants = outer, constants
+            return Region(block)
+
+        regions = [
+            region([], lambda _: [self.constant(v, t) if isinstance(v, int | float) else self.add(arith.ConstantOp(v)) for v, t in zip(init, types, strict=True)]),  # pyright: ignore
+            region([*types, *elements], lambda a: step(self, a[:n], a[n:])),
+            region([*types, *types], lambda a: combine(self, a[:n], a[n:])),
+        ]
+        finished: list[Attribute] = []
+
+        def last(args: list[SSAValue]) -> list[SSAValue]:
+            out = finish(self, args) if finish is not None else args
+            finished.extend(v.type for v in out)
+            return out
+
+        regions.append(region(list(types), last))
+        op = ReduceOp([str(a) for a in over], inputs, finished, regions)
+        self.add(op)
+        return list(op.results)
+
+
+Rule = Callable[[Builder, Operation, Index], SSAValue]

@@ -1,0 +1,141 @@
+"""graph-to-kernel: a level change from graph ops inside a kernel to fields over named axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects import arith, builtin
+from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.passes import ModulePass
+
+from dialects.dims import ONE, Dim
+from dialects.errors import IrkitError
+from dialects.graph.movement import ConcatOp
+from dialects.kernel import DefOp, ReadOp, WriteOp, YieldOp, arg
+from dialects.types import ref_of
+from lowering.kernel.builder import Builder
+from lowering.kernel.rules import RULES
+
+AXES = "ijlmno"
+"""Names of output axes after a batch."""
+
+
+@dataclass(frozen=True)
+class GraphToKernel(ModulePass):
+    """Gives each kernel its axes.
+
+    Expects: outlined kernels over tensors.
+    Does: (1) turns arguments into arrays and results into output arguments; (2) reads every result at one point of
+    its axes, which unfolds the ops behind it by the table of rules: views become index maps, reductions tuple states;
+    (3) lets an output take the memory of an input of the same size that is read at the same index only.
+    Leaves: kernels in axes form; the host program is untouched.
+    """
+
+    name = "graph-to-kernel"
+
+    def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
+        for kernel in [o for o in op.ops if isinstance(o, DefOp)]:
+            if not kernel.in_axes_form or not kernel.block.args:
+                lowered = to_axes_form(kernel)
+                parent = kernel.parent
+                assert parent is not None
+                parent.insert_op_before(lowered, kernel)
+                parent.erase_op(kernel)
+
+
+def to_axes_form(kernel: DefOp) -> DefOp:
+    """One kernel with axes."""
+    last = kernel.block.last_op
+    if not isinstance(last, YieldOp):
+        raise IrkitError(f"@{kernel.sym_name.data} does not end with kernel.yield", kernel)
+    for op in kernel.block.ops:
+        if op is not last and type(op) not in RULES and not isinstance(op, ConcatOp):
+            raise IrkitError(f"{op.name} has no kernel form", op, expected="an op with a rule in lowering/kernel/rules")
+    results = list(last.operands)
+    block = Block(arg_types=[ref_of(v.type) for v in (*kernel.block.args, *results)])  # pyright: ignore
+    builder = Builder(kernel, block, RULES)
+    inputs = len(kernel.block.args)
+    for old, new in zip(kernel.block.args, block.args[:inputs], strict=True):
+        builder.arrays[old] = new
+        new.name_hint = old.name_hint
+    for value, array in zip(results, block.args[inputs:], strict=True):
+        array.name_hint = value.name_hint or "out"
+    axes: dict[tuple[Dim, ...], tuple[Dim, ...]] = {}
+    for value, array in zip(results, block.args[inputs:], strict=True):
+        _write(builder, value, array, axes)
+    signature = [arg("in") for _ in kernel.block.args]
+    for position, array in enumerate(block.args[inputs:], inputs):
+        signature.append(arg("out", _alias(block, position, {f.alias_of for f in signature})))
+        del array
+    _drop_dead(block)
+    out = DefOp(kernel.sym_name.data, Region(block), signature, tuple(builder.axes.items()), kernel.symbols.data)
+    out.location = kernel.location
+    return out
+
+
+def _write(b: Builder, value: SSAValue, array: SSAValue, axes: dict[tuple[Dim, ...], tuple[Dim, ...]]) -> None:
+    """Computes a result at a point of its axes and stores it; results of one shape share axes."""
+    owner = value.owner
+    b.current = owner if isinstance(owner, Operation) else None
+    if isinstance(owner, ConcatOp):
+        _write_concat(b, owner, array)
+        return
+    shape = b.shape(value)
+    if shape not in axes:
+        axes[shape] = output_axes(b, shape)
+    index = axes[shape]
+    _store(b, b.at(value, index), array, index)
+
+
+def output_axes(b: Builder, shape: Sequence[Dim]) -> tuple[Dim, ...]:
+    """An axis for each dim, none for dims of size one: the last two are i and j, earlier ones a, b, c, ..."""
+    names = ["abcdefgh"[n % 8] for n in range(max(len(shape) - 2, 0))] + ["i", "j"][-min(len(shape), 2) :]
+    return tuple(Dim.of(0) if size == ONE else b.axis(name, size) for name, size in zip(names, shape, strict=True))
+
+
+def _store(b: Builder, field: SSAValue, array: SSAValue, index: Sequence[Dim]) -> None:
+    element = array.type.element_type  # pyright: ignore
+    if field.type != element:
+        field = b.add(arith.TruncFOp(field, element))
+    op = WriteOp(field, array, index)
+    if b.current is not None:
+        op.location = b.current.location
+    b.block.add_op(op)
+
+
+def _write_concat(b: Builder, op: ConcatOp, array: SSAValue) -> None:
+    """Each part is written to its place over axes of its own."""
+    axis = int(op.values()["axis"]) % len(b.shape(op.results[0]))  # pyright: ignore
+    start = Dim.of(0)
+    for part in op.operands:
+        shape = b.shape(part)
+        index = output_axes(b, shape)
+        target = [i + start if d == axis else i for d, i in enumerate(index)]
+        _store(b, b.at(part, index), array, target)
+        start = start + shape[axis]
+
+
+def _alias(block: Block, position: int, taken: set[int | None]) -> int | None:
+    """An input whose memory an output may take: same array type, and read only where the output is written."""
+    target = block.args[position]
+    writes = [op for op in block.ops if isinstance(op, WriteOp) and op.array is target]
+    if len(writes) != 1:
+        return None
+    for candidate, source in enumerate(block.args[:position]):
+        if candidate in taken or source.type != target.type:
+            continue
+        reads = [op for op in block.ops if isinstance(op, ReadOp) and op.array is source]
+        others = [u.operation for u in source.uses if not isinstance(u.operation, ReadOp)]
+        plain = reads and not others and all(op.index == writes[0].index and not op.indices for op in reads)
+        outputs = [op for op in block.ops if isinstance(op, WriteOp)]
+        if plain and all(op.index == writes[0].index for op in outputs):
+            return candidate
+    return None
+
+
+def _drop_dead(block: Block) -> None:
+    for op in reversed(list(block.ops)):
+        if op.results and not any(any(True for _ in r.uses) for r in op.results):
+            block.erase_op(op)

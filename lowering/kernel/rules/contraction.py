@@ -1,0 +1,210 @@
+"""Contractions, windows, attention and index notation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.dialects import arith, math
+from xdsl.dialects.builtin import f32
+from xdsl.ir import Operation, SSAValue
+
+from dialects.dims import ZERO, Dim, dmax, dmin
+from dialects.graph import OPS, IndexOp
+from dialects.graph.contraction import Pool, ints, number
+from dialects.graph.shapes import pair
+from dialects.graph.structure import Access
+from dialects.graph.structure import YieldOp as GraphYield
+from lowering.kernel.builder import Builder, Index, Rule
+from lowering.kernel.rules.elementwise import FLOAT_PREDICATES, broadcast_index
+from lowering.kernel.rules.reduction import INF, fold
+
+
+def sum_of_products(b: Builder, over: Sequence[Dim], lhs: SSAValue, rhs: SSAValue) -> SSAValue:
+    """sum lhs * rhs, in the form that the contraction scheduler knows."""
+    integer = str(lhs.type).startswith("i")
+    mul, add = (arith.MuliOp, arith.AddiOp) if integer else (arith.MulfOp, arith.AddfOp)
+
+    def step(b: Builder, state: list[SSAValue], x: list[SSAValue]) -> list[SSAValue]:
+        return [b.binary(add, state[0], b.binary(mul, x[0], x[1]))]
+
+    def combine(b: Builder, left: list[SSAValue], right: list[SSAValue]) -> list[SSAValue]:
+        return [b.binary(add, left[0], right[0])]
+
+    return b.reduce(over, [lhs, rhs], [0 if integer else 0.0], [lhs.type], step, combine)[0]
+
+
+def _matmul(b: Builder, op: Operation, index: Index) -> SSAValue:
+    x, w = op.operands
+    xs, ws = b.shape(x), b.shape(w)
+    k = b.axis("k", xs[-1])
+    rows, columns = len(xs) > 1, len(ws) > 1
+    batch = index[: len(index) - rows - columns]
+    i = index[len(batch) : len(batch) + rows]
+    j = index[len(batch) + rows :]
+    a = b.at(x, (*broadcast_index(batch, xs[:-2])[-max(len(xs) - 2, 0) :], *i, k) if len(xs) > 2 else (*i, k))
+    c = b.at(w, (*broadcast_index(batch, ws[:-2]), k, *j) if len(ws) > 2 else (k, *j))
+    return sum_of_products(b, [k], a, c)
+
+
+def _conv2d(b: Builder, op: Operation, index: Index) -> SSAValue:
+    x, w, *bias = op.operands
+    values = op.values()  # pyright: ignore
+    stride, padding, dilation = (pair(ints(values, key), key) for key in ("stride", "padding", "dilation"))
+    groups, ws = int(number(values, "groups")), b.shape(w)
+    n, o, h, v = index
+    c, r, s = b.axis("c", ws[1]), b.axis("r", ws[2]), b.axis("s", ws[3])
+    channel = c if groups == 1 else (o // (ws[0].value // groups)) * ws[1] + c  # pyright: ignore
+    spot = [p * st + q * d - pad for p, q, st, d, pad in zip((h, v), (r, s), stride, dilation, padding, strict=True)]
+    padded = 0.0 if any(padding) else None
+    pixel = b.read(x, [n, channel, *spot], padded)
+    total = sum_of_products(b, [c, r, s], b.at(w, (o, c, r, s)), pixel)
+    return b.binary(arith.AddfOp, total, b.at(bias[0], (o,))) if bias else total
+
+
+def _pool(b: Builder, op: Operation, index: Index) -> SSAValue:
+    assert isinstance(op, Pool)
+    kernel, stride, padding = type(op).settings(op.values())
+    r, s = b.axis("r", Dim.of(kernel[0])), b.axis("s", Dim.of(kernel[1]))
+    spot = [p * st + q - pad for p, q, st, pad in zip(index[-2:], (r, s), stride, padding, strict=True)]
+    largest = op.name == "graph.max_pool2d"
+    fill = (-INF if largest else 0.0) if any(padding) else None
+    x = b.read(op.operands[0], [*index[:-2], *spot], fill)
+    total = fold(b, "max" if largest else "sum", [r, s], x, b.element(op.operands[0]))
+    return total if largest else b.binary(arith.DivfOp, total, b.constant(float(kernel[0] * kernel[1]), total.type))
+
+
+def _attention(b: Builder, op: Operation, index: Index) -> SSAValue:
+    """The chain of primitive reductions; kernel-merge-reductions makes one of them."""
+    q, k, v, *mask = op.operands
+    values = op.values()  # pyright: ignore
+    depth, keys = b.shape(q)[-1], b.shape(k)[-2]
+    batch, i, e = index[:-2], index[-2], index[-1]
+    scale = values["scale"] if values["scale"] is not None else (depth.value or 1) ** -0.5
+
+    def score(j: Dim) -> SSAValue:
+        d = b.axis("d", depth)
+        total = sum_of_products(b, [d], b.at(q, (*batch, i, d)), b.at(k, (*batch, j, d)))
+        out = b.binary(arith.MulfOp, total, b.constant(float(scale), total.type))  # pyright: ignore
+        if mask:
+            where = broadcast_index((*batch, i, j), b.shape(mask[0]))
+            out = b.binary(arith.AddfOp, out, b.at(mask[0], where))
+        if values["causal"]:
+            ahead = b.compare(5, b.index(i + (keys - b.shape(q)[-2]) - j), b.constant(0, b.index(ZERO).type))
+            out = b.add(arith.SelectOp(ahead, out, b.constant(-INF, out.type)))
+        return out
+
+    j = b.axis("j", keys)
+    x = score(j)
+    element = f32 if x.type == f32 else x.type
+    return online_softmax_sum(b, j, x, b.at(v, (*batch, j, e)), element)
+
+
+def online_softmax_sum(b: Builder, j: Dim, x: SSAValue, v: SSAValue, element: object) -> SSAValue:
+    """sum_j softmax(x)_j v_j as one reduction with state (maximum, sum, accumulator).
+
+    M. Milakov and N. Gimelshein, "Online normalizer calculation for softmax", 2018. A row of which every score is -inf
+    gives zero: its maximum is replaced by zero in the differences.
+    """
+
+    def rescaled(b: Builder, top: SSAValue, old: SSAValue) -> SSAValue:
+        """exp(old - top), where -inf minus -inf counts as -inf."""
+        low = b.constant(-INF, top.type)
+        empty = b.compare(FLOAT_PREDICATES["eq"], top, low)
+        safe = b.add(arith.SelectOp(empty, b.constant(0.0, top.type), top))
+        return b.add(math.ExpOp(b.binary(arith.SubfOp, old, safe)))
+
+    def step(b: Builder, state: list[SSAValue], new: list[SSAValue]) -> list[SSAValue]:
+        top = b.binary(arith.MaximumfOp, state[0], new[0])
+        shrink, weight = rescaled(b, top, state[0]), rescaled(b, top, new[0])
+        total = b.binary(arith.AddfOp, b.binary(arith.MulfOp, state[1], shrink), weight)
+        acc = b.binary(arith.AddfOp, b.binary(arith.MulfOp, state[2], shrink), b.binary(arith.MulfOp, weight, new[1]))
+        return [top, total, acc]
+
+    def combine(b: Builder, left: list[SSAValue], right: list[SSAValue]) -> list[SSAValue]:
+        top = b.binary(arith.MaximumfOp, left[0], right[0])
+        a, c = rescaled(b, top, left[0]), rescaled(b, top, right[0])
+        parts = [b.binary(arith.AddfOp, b.binary(arith.MulfOp, x, a), b.binary(arith.MulfOp, y, c)) for x, y in zip(left[1:], right[1:], strict=True)]
+        return [top, *parts]
+
+    def finish(b: Builder, state: list[SSAValue]) -> list[SSAValue]:
+        zero = b.constant(0.0, state[1].type)
+        empty = b.compare(FLOAT_PREDICATES["eq"], state[1], zero)
+        safe = b.add(arith.SelectOp(empty, b.constant(1.0, state[1].type), state[1]))
+        return [b.binary(arith.DivfOp, state[2], safe)]
+
+    return b.reduce([j], [x, v], [-INF, 0.0, 0.0], [x.type] * 3, step, combine, finish)[0]
+
+
+# -- index notation -----------------------------------------------------------------------------------------------
+
+
+def bounded(expr: Dim, size: Dim, boundary: str) -> Dim:
+    """An index brought into [0, size) as a boundary says."""
+    match boundary:
+        case "clamp":
+            return dmax(0, dmin(expr, size - 1))
+        case "wrap":
+            return expr % size
+        case "reflect":
+            positive = dmax(expr, -expr)
+            return dmin(positive, 2 * (size - 1) - positive)
+        case _:
+            return expr
+
+
+def _index(b: Builder, op: Operation, index: Index) -> SSAValue:
+    assert isinstance(op, IndexOp)
+    names = {name: i for (name, _), i in zip(op.axes.data, index, strict=True)}
+    over = []
+    for name, extent in op.reduced.data:
+        names[name] = b.axis(name, extent)
+        over.append(names[name])
+    fields: list[SSAValue] = []
+    for access in op.accesses():
+        fields.append(_access(b, op, access, names, fields))
+    positions = [names[n] for n, _ in (*op.axes.data, *op.reduced.data)]
+    args = op.body.block.args
+    env: dict[SSAValue, SSAValue] = dict(zip(args, fields, strict=False))
+    for arg, position in zip(args[len(fields) :], positions, strict=True):
+        if any(True for _ in arg.uses):
+            env[arg] = b.index(position)
+    value: SSAValue | None = None
+    for inner in op.body.block.ops:
+        if isinstance(inner, GraphYield):
+            value = env[inner.operands[0]]
+        else:
+            env[inner.results[0]] = b.add(inner.clone(env))
+    assert value is not None
+    if op.combiner is None:
+        return value
+    product = value.owner
+    if op.combiner.data == "sum" and isinstance(product, arith.MulfOp) and not any(True for _ in product.result.uses):
+        lhs, rhs = product.lhs, product.rhs
+        b.block.erase_op(product)
+        return sum_of_products(b, over, lhs, rhs)
+    return fold(b, op.combiner.data, over, value, b.element(op.results[0]))
+
+
+def _access(b: Builder, op: IndexOp, access: Access, names: dict[str, Dim], before: Sequence[SSAValue]) -> SSAValue:
+    source = op.inputs[access.operand]
+    gathered = sorted({n for e in access.index for n in e.names() if n.startswith("_")})
+    renamed = {**names, **{n: Dim.of(f"_{i}") for i, n in enumerate(gathered)}}
+    indices = [before[int(n[1:])] for n in gathered]
+    spot = [bounded(e.subst(renamed), size, access.boundary) for e, size in zip(access.index, b.shape(source), strict=True)]
+    otherwise = access.value if access.boundary == "value" else 0.0 if access.boundary == "zero" else None
+    if not indices and otherwise is None and not b.stored(source):
+        return b.at(source, spot)
+    if gathered and access.boundary == "none":
+        spot = [dmax(0, dmin(e, size - 1)) if any(n.startswith("_") for n in e.names()) else e for e, size in zip(spot, b.shape(source), strict=True)]
+    return b.read(source, spot, otherwise, indices)
+
+
+CONTRACTION: dict[type[Operation], Rule] = {
+    OPS["matmul"]: _matmul,
+    OPS["conv2d"]: _conv2d,
+    OPS["max_pool2d"]: _pool,
+    OPS["avg_pool2d"]: _pool,
+    OPS["attention"]: _attention,
+    IndexOp: _index,
+}
+

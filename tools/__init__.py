@@ -1,0 +1,1 @@
+"""Scripts for development: benchmarks, training of the example weights. Not installed."""
