@@ -1,0 +1,43 @@
+"""irkit compiles tensor graphs, written as text, to C.
+
+    program = irkit.compile("mlp.tg")
+    logits = program(x)
+
+`compile` gives a callable, `parse` the syntax tree, `lower` the IR at a level. Errors are IrkitError, or ErrorList for
+several at once; LayoutWarning says that an argument had to be copied.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dialects.errors import ErrorList, IrkitError
+    from irkit.api import compile, lower, parse
+    from irkit.runtime.module import LayoutWarning, Program
+
+__all__ = ["ErrorList", "IrkitError", "LayoutWarning", "Program", "compile", "lower", "parse"]
+
+_HOMES = {
+    "compile": "irkit.api",
+    "lower": "irkit.api",
+    "parse": "irkit.api",
+    "ErrorList": "dialects.errors",
+    "IrkitError": "dialects.errors",
+    "LayoutWarning": "irkit.runtime.module",
+    "Program": "irkit.runtime.module",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Imports a name when it is first used, so that `import irkit` is quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'irkit' has no attribute '{name}'")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

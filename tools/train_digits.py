@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 HIDDEN = 128
 TEST_SIZE = 360
@@ -92,7 +92,7 @@ def main(folder: Path = EXAMPLES) -> float:
     weights = {name: value.astype(np.float32) for name, value in train(x, y).items()}
     test_x = test_x.astype(np.float32)
     accuracy = float((logits(weights, test_x).argmax(axis=1) == test_y).mean())  # pyright: ignore[reportArgumentType]
-    save_file(weights, folder / "digits.safetensors")
+    (folder / "digits.safetensors").write_bytes(save(weights))
     np.savez_compressed(folder / "digits_test.npz", x=test_x, y=test_y.astype(np.int32))
     return accuracy
 

@@ -181,7 +181,7 @@ class Param:
 
     def check(self, value: object) -> Value:
         """The value in its one form; raises TypeError for one of another kind."""
-        if isinstance(value, Attribute) and self.kind not in ("dtype", "dense"):
+        if isinstance(value, Attribute):
             value = Param.decode(value)
         found = KINDS[self.kind].check(value)
         if self.choices and found not in self.choices:
@@ -205,9 +205,7 @@ class Param:
             return attr.data
         if isinstance(attr, DenseArrayBase):
             return tuple(attr.get_values())
-        if isinstance(attr, DimsAttr):
-            return attr.data
-        return attr
+        return attr.data if isinstance(attr, DimsAttr) else attr
 
 
 @lru_cache(maxsize=4096)
@@ -350,9 +348,9 @@ def register_op(cls: type[OpT]) -> type[OpT]:
 
     Its parameters become optional properties; a dialect other than graph has to hold the op itself.
     """
-    fields = {name: opt_prop_def(Attribute) for name in cls.PARAMS}
+    fields = {f"{name}_attr": opt_prop_def(Attribute, prop_name=name) for name in cls.PARAMS}
     body = {**vars(cls), **fields, "__annotations__": {**vars(cls).get("__annotations__", {}), **_CONSTANTS}}
-    defined = irdl_op_definition(type(cls.__name__, cls.__bases__, body))
+    defined: type[OpT] = irdl_op_definition(type(cls.__name__, cls.__bases__, body))  # pyright: ignore
     OPS[short_name(defined)] = defined
     return defined
 

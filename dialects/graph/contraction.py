@@ -23,7 +23,7 @@ from dialects.graph.base import (
 )
 from dialects.graph.elementwise import check_kind
 from dialects.graph.numerics import cast_array, least, softmax, widened
-from dialects.graph.shapes import broadcast, integer, number, pair, window
+from dialects.graph.shapes import broadcast, integer, number, two, window
 from dialects.types import AnyTensor, dims_of, tensor, type_text
 
 
@@ -42,8 +42,8 @@ class MatmulOp(GraphOp):
         if not a or not b:
             found = " and ".join(type_text(t) for t in types)
             raise Mismatch("matmul needs tensors of rank 1 or more", found=found, hint="use mul")
-        inner = b[-2] if len(b) > 1 else b[-1]
-        if a[-1] != inner:
+        inner = b[-2:][0]
+        if a[-1] != inner:  # pyright: ignore[reportGeneralTypeIssues]
             raise Mismatch(
                 f"inner dims of matmul differ: {a[-1]} against {inner}",
                 found=f"{dims_text(a)} @ {dims_text(b)}",
@@ -63,7 +63,7 @@ class MatmulOp(GraphOp):
 
 
 def _output_sizes(x: AnyTensor, kernel: Sequence[int], values: Values, dilation: Sequence[int]) -> list[Dim]:
-    stride, padding = pair(values, "stride"), pair(values, "padding")
+    stride, padding = two(values, "stride"), two(values, "padding")
     for what, sizes, least_size in (
         ("kernel", kernel, 1),
         ("stride", stride, 1),
@@ -95,7 +95,7 @@ def windows(
 class Conv2dOp(GraphOp):
     """Cross-correlation of x [n, c, h, w] with w [o, c / groups, r, s], zero padding, optional bias [o].
 
-    `graph.conv2d %x, %w {stride = array<i64: 1, 1>, padding = array<i64: 1, 1>, dilation = array<i64: 1, 1>, groups = 1}`
+    `graph.conv2d %x, %w {stride = array<i64: 2, 2>, padding = array<i64: 1, 1>, groups = 4 : i64}`, and dilation.
     """
 
     name = "graph.conv2d"
@@ -127,14 +127,14 @@ class Conv2dOp(GraphOp):
         if len(types) == 3 and dims_of(types[2]) != (w[0],):
             message = "the bias of conv2d has one value for each filter"
             raise Mismatch(message, found=type_text(types[2]), expected=f"[{w[0]}]")
-        out = _output_sizes(types[0], sizes[2:], values, pair(values, "dilation"))  # pyright: ignore
+        out = _output_sizes(types[0], sizes[2:], values, two(values, "dilation"))  # pyright: ignore
         return [tensor(element, (x[0], w[0], *out))]
 
     @classmethod
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
         x, w, *bias = widened(arrays)
         groups = integer(values, "groups")
-        stride, padding, dilation = (pair(values, k) for k in ("stride", "padding", "dilation"))
+        stride, padding, dilation = (two(values, k) for k in ("stride", "padding", "dilation"))
         view = windows(x, w.shape[2:], stride, padding, 0.0, dilation)
         n, c, h, wide = view.shape[:4]
         view = view.reshape(n, groups, c // groups, h, wide, *w.shape[2:])
@@ -164,7 +164,7 @@ class Pool(GraphOp):
         dims = dims_of(types[0])
         if len(dims) < 2:
             raise Mismatch("pooling takes a tensor of rank 2 or more", found=type_text(types[0]))
-        kernel, padding = pair(values, "kernel"), pair(values, "padding")
+        kernel, padding = two(values, "kernel"), two(values, "padding")
         if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
             message = "the padding of a pooling is at most half its kernel"
             raise Mismatch(message, found=str(list(padding)), expected=f"half of {list(kernel)}")
@@ -172,14 +172,22 @@ class Pool(GraphOp):
         return [tensor(types[0].element_type, (*dims[:-2], *sizes))]
 
     @classmethod
+    def settings(cls, values: Values) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        """Kernel, stride and padding."""
+        return two(values, "kernel"), two(values, "stride"), two(values, "padding")
+
+    @classmethod
     def windows(cls, arrays: Sequence[Array], values: Values, fill: float) -> Array:
         """All windows of the operand, as two further dims."""
-        return windows(widened(arrays)[0], *(pair(values, k) for k in ("kernel", "stride", "padding")), fill)
+        return windows(widened(arrays)[0], *cls.settings(values), fill)
 
 
 @register_op
 class MaxPool2dOp(Pool):
-    """The greatest of each window, NaN if any is; padding never wins: `graph.max_pool2d %x {kernel = array<i64: 2, 2>}`."""
+    """The greatest of each window, NaN if any is; padding never wins.
+
+    `graph.max_pool2d %x {kernel = array<i64: 2, 2>}`, and stride, padding.
+    """
 
     name = "graph.max_pool2d"
 
@@ -191,7 +199,10 @@ class MaxPool2dOp(Pool):
 
 @register_op
 class AvgPool2dOp(Pool):
-    """The mean of each window; padding counts as zeros: `graph.avg_pool2d %x {kernel = array<i64: 2, 2>}`."""
+    """The mean of each window; padding counts as zeros.
+
+    `graph.avg_pool2d %x {kernel = array<i64: 2, 2>}`, and stride, padding.
+    """
 
     name = "graph.avg_pool2d"
 
@@ -208,8 +219,8 @@ class AvgPool2dOp(Pool):
 class AttentionOp(GraphOp):
     """softmax(scale * q k^T + mask) v over the two last dims; scale is 1 / sqrt(d) unless given.
 
-    q [..., s, d], k [..., t, d], v [..., t, e]; the mask broadcasts to [..., s, t] and is added, or, if bool, says which
-    keys count. With `causal` position i sees keys up to i + t - s. A row that sees no key gives zeros.
+    q [..., s, d], k [..., t, d], v [..., t, e]; the mask broadcasts to [..., s, t] and is added, or, if bool, says
+    which keys count. With `causal` position i sees keys up to i + t - s. A row that sees no key gives zeros.
     """
 
     name = "graph.attention"

@@ -72,6 +72,11 @@ class ConstantOp(GraphOp):
         printer.print_attribute(value.type)
 
 
+def constant_array(values: Values, type_: AnyTensor) -> Array:
+    """The array of a constant's parameters."""
+    return array_of(values["value"]).reshape(static_shape(type_))  # pyright: ignore[reportArgumentType]
+
+
 def _computed(dtype: np.dtype) -> np.dtype:
     """A dtype of NumPy's own that holds the values of one that may be of ml_dtypes."""
     if dtype.kind in "biufc":
@@ -82,7 +87,7 @@ def _computed(dtype: np.dtype) -> np.dtype:
 def _prints_exactly(array: Array) -> bool:
     """Whether decimal numbers hold the elements: xDSL prints others as hex, which it reads back as integers."""
     if array.dtype.kind == "c":
-        return _prints_exactly(array.real) and _prints_exactly(array.imag)
+        return _prints_exactly(np.real(array)) and _prints_exactly(np.imag(array))
     wide = array.astype(np.float64)
     return bool(np.all(np.isfinite(wide)) and np.all(np.abs(wide) < 1e8))
 
@@ -98,7 +103,7 @@ class RandomOp(GraphOp):
     `graph.random %key {shape = #dim.list<[B, 64]>, dist = "normal"} : (tensor<2xui32>) -> tensor<...xf32>`
 
     bits: word 0, as u32 (to make keys). uniform: (word 0 >> 8) * 2^-24, in [0, 1). normal, by Box and Muller:
-    sqrt(-2 log u) cos(2 pi v) with u = ((word 0 >> 8) + 1) * 2^-24 and v = (word 1 >> 8) * 2^-24. u and v are exact in f32.
+    sqrt(-2 log u) cos(2 pi v) with u = ((word 0 >> 8) + 1) * 2^-24 and v = (word 1 >> 8) * 2^-24, exact in f32.
     """
 
     name = "graph.random"

@@ -75,6 +75,11 @@ class TransposeOp(GraphOp):
         values["perm"] = perm
 
     @classmethod
+    def perm(cls, values: Values, rank: int) -> tuple[int, ...]:
+        """The source dim of each result dim."""
+        return ints(values, "perm")
+
+    @classmethod
     def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
         sizes = dims_of(types[0])
         return [tensor(types[0].element_type, [sizes[p] for p in ints(values, "perm")])]
@@ -169,17 +174,22 @@ class SliceOp(GraphOp):
         values["strides"] = (*strides, *([1] * len(rest)))
 
     @classmethod
-    def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
-        out: list[Dim] = []
+    def ranges(cls, type_: AnyTensor, values: Values) -> list[tuple[Dim, Dim, int]]:
+        """(start, size, stride) along each dim; raises Mismatch for what leaves the tensor."""
+        out: list[tuple[Dim, Dim, int]] = []
         rows = zip(*(dims(values, k) for k in ("starts", "stops")), ints(values, "strides"), strict=True)
-        for i, (size, (start, stop, stride)) in enumerate(zip(dims_of(types[0]), rows, strict=True)):
+        for i, (size, (start, stop, stride)) in enumerate(zip(dims_of(type_), rows, strict=True)):
             if stride < 1:
                 raise Mismatch("strides of slice are positive", found=str(stride), expected="1 or more")
             if any((d.value or 0) < 0 for d in (start, size - stop, stop - start)):
                 message = f"slice {start}:{stop} leaves dim {i}"
-                raise Mismatch(message, found=type_text(types[0]), expected=f"0 <= start <= stop <= {size}")
-            out.append(ceildiv(stop - start, stride))
-        return [tensor(types[0].element_type, out)]
+                raise Mismatch(message, found=type_text(type_), expected=f"0 <= start <= stop <= {size}")
+            out.append((start, ceildiv(stop - start, stride), stride))
+        return out
+
+    @classmethod
+    def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
+        return [tensor(types[0].element_type, [n for _, n, _ in cls.ranges(types[0], values)])]
 
     @classmethod
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:

@@ -60,9 +60,9 @@ def _text(numbers: Sequence[float]) -> str:
 class QuantType(ParametrizedAttribute, TypeAttribute):
     """Elements stored as small integers: value = (stored - zero_point) * scale.
 
-        !graph.quant<si8, f32, scale = [0.05]>                                       // one scale, symmetric
-        !graph.quant<ui8, f32, scale = [0.1, 0.2], zero_point = [128, 127], axis = 0>      // one for each index of dim 0
-        !graph.quant<si4, f32, scale = [0.1, 0.2, 0.3, 0.4], axis = 1, block = 32>     // one for each 32 along dim 1
+        !graph.quant<si8, f32, scale = [0.05]>                                           // one scale, symmetric
+        !graph.quant<ui8, f32, scale = [0.1, 0.2], zero_point = [128, 127], axis = 0>    // one for each row
+        !graph.quant<si4, f32, scale = [0.1, 0.2, 0.3, 0.4], axis = 1, block = 32>       // one for each 32 of dim 1
 
     axis is -1 and block 0 where they are not given; zero points are 0 where they are not given.
     """

@@ -37,6 +37,11 @@ class Reduce(GraphOp):
         values["axes"] = axes_of(values["axes"], len(dims_of(types[0])), short_name(cls))
 
     @classmethod
+    def axes(cls, values: Values, rank: int) -> tuple[int, ...]:
+        """The reduced dims, counted from the front, in order."""
+        return axes_of(values["axes"], rank, short_name(cls))
+
+    @classmethod
     def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
         element = check_kind(short_name(cls), cls.TAKES, types, types[0].element_type)
         gone, keep = ints(values, "axes"), values["keepdims"]

@@ -76,10 +76,16 @@ def ints(values: Values, name: str) -> tuple[int, ...]:
     return value  # pyright: ignore[reportReturnType]
 
 
-def pair(values: Values, name: str) -> tuple[int, int]:
+def two(values: Values, name: str) -> tuple[int, int]:
     """A parameter that is two integers."""
-    first, second = ints(values, name)
-    return first, second
+    return pair(ints(values, name), name)
+
+
+def pair(value: Sequence[int], what: str) -> tuple[int, int]:
+    """Height and width from one integer or two."""
+    if len(value) not in (1, 2):
+        raise Mismatch(f"{what} takes one integer or two", found=str(list(value)))
+    return value[0], value[-1]
 
 
 def dims(values: Values, name: str) -> Shape:

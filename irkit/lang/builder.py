@@ -63,14 +63,11 @@ class Builder:
 
     def number(self, value: Number, element: Attribute, loc: Loc) -> SSAValue:
         """A scalar constant of a dtype. Raises IrkitError where the dtype cannot hold the number."""
-        return self.one(
-            "constant", [], loc, value=repr(fitting(value, element, loc)), dtype=dtype_name(element)
-        )
+        return self.dense(np.asarray(fitting(value, element, loc)), element, loc)
 
     def dense(self, array: np.ndarray, element: Attribute, loc: Loc) -> SSAValue:
         """A constant tensor."""
-        text = graph.creation.constant_text(array)
-        return self.one("constant", [], loc, value=text, dtype=dtype_name(element), shape=list(array.shape))
+        return self.one("constant", [], loc, value=graph.dense(array, element))
 
 
 def fitting(value: Number, element: Attribute, loc: Loc) -> int | float | bool:

@@ -112,7 +112,7 @@ def arguments(
             else f"'{next(iter(named))}' is given twice or comes too early"
         )
         raise IrkitError(f"wrong arguments for {name}", emitter.loc(node), found=found, expected=usage)
-    values = {k: setting(emitter, cls.PARAMS[k].kind, v, frame) for k, v in settings.items()}
+    values = {k: setting(emitter, cls.PARAMS[k], v, frame) for k, v in settings.items()}
     if missing := [
         k
         for k, p in cls.PARAMS.items()
@@ -154,37 +154,18 @@ def _is_setting(node: tree.Expr) -> bool:
 
 # -- parameters -------------------------------------------------------------------------------------------------
 
-_EXPECTED = {
-    "int": "an integer",
-    "ints": "an integer or a list of integers",
-    "float": "a number",
-    "bool": "true or false",
-}
-_EXPECTED |= {"str": "a word", "dims": "a list of dims"}
 
-
-def setting(emitter: Emitter, kind: str, node: tree.Expr, frame: Frame) -> object:
-    """The Python value of a parameter of some kind. Raises IrkitError."""
+def setting(emitter: Emitter, param: graph.Param, node: tree.Expr, frame: Frame) -> object:
+    """The Python value of a parameter. Raises IrkitError."""
     value = _constant(emitter, node, frame)
-    match kind:
-        case "int" if type(value) is int:
-            return value
-        case "float" if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-        case "bool" if isinstance(value, bool):
-            return value
-        case "str" if isinstance(value, str):
-            return value
-        case "ints" if type(value) is int:
-            return [value]
-        case "ints" if isinstance(value, list) and all(type(v) is int for v in value):
-            return value
-        case "dims" if isinstance(value, list) and all(type(v) is int or isinstance(v, Dim) for v in value):
-            return value
-        case "dims" if type(value) is int or isinstance(value, Dim):
-            return [value]
-    found = f"the text '{value}'" if isinstance(value, str) else str(value)
-    raise IrkitError("bad argument", emitter.loc(node), found=found, expected=_EXPECTED.get(kind, kind))
+    try:
+        return param.check(value)
+    except TypeError:
+        found = f'"{value}"' if isinstance(value, str) else str(value)
+        hint = nearest(value, param.choices) if isinstance(value, str) else None
+        raise IrkitError(
+            "bad argument", emitter.loc(node), found=found, expected=param.text, hint=hint
+        ) from None
 
 
 def _constant(emitter: Emitter, node: tree.Expr, frame: Frame) -> object:
@@ -245,11 +226,12 @@ def _reduce(emitter: Emitter, node: tree.Call, frame: Frame) -> list[Value]:
         raise IrkitError(
             f"{name} takes a tensor", emitter.loc(node.args[0]), found=describe(x), expected=usage
         )
+    params = graph.OPS[f"reduce_{name}"].PARAMS
     values: dict[str, object] = {}
     if "axis" in given:
-        values["axes"] = setting(emitter, "ints", given["axis"], frame)
+        values["axes"] = setting(emitter, params["axes"], given["axis"], frame)
     if "keepdims" in given:
-        values["keepdims"] = setting(emitter, "bool", given["keepdims"], frame)
+        values["keepdims"] = setting(emitter, params["keepdims"], given["keepdims"], frame)
     return list(emitter.builder.make(f"reduce_{name}", [x], values, emitter.loc(node)))
 
 
@@ -281,7 +263,7 @@ def _filled(value: int | None) -> Handler:
         if len(node.args) != count or node.keywords or not _constant_dtype(node.args[-1]):
             raise IrkitError(f"wrong arguments for {name}", emitter.loc(node), expected=usage)
         element = DTYPES[node.args[-1].id]  # pyright: ignore[reportAttributeAccessIssue]
-        shape = setting(emitter, "dims", node.args[0], frame)
+        shape = setting(emitter, graph.Param("dims"), node.args[0], frame)
         number = value if value is not None else emitter.expr(node.args[1], frame)
         scalar = (
             number
@@ -360,7 +342,7 @@ def emit_subscript(emitter: Emitter, node: tree.Subscript, frame: Frame) -> SSAV
             stop = stop if part.stop is None else _position(emitter, part.stop, size, frame)
             stride = 1 if part.step is None else _stride(emitter, part.step, frame)
         else:
-            value = emitter.expr(part, frame)
+            value = emitter.integer(part, frame)
             if isinstance(value, SSAValue):
                 if not is_integer(type_of(value).element_type):
                     raise IrkitError(
@@ -371,7 +353,7 @@ def emit_subscript(emitter: Emitter, node: tree.Subscript, frame: Frame) -> SSAV
                     )
                 gathered[axis] = value
             else:
-                start = _position(emitter, part, size, frame)
+                start = _within(value, part, size, emitter)
                 stop = start + 1
                 dropped.append(axis)
         starts.append(start)
@@ -394,13 +376,20 @@ def emit_subscript(emitter: Emitter, node: tree.Subscript, frame: Frame) -> SSAV
     return x
 
 
+def _within(value: object, node: tree.Expr, size: Dim, emitter: Emitter) -> Dim:
+    """A position; a negative one counts from the end."""
+    if not isinstance(value, Dim):
+        raise IrkitError("a position is an integer or a dim", emitter.loc(node), found=str(value))
+    return value + size if (value.value or 0) < 0 else value
+
+
 def _position(emitter: Emitter, node: tree.Expr, size: Dim, frame: Frame) -> Dim:
-    """An integer or dim; a negative one counts from the end."""
-    value = emitter.expr(node, frame)
-    if isinstance(value, SSAValue) or not (isinstance(value, Dim) or type(value) is int):
-        raise IrkitError("the ends of a slice are integers or dims", emitter.loc(node), found=describe(value))
-    position = Dim.of(value)
-    return position + size if (position.value or 0) < 0 else position
+    value = emitter.integer(node, frame)
+    if isinstance(value, SSAValue):
+        raise IrkitError(
+            "the ends of a slice are known while compiling", emitter.loc(node), found=describe(value)
+        )
+    return _within(value, node, size, emitter)
 
 
 def _stride(emitter: Emitter, node: tree.Expr, frame: Frame) -> int:

@@ -359,9 +359,9 @@ class Emitter:
 
     def bound(self, node: tree.Expr, frame: Frame) -> SSAValue | Dim:
         """A bound of a loop: an integer, a dim, or an integer scalar."""
-        value = self.expr(node, frame)
-        if isinstance(value, Dim) or type(value) is int:
-            return Dim.of(value)
+        value = self.integer(node, frame)
+        if isinstance(value, Dim):
+            return value
         if (
             isinstance(value, SSAValue)
             and not dims_of(value.type)
@@ -370,6 +370,16 @@ class Emitter:
             return value
         expected = "an integer, a dim or an integer scalar"
         raise IrkitError("bad bound of a loop", self.loc(node), found=describe(value), expected=expected)
+
+    def integer(self, node: tree.Expr, frame: Frame) -> Value:
+        """The value of an expression; among integers and dims, division rounds down and gives a Dim."""
+        if not isinstance(node, tree.Binary):
+            value = self.expr(node, frame)
+            return Dim.of(value) if type(value) is int else value
+        left, right = self.integer(node.left, frame), self.integer(node.right, frame)
+        if isinstance(left, Dim) and isinstance(right, Dim):
+            return folding.fold_integer(node.op, left, right, self.loc(node))
+        return self.infix(node, left, right)
 
     # -- expressions --------------------------------------------------------------------------------------------
 

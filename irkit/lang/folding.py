@@ -66,6 +66,17 @@ def fold(op: str, a: Number, b: Number, loc: Loc) -> Number:
         raise IrkitError(f"{a} {op} {b} has no value", loc) from None
 
 
+def fold_integer(op: str, a: Dim, b: Dim, loc: Loc) -> Dim:
+    """The same among sizes and positions, where division rounds down. Raises IrkitError."""
+    try:
+        value = a // b if op == "/" else fold(op, simplified(a), simplified(b), loc)
+    except ZeroDivisionError:
+        raise IrkitError(f"{a} / {b} has no value", loc) from None
+    if isinstance(value, Dim) or type(value) is int:
+        return Dim.of(value)
+    raise IrkitError("this is no size", loc, found=str(value), expected="an integer")
+
+
 def call(name: str, args: list[Number], loc: Loc) -> Number:
     """The number that a function of FUNCTIONS gives. Raises IrkitError."""
     try:

@@ -498,8 +498,8 @@ class _Statement:
     def outside(self, number: int) -> Boundary:
         """What an access needs: nothing where it is proved to stay inside; gathered indices are clamped."""
         read = self.reads[number]
-        if read.gathers:
-            return self.boundary or Boundary("clamp")
+        if read.gathers:  # without a boundary, the index that comes from a tensor is clamped
+            return self.boundary or Boundary("none")
         mine = [c for n, c in self.components() if n == number]
         if self.boundary is None or all(
             stays_inside(c, self.ranges, self.emitter.program.ranges) for c in mine

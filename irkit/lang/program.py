@@ -5,14 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from xdsl.dialects.builtin import ArrayAttr, TensorType
+from xdsl.dialects.builtin import TensorType
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute
 
 from dialects import graph
-from dialects.dims import Dim, DimAttr, DimsAttr
+from dialects.dims import Dim
 from dialects.errors import IrkitError
-from dialects.syntax import AxesAttr
 from dialects.types import dims_of
 from irkit.diagnostics import nearest
 from irkit.lang import folding, tree
@@ -163,7 +161,6 @@ class Program:
         kinds = (
             (self.params, "a parameter"),
             (self.dims, "a dim"),
-            (self.functions, "a function"),
             (CONSTANTS, "a number"),
         )
         for known, what in kinds:
@@ -180,7 +177,7 @@ class Program:
                 if isinstance(result.type, TensorType):
                     used |= {n for d in dims_of(result.type) for n in d.names()}
             for attr in (*op.attributes.values(), *op.properties.values()):
-                used |= names_in(attr)
+                used |= graph.dim_names(attr)
         return tuple((n, int(low), int(high)) for n, (low, high) in self.ranges.items() if n in used)
 
     def number(self, node: tree.Expr) -> Number:
@@ -205,10 +202,11 @@ class Program:
 
     def integer(self, node: tree.Expr) -> Dim:
         """An integer expression over dims; division rounds down. Raises IrkitError."""
+        if isinstance(node, tree.Binary):
+            return folding.fold_integer(
+                node.op, self.integer(node.left), self.integer(node.right), self.module.loc(node)
+            )
         value = self.number(node)
-        if isinstance(value, float) and isinstance(node, tree.Binary) and node.op == "/":
-            left, right = self.integer(node.left), self.integer(node.right)
-            return left // right
         if isinstance(value, Dim) or type(value) is int:
             return Dim.of(value)
         raise IrkitError("this is no size", self.module.loc(node), found=str(value), expected="an integer")
@@ -222,21 +220,6 @@ class Program:
 
     def sorted_errors(self) -> list[IrkitError]:
         return sorted(self.errors, key=lambda e: (e.loc.line, e.loc.col) if e.loc else (0, 0))
-
-
-def names_in(attr: Attribute) -> set[str]:
-    """The names in the dims that an attribute holds."""
-    if isinstance(attr, DimAttr):
-        return set(attr.data.names())
-    if isinstance(attr, DimsAttr):
-        return {n for d in attr.data for n in d.names()}
-    if isinstance(attr, AxesAttr):
-        return {n for _, d in attr.data for n in d.names()}
-    if isinstance(attr, graph.AccessAttr):
-        return {n for d in attr.data.index for n in d.names()}
-    if isinstance(attr, ArrayAttr):
-        return {n for a in attr.data for n in names_in(a)}
-    return set()
 
 
 def source_text(program: Program, init: tree.Expr) -> str:

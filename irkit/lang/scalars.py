@@ -90,11 +90,11 @@ class ScalarBuilder:
                     found=found,
                     hint=f"convert one with cast(x, {dtype_name(element)})",
                 )
-        return [self.fitted(v, element, loc) for v in values]
+        return [self.fitted(v, element, loc, weak=not strong) for v in values]
 
-    def fitted(self, value: Scalar | Number, element: Attribute, loc: Loc) -> Scalar:
+    def fitted(self, value: Scalar | Number, element: Attribute, loc: Loc, weak: bool = False) -> Scalar:
         if not isinstance(value, Scalar):
-            return self.number(value, element, loc)
+            return Scalar(self.number(value, element, loc).value, element, weak)
         if value.weak and element != INDEX:
             if not is_integer(element):
                 hint = f"convert the index: cast(i, {dtype_name(element)})"
@@ -108,7 +108,11 @@ class ScalarBuilder:
 
     def unary(self, name: str, x: Scalar, loc: Loc) -> Scalar:
         kinds = _UNARY_INT if is_integer(x.element) else _UNARY_FLOAT if is_float(x.element) else _UNARY_BOOL
-        return Scalar(kinds[name](self, x, loc), x.element) if name in kinds else self.refuse(name, x, loc)
+        return (
+            Scalar(kinds[name](self, x, loc), x.element, x.weak)
+            if name in kinds
+            else self.refuse(name, x, loc)
+        )
 
     def binary(self, name: str, a: Scalar, b: Scalar, loc: Loc) -> Scalar:
         if is_float(a.element):
@@ -119,7 +123,7 @@ class ScalarBuilder:
             table = _BINARY_BOOL
         if name not in table:
             return self.refuse(name, a, loc)
-        return Scalar(table[name](self, a.value, b.value, loc), a.element)
+        return Scalar(table[name](self, a.value, b.value, loc), a.element, a.weak and b.weak)
 
     def compare(self, predicate: str, a: Scalar, b: Scalar, loc: Loc) -> Scalar:
         if is_float(a.element):

@@ -75,7 +75,7 @@ func.func @overwrites_donated(%x: tensor<32x64xf32> {graph.donated}) -> tensor<3
 // CHECK-NEXT: buffer.call @relu (%[[Y]], %[[Y]])
 // CHECK-NEXT: }
 func.func @reshapes_without_copy(%x: tensor<2048xf32>) -> tensor<2048xf32> {
-  %0 = graph.constant {value = "0.5", dtype = "f32", shape = #dim.list<[32, 64]>} : () -> tensor<32x64xf32>
+  %0 = graph.constant dense<0.5> : tensor<32x64xf32>
   %1 = graph.reshape %x {shape = #dim.list<[32, 64]>} : (tensor<2048xf32>) -> tensor<32x64xf32>
   %2 = kernel.launch @add(%1, %0) : (tensor<32x64xf32>, tensor<32x64xf32>) -> tensor<32x64xf32>
   %3 = kernel.launch @relu(%2) : (tensor<32x64xf32>) -> tensor<32x64xf32>

@@ -17,6 +17,7 @@ from dialects.kernel import DefOp, ReadOp, WriteOp, YieldOp, arg
 from dialects.types import ref_of
 from lowering.kernel.builder import Builder
 from lowering.kernel.rules import RULES
+from lowering.kernel.rules.parameters import axis_of
 
 AXES = "ijlmno"
 """Names of output axes after a batch."""
@@ -107,7 +108,7 @@ def _store(b: Builder, field: SSAValue, array: SSAValue, index: Sequence[Dim]) -
 
 def _write_concat(b: Builder, op: ConcatOp, array: SSAValue) -> None:
     """Each part is written to its place over axes of its own."""
-    axis = int(op.values()["axis"]) % len(b.shape(op.results[0]))  # pyright: ignore
+    axis = axis_of(op, len(b.shape(op.results[0])))
     start = Dim.of(0)
     for part in op.operands:
         shape = b.shape(part)

@@ -166,14 +166,14 @@ class _Plan:
         main = (extent // size) * size
         result = list(states)
         if main != Dim.of(0):
-            # The lane axis is a vector axis inside the loop and in the states that it carries.
-            nest.level.vectors.append(VectorAxis(axis, size))
-            init = [nest.splat(v, self._lane_shape(nest, s, axis)) for v, s in zip(nest.inline(op.init.block, []), state_axes, strict=True)]
-            level = nest.open(axis, 0, main, step=size, inits=init)
-            elements = [nest.materialise(v) for v in op.inputs]
-            following = self._step(nest, op, list(level.block.args), elements, state_axes, (axis,))
-            vectors = list(nest.close(following))
-            nest.level.vectors.pop()
+            # An inner level in the same block: what it holds for the lanes is not seen by what is emitted around it.
+            inner = Nest(nest.shared, [*nest.levels, Level(nest.level.block, vectors=[VectorAxis(axis, size)])])
+            shapes = [self._lane_shape(inner, s, axis) for s in state_axes]
+            init = [inner.splat(v, s) for v, s in zip(inner.inline(op.init.block, []), shapes, strict=True)]
+            level = inner.open(axis, 0, main, step=size, inits=init)
+            elements = [inner.materialise(v) for v in op.inputs]
+            following = self._step(inner, op, list(level.block.args), elements, state_axes, (axis,))
+            vectors = list(inner.close(following))
             folded = self._fold(nest, op, vectors)
             result = nest.inline(op.combine.block, [*result, *folded])
         if main != extent:

@@ -75,8 +75,7 @@ class Generator:
 
     def _constant(self, lines: list[str], indent: str) -> list[Value]:
         shape, name = self.random.choice(SHAPES), self._name()
-        facts = f'{{value = "{self.random.randrange(100)}", dtype = "i32", shape = {dims(shape)}}}'
-        lines.append(f"{indent}{name} = graph.constant {facts} : () -> {tensor(shape)}")
+        lines.append(f"{indent}{name} = graph.constant dense<{self.random.randrange(100)}> : {tensor(shape)}")
         return [(name, shape)]
 
     def _reshape(self, lines: list[str], scope: list[Value], indent: str) -> list[Value]:

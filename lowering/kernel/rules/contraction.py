@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import f32
+from xdsl.dialects.builtin import f32, i1
 from xdsl.ir import Operation, SSAValue
 
 from dialects.dims import ZERO, Dim, dmax, dmin
 from dialects.graph import OPS, IndexOp
-from dialects.graph.contraction import Pool, ints, number
-from dialects.graph.shapes import pair
+from dialects.graph.contraction import Pool
 from dialects.graph.structure import Access
 from dialects.graph.structure import YieldOp as GraphYield
 from lowering.kernel.builder import Builder, Index, Rule
+from lowering.kernel.rules.parameters import flag, ints, number
 from lowering.kernel.rules.elementwise import FLOAT_PREDICATES, broadcast_index
 from lowering.kernel.rules.reduction import INF, fold
 
@@ -48,9 +48,8 @@ def _matmul(b: Builder, op: Operation, index: Index) -> SSAValue:
 
 def _conv2d(b: Builder, op: Operation, index: Index) -> SSAValue:
     x, w, *bias = op.operands
-    values = op.values()  # pyright: ignore
-    stride, padding, dilation = (pair(ints(values, key), key) for key in ("stride", "padding", "dilation"))
-    groups, ws = int(number(values, "groups")), b.shape(w)
+    stride, padding, dilation = (ints(op, key) for key in ("stride", "padding", "dilation"))
+    groups, ws = int(number(op, "groups")), b.shape(w)
     n, o, h, v = index
     c, r, s = b.axis("c", ws[1]), b.axis("r", ws[2]), b.axis("s", ws[3])
     channel = c if groups == 1 else (o // (ws[0].value // groups)) * ws[1] + c  # pyright: ignore
@@ -76,19 +75,22 @@ def _pool(b: Builder, op: Operation, index: Index) -> SSAValue:
 def _attention(b: Builder, op: Operation, index: Index) -> SSAValue:
     """The chain of primitive reductions; kernel-merge-reductions makes one of them."""
     q, k, v, *mask = op.operands
-    values = op.values()  # pyright: ignore
     depth, keys = b.shape(q)[-1], b.shape(k)[-2]
     batch, i, e = index[:-2], index[-2], index[-1]
-    scale = values["scale"] if values["scale"] is not None else (depth.value or 1) ** -0.5
+    scale = number(op, "scale")
 
     def score(j: Dim) -> SSAValue:
         d = b.axis("d", depth)
         total = sum_of_products(b, [d], b.at(q, (*batch, i, d)), b.at(k, (*batch, j, d)))
-        out = b.binary(arith.MulfOp, total, b.constant(float(scale), total.type))  # pyright: ignore
+        out = b.binary(arith.MulfOp, total, b.constant(scale, total.type))
         if mask:
             where = broadcast_index((*batch, i, j), b.shape(mask[0]))
-            out = b.binary(arith.AddfOp, out, b.at(mask[0], where))
-        if values["causal"]:
+            field = b.at(mask[0], where)
+            if field.type == i1:
+                out = b.add(arith.SelectOp(field, out, b.constant(-INF, out.type)))
+            else:
+                out = b.binary(arith.AddfOp, out, field)
+        if flag(op, "causal"):
             ahead = b.compare(5, b.index(i + (keys - b.shape(q)[-2]) - j), b.constant(0, b.index(ZERO).type))
             out = b.add(arith.SelectOp(ahead, out, b.constant(-INF, out.type)))
         return out

@@ -163,7 +163,8 @@ def _convert_integer(b: Builder, x: SSAValue, source: Attribute, target: Attribu
 
 def _constant(b: Builder, op: Operation, index: Index) -> SSAValue:
     assert isinstance(op, ConstantOp)
-    value = op.array().reshape(-1)[0].item()
+    value = op.splat
+    assert isinstance(value, int | float)
     return b.constant(value, compute_type(b.element(op.results[0])))
 
 

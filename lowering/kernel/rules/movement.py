@@ -10,6 +10,7 @@ from dialects.dims import ONE, ZERO, Dim, dmax, dmin, row_major
 from dialects.graph import OPS
 from dialects.graph.movement import SliceOp, TransposeOp
 from lowering.kernel.builder import Builder, Index, Rule
+from lowering.kernel.rules.parameters import axis_of
 from lowering.kernel.rules.elementwise import broadcast_index
 
 
@@ -80,7 +81,8 @@ def _slice(b: Builder, op: Operation, index: Index) -> SSAValue:
 
 def _gather(b: Builder, op: Operation, index: Index) -> SSAValue:
     table, positions = op.operands
-    axis, shape = int(op.values()["axis"]) % len(b.shape(table)), b.shape(table)  # pyright: ignore
+    shape = b.shape(table)
+    axis = axis_of(op, len(shape))
     rank = len(b.shape(positions))
     chosen = b.at(positions, index[axis : axis + rank])
     size = shape[axis]

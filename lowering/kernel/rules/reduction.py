@@ -13,6 +13,7 @@ from dialects.graph import OPS
 from dialects.graph.reduction import Reduce
 from dialects.types import is_unsigned
 from lowering.kernel.builder import Builder, Index, Rule
+from lowering.kernel.rules.parameters import axis_of, flag, number
 
 INF = float("inf")
 
@@ -92,11 +93,11 @@ def count_of(b: Builder, size: Dim, type_: Attribute) -> SSAValue:
 def _softmax(b: Builder, op: Operation, index: Index) -> SSAValue:
     source = op.operands[0]
     shape = b.shape(source)
-    axis = int(op.values()["axis"]) % len(shape)  # pyright: ignore
-    key = (op.results[0], "stats", index[:axis], index[axis + 1 :])
+    dim = axis_of(op, len(shape))
+    key = (op.results[0], "stats", index[:dim], index[dim + 1 :])
     if key not in b.reads:
-        k = b.axis("k", shape[axis])
-        inner = (*index[:axis], k, *index[axis + 1 :])
+        k = b.axis("k", shape[dim])
+        inner = (*index[:dim], k, *index[dim + 1 :])
         top = fold(b, "max", [k], b.at(source, inner), b.element(source))
         shifted = b.add(math.ExpOp(b.binary(arith.SubfOp, b.at(source, inner), top)))
         b.reads[key] = top
@@ -138,7 +139,7 @@ def _layer_norm(b: Builder, op: Operation, index: Index) -> SSAValue:
         def finish(b: Builder, state: list[SSAValue]) -> list[SSAValue]:
             n = b.binary(arith.MaximumfOp, state[0], b.constant(1.0, x.type))
             variance = b.binary(arith.DivfOp, state[2], n)
-            eps = b.constant(float(op.values()["eps"]), x.type)  # pyright: ignore
+            eps = b.constant(number(op, "eps"), x.type)
             return [state[1], b.add(math.RsqrtOp(b.binary(arith.AddfOp, variance, eps)))]
 
         results = b.reduce([k], [x], [0.0, 0.0, 0.0], [x.type] * 3, _welford_step, _welford_combine, finish)
@@ -150,11 +151,11 @@ def _layer_norm(b: Builder, op: Operation, index: Index) -> SSAValue:
 
 def _argmax(b: Builder, op: Operation, index: Index) -> SSAValue:
     source = op.operands[0]
-    shape, values = b.shape(source), op.values()
-    axis = int(values["axis"]) % len(shape)  # pyright: ignore
-    rest = (*index[:axis], *index[axis + 1 :]) if values["keepdims"] else index
-    k = b.axis("k", shape[axis])
-    x = b.at(source, (*rest[:axis], k, *rest[axis:]))
+    shape = b.shape(source)
+    dim = axis_of(op, len(shape))
+    rest = (*index[:dim], *index[dim + 1 :]) if flag(op, "keepdims") else index
+    k = b.axis("k", shape[dim])
+    x = b.at(source, (*rest[:dim], k, *rest[dim:]))
     element = b.element(source)
     low = _limits(element)[0]
     integer = isinstance(element, IntegerType)

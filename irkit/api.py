@@ -1,0 +1,214 @@
+"""Compiling and lowering from Python."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dialects.errors import ErrorList, IrkitError, Loc
+from irkit.files import read_text
+from irkit.runtime import cache
+from irkit.runtime.compiler import Compiler, find_compiler
+from lowering.c.abi import ProgramSpec, c_prefix
+
+if TYPE_CHECKING:
+    import numpy as np
+    from xdsl.dialects.builtin import ModuleOp
+
+    from irkit.lang.tree import Module
+    from irkit.runtime.module import Program
+
+TEXT_NAME = "<text>"
+
+
+def compile(
+    path_or_text: str | os.PathLike[str],
+    fn: str | None = None,
+    dims: Mapping[str, int] | None = None,
+    target: str = "native",
+    threads: int | None = None,
+    cc: str | None = None,
+) -> Program:
+    """Compiles a `.tg` or `.mlir` file, or `.tg` text, to a callable.
+
+    fn names the function: by default `main`, or else the last of the file. dims gives dims their sizes. target is
+    `native` or a declared machine; threads the number of threads of each call, by default one for each core; cc the C
+    compiler. Parameters are read from their files. Raises IrkitError, or ErrorList for several errors.
+    """
+    text, name = _read(path_or_text)
+    return compile_text(text, name, fn, dims, target, threads, cc)
+
+
+def parse(path_or_text: str | os.PathLike[str]) -> Module:
+    """The syntax tree of a `.tg` file or text. Raises ErrorList."""
+    from irkit.lang import parse as parse_tg
+
+    return parse_tg(*_read(path_or_text))
+
+
+def lower(
+    source: str | os.PathLike[str] | ModuleOp,
+    to: str = "buffer",
+    fn: str | None = None,
+    dims: Mapping[str, int] | None = None,
+    target: str = "native",
+    cc: str = "gcc",
+) -> ModuleOp:
+    """The IR of a file, a text or a module at a level: graph, kernel, loop or buffer.
+
+    A module is changed in place. Raises IrkitError, or ErrorList for several errors.
+    """
+    from xdsl.dialects.builtin import ModuleOp
+
+    from irkit import pipeline
+
+    if to not in pipeline.LEVELS[:-1]:
+        raise IrkitError(f"unknown level '{to}'", expected=f"one of {', '.join(pipeline.LEVELS[:-1])}")
+    module = source if isinstance(source, ModuleOp) else _module(*_read(source), fn, dims)
+    level = pipeline.level_of(module)
+    if pipeline.LEVELS.index(to) < pipeline.LEVELS.index(level):
+        raise IrkitError(f"the module is at the {level} level already, which is below the {to} level")
+    pipeline.run_passes(module, pipeline.passes_to(level, to, target, cc), pipeline.context())
+    return module
+
+
+def compile_text(
+    text: str,
+    name: str,
+    fn: str | None = None,
+    dims: Mapping[str, int] | None = None,
+    target: str = "native",
+    threads: int | None = None,
+    cc: str | None = None,
+    given: frozenset[str] = frozenset(),
+) -> Program:
+    """Compiles a text that stands in the file of a name; parameters and inputs in `given` are not read from files."""
+    from irkit.runtime.module import Program
+
+    compiler = find_compiler(cc)
+    key = cache.program_key([text, name, fn or "", repr(sorted((dims or {}).items())), target], compiler)
+    entry = cache.load_program(key)
+    if entry is None:
+        entry = _build(text, name, fn, dims, target, compiler)
+        cache.store_program(key, entry)
+    values = read_values(entry, _folder(name), given)
+    try:
+        return Program(entry.spec, entry.library, values, threads)
+    except OSError:  # the library in the cache is damaged
+        path = cache.library(entry.spec, compiler, entry.cflags, again=True)
+        return Program(entry.spec, path, values, threads)
+
+
+def emit(
+    text: str,
+    name: str,
+    fn: str | None = None,
+    dims: Mapping[str, int] | None = None,
+    target: str = "native",
+    cc: str = "gcc",
+) -> tuple[ProgramSpec, dict[str, cache.Place]]:
+    """The C program of a text, and where its arguments stand in the text."""
+    from irkit import pipeline
+    from lowering.c.emit import emit_program
+    from lowering.target import get_target
+
+    machine = get_target(target, cc)
+    module = _module(text, name, fn, dims)
+    places = _places(module)
+    pipeline.run_passes(
+        module, pipeline.passes_to(pipeline.level_of(module), "buffer", target, cc), pipeline.context()
+    )
+    stem = "program" if name.startswith("<") else Path(name).stem
+    return emit_program(module, machine, c_prefix(stem)), places
+
+
+def read_values(entry: cache.Entry, folder: Path, given: frozenset[str] = frozenset()) -> dict[str, np.ndarray]:
+    """The arrays of the parameters, and of the inputs with data, that are not given. Raises ErrorList."""
+    from dialects.dims import Dim
+    from irkit.params import Wanted, _Files, fill
+
+    files = _Files(folder)
+    values: dict[str, np.ndarray] = {}
+    errors: list[IrkitError] = []
+    for arg in entry.spec.args:
+        if not arg.source or arg.name in given or arg.role == "output":
+            continue
+        shape = [Dim.parse(d).value for d in arg.dims]
+        loc = Loc(*entry.places[arg.name]) if arg.name in entry.places else None
+        sizes = tuple(s for s in shape if s is not None)
+        if len(sizes) < len(shape):
+            if arg.role == "param":
+                errors.append(
+                    IrkitError(
+                        f"'{arg.name}' needs dims of known size to be filled",
+                        loc,
+                        found=arg.type_text,
+                        hint="give the dim a value (--dim), or leave its range out",
+                    )
+                )
+            continue
+        try:
+            values[arg.name] = fill(Wanted(arg.name, arg.dtype, sizes, arg.source, loc), files)
+        except IrkitError as error:
+            error.loc = error.loc or loc
+            errors.append(error)
+    if errors:
+        raise ErrorList(errors)
+    return values
+
+
+def _build(
+    text: str, name: str, fn: str | None, dims: Mapping[str, int] | None, target: str, compiler: Compiler
+) -> cache.Entry:
+    from lowering.target import get_target
+
+    spec, places = emit(text, name, fn, dims, target, compiler.name)
+    cflags = tuple(get_target(target, compiler.name).cflags)
+    return cache.Entry(spec, cache.library(spec, compiler, cflags), places, cflags)
+
+
+def _module(text: str, name: str, fn: str | None, dims: Mapping[str, int] | None) -> ModuleOp:
+    """The IR of a text: `.mlir` at its level, anything else through the front end."""
+    if name.endswith(".mlir"):
+        from irkit import pipeline
+        from irkit.mlir_parser import parse_mlir
+
+        return parse_mlir(pipeline.context(), text, name, True)
+    from irkit.lang import parse as parse_tg, to_graph
+
+    return to_graph(parse_tg(text, name), fn, dims)
+
+
+def _places(module: ModuleOp) -> dict[str, cache.Place]:
+    """Where the arguments of the function stand in the source."""
+    from xdsl.dialects.builtin import LocationAttr, StringAttr
+    from xdsl.dialects.func import FuncOp
+
+    from dialects.errors import loc_of_attr
+
+    places: dict[str, cache.Place] = {}
+    for func in module.ops:
+        if not isinstance(func, FuncOp) or func.arg_attrs is None:
+            continue
+        for attrs in func.arg_attrs.data:
+            name, place = attrs.data.get("graph.name"), attrs.data.get("graph.loc")
+            loc = loc_of_attr(place) if isinstance(place, LocationAttr) else None
+            if isinstance(name, StringAttr) and loc is not None:
+                places[name.data] = loc.file, loc.line, loc.col
+    return places
+
+
+def _read(path_or_text: str | os.PathLike[str]) -> tuple[str, str]:
+    """(text, name of its file). A string with a line break or a brace is text, any other the name of a file."""
+    if isinstance(path_or_text, str) and re.search(r"[\n{]", path_or_text):
+        return path_or_text, TEXT_NAME
+    path = os.fspath(path_or_text)
+    return read_text(path), "<stdin>" if path == "-" else path
+
+
+def _folder(name: str) -> Path:
+    """The folder that file names in a text are relative to."""
+    return Path() if name.startswith("<") else Path(name).parent

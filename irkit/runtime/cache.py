@@ -1,0 +1,184 @@
+"""Keeps compiled programs between runs, by content.
+
+A library is kept under the hash of its C text, the headers, the flags and the compiler; a whole program under the hash
+of all that leads to it, from the `.tg` text on, so that running it again needs no front end. Files appear whole or not
+at all, so several processes may share a folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from irkit.runtime.compiler import FLAGS, INCLUDE, THREADS, Compiler
+from lowering.c.abi import ABI_VERSION, ProgramSpec
+
+MAX_BYTES = 2 << 30
+PACKAGES = ("dialects", "lowering", "irkit")
+
+Place = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A program in the cache: its spec, its library, where its arguments stand in the source, flags for the compiler."""
+
+    spec: ProgramSpec
+    library: Path
+    places: Mapping[str, Place]
+    cflags: tuple[str, ...]
+
+
+def cache_dir() -> Path:
+    """The folder of the cache, made if need be: IRKIT_CACHE_DIR, or `irkit` in the user's cache folder."""
+    chosen = os.environ.get("IRKIT_CACHE_DIR")
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    path = Path(chosen) if chosen else Path(base) / "irkit"
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.access(path, os.W_OK | os.X_OK):
+            return path.resolve()
+    except OSError:
+        pass
+    return _temporary_dir()
+
+
+@lru_cache(maxsize=1)
+def _temporary_dir() -> Path:
+    """A folder for this process alone, where the proper one cannot be written."""
+    import atexit
+    import shutil
+
+    path = tempfile.mkdtemp(prefix="irkit-")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return Path(path)
+
+
+def program_key(parts: Iterable[str], compiler: Compiler) -> str:
+    """The key of a program made from such texts by this irkit, on this machine, with this compiler."""
+    return digest([*parts, compiler.identity(), _toolchain(), _machine()])
+
+
+def load_program(key: str) -> Entry | None:
+    """A program from the cache; None where it is not there or damaged."""
+    folder = cache_dir()
+    try:
+        record = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
+        spec = ProgramSpec.from_json(record["spec"])
+        places = {n: (str(f), int(line), int(col)) for n, (f, line, col) in record["places"].items()}
+        library = folder / record["library"]
+        return Entry(spec, library, places, tuple(record["cflags"])) if library.is_file() else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def store_program(key: str, entry: Entry) -> None:
+    """Puts a program into the cache; its library is there already."""
+    record = {
+        "spec": entry.spec.to_json(),
+        "library": entry.library.name,
+        "places": entry.places,
+        "cflags": list(entry.cflags),
+    }
+    _write(cache_dir() / f"{key}.json", lambda path: path.write_text(json.dumps(record), encoding="utf-8"))
+
+
+def library(spec: ProgramSpec, compiler: Compiler, cflags: Sequence[str], again: bool = False) -> Path:
+    """The shared library of a program, compiled unless the cache holds it. `again` compiles in any case."""
+    headers = [p.read_text(encoding="utf-8") for p in sorted(INCLUDE.glob("*.h"))]
+    machine = _machine() if any("native" in f for f in cflags) else platform.machine()
+    key = digest(
+        [str(ABI_VERSION), spec.source, spec.header, *headers, *FLAGS, *THREADS, *cflags, compiler.identity(), machine]
+    )
+    path = cache_dir() / f"{spec.name[:40]}-{key}.so"
+    if again or not path.is_file():
+        _compile(spec, compiler, cflags, path)
+        prune(path.parent)
+    return path
+
+
+def _compile(spec: ProgramSpec, compiler: Compiler, cflags: Sequence[str], path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix="build-") as folder:
+        source = Path(folder) / f"{spec.name}.c"
+        source.write_text(spec.source, encoding="utf-8")
+        (Path(folder) / f"{spec.name}.h").write_text(spec.header, encoding="utf-8")
+        built = Path(folder) / path.name
+        compiler.shared_library(source, built, cflags)
+        os.replace(built, path)
+
+
+def prune(folder: Path, limit: int = MAX_BYTES) -> None:
+    """Removes the files used longest ago until those left take no more than limit bytes."""
+    files: list[tuple[float, int, Path]] = []
+    for path in [*folder.glob("*.so"), *folder.glob("*.json")]:
+        try:
+            facts = path.stat()
+        except OSError:
+            continue
+        files.append((max(facts.st_atime, facts.st_mtime), facts.st_size, path))
+    total = sum(size for _, size, _ in files)
+    for _, size, path in sorted(files):
+        if total <= limit:
+            return
+        path.unlink(missing_ok=True)
+        total -= size
+
+
+def digest(parts: Iterable[str]) -> str:
+    """A hash of a list of texts."""
+    state = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogateescape")
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.hexdigest()[:32]
+
+
+def _write(path: Path, fill: Callable[[Path], object]) -> None:
+    """Writes a file under a name of its own and moves it into place."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    os.close(handle)
+    try:
+        fill(Path(temporary))
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@lru_cache(maxsize=1)
+def _toolchain() -> str:
+    """Changes with any file of irkit."""
+    root = Path(__file__).resolve().parents[2]
+    rows: list[str] = []
+    for package in PACKAGES:
+        for folder, _, names in os.walk(root / package):
+            for name in names:
+                if name.endswith((".py", ".h", ".lark")):
+                    path = os.path.join(folder, name)
+                    facts = os.stat(path)
+                    rows.append(f"{path} {facts.st_size} {facts.st_mtime_ns}")
+    return digest(sorted(rows))
+
+
+@lru_cache(maxsize=1)
+def _machine() -> str:
+    """The instruction set and caches that `native` stands for."""
+    text = platform.machine() + platform.system()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith(("flags", "Features", "model name")):
+                    text += line
+                if not line.strip():
+                    break
+    except OSError:
+        text += platform.processor()
+    return text

@@ -1,0 +1,107 @@
+"""Finds a C compiler and builds shared libraries with it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dialects.errors import IrkitError
+
+FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-ffp-contract=fast", "-fno-math-errno")
+THREADS = ("-pthread", "-DIRK_TEAM_PTHREADS")
+INCLUDE = Path(__file__).resolve().parents[2] / "lowering" / "c" / "include"
+"""The folder of the headers that emitted C includes."""
+
+CANDIDATES = ("gcc", "clang", "cc")
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A C compiler: the words that start its command line, and the file that its identity is read from."""
+
+    command: tuple[str, ...]
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The command as one text, as `--cc` takes it."""
+        return shlex.join(self.command)
+
+    def identity(self) -> str:
+        """Changes when the compiler is replaced; found without starting it."""
+        real = self.path.resolve()
+        facts = real.stat()
+        return f"{shlex.join(self.command)} {real} {facts.st_size} {facts.st_mtime_ns}"
+
+    def version(self) -> str:
+        """The first line of `--version`."""
+        done = subprocess.run([*self.command, "--version"], capture_output=True, text=True, check=False)
+        return (done.stdout.splitlines() or [""])[0]
+
+    def shared_library(self, source: Path, output: Path, cflags: Sequence[str] = ()) -> None:
+        """Compiles one C file to a shared library. Raises IrkitError with what the compiler said."""
+        words = [*self.command, *FLAGS, *THREADS, *cflags, f"-I{INCLUDE}", str(source), "-o", str(output), "-lm"]
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
+        except OSError as fault:
+            raise IrkitError(f"cannot start the C compiler '{self.name}': {fault.strerror}") from None
+        if done.returncode:
+            shown = "\n".join(line for line in done.stderr.splitlines() if "error" in line)[:2000]
+            raise IrkitError(
+                f"the C compiler '{self.name}' failed with exit code {done.returncode}",
+                found=shown or done.stderr[-2000:] or "no message",
+                hint=f"the command was: {shlex.join(words)}",
+            )
+
+
+def find_compiler(name: str | None = None) -> Compiler:
+    """A compiler by name, or else the one of the CC variable, or gcc, clang, cc, or the one of the ziglang package.
+
+    A name may hold arguments (`ccache gcc`). Raises IrkitError where there is none.
+    """
+    asked = name or os.environ.get("CC", "").strip()
+    if asked:
+        found = _zig() if asked in ("zig", "ziglang", "zig cc") else _by_name(shlex.split(asked))
+        if found is None:
+            where = "" if name else ", which the CC variable names"
+            raise IrkitError(
+                f"there is no C compiler '{asked}'{where}",
+                found=_found_text(),
+                expected="a command on the PATH, or the path of a compiler",
+                hint=_HINT,
+            )
+        return found
+    for candidate in CANDIDATES:
+        if (found := _by_name([candidate])) is not None:
+            return found
+    if (found := _zig()) is not None:
+        return found
+    raise IrkitError("there is no C compiler", expected=f"one of {', '.join(CANDIDATES)} on the PATH", hint=_HINT)
+
+
+_HINT = "install gcc or clang, or `pip install irkit[cc]` for the compiler in the ziglang package"
+
+
+def _by_name(words: Sequence[str]) -> Compiler | None:
+    path = shutil.which(words[0]) if words else None
+    return Compiler(tuple(words), Path(path)) if path else None
+
+
+def _zig() -> Compiler | None:
+    spec = importlib.util.find_spec("ziglang")
+    if spec is None or spec.origin is None:
+        path = shutil.which("zig")
+        return Compiler(("zig", "cc"), Path(path)) if path else None
+    return Compiler((sys.executable, "-m", "ziglang", "cc"), Path(spec.origin))
+
+
+def _found_text() -> str:
+    known = [c for c in CANDIDATES if shutil.which(c)]
+    return f"{', '.join(known)} on the PATH" if known else "no compiler on the PATH"

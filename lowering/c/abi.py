@@ -1,0 +1,243 @@
+"""The interface of a compiled program: what its arguments are, and the C header that says so.
+
+The run time and the standalone pair of files use the same interface. This module needs neither xDSL nor NumPy, so that
+a cached program loads quickly.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import Literal, TypeAlias
+
+ABI_VERSION = 1
+
+Role: TypeAlias = Literal["input", "param", "output"]
+
+ERRORS: dict[str, tuple[int, str]] = {
+    "ok": (0, "no error"),
+    "null": (-1, "an array or the arena is NULL"),
+    "range": (-2, "a dim lies outside of its declared range"),
+    "value": (-3, "a value that the program depends on, such as a loop bound, is not allowed"),
+}
+"""What a program returns: name, code, meaning."""
+
+C_TYPES: dict[str, str] = {
+    "f64": "double",
+    "f32": "float",
+    "f16": "uint16_t",
+    "bf16": "uint16_t",
+    "f8e4m3": "uint8_t",
+    "f8e5m2": "uint8_t",
+    **{f"i{w}": f"int{max(8, w)}_t" for w in (4, 8, 16, 32, 64)},
+    **{f"u{w}": f"uint{max(8, w)}_t" for w in (4, 8, 16, 32, 64)},
+    "bool": "uint8_t",
+    "c64": "float",
+    "c128": "double",
+}
+"""The C type of an element in the interface. Complex numbers are pairs: real part, imaginary part."""
+
+_C_WORDS = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
+    "restrict return short signed sizeof static struct switch typedef typeof union unsigned void volatile while asm "
+    "bool true false class new delete this template namespace using public private protected virtual operator friend "
+    "try catch throw and or not xor linux unix NULL errno".split()
+)
+
+
+@dataclass(frozen=True)
+class ArgSpec:
+    """An argument: its name and dtype in the language, its dims as texts of dim expressions, where its data comes from."""
+
+    name: str
+    role: Role
+    dtype: str
+    dims: tuple[str, ...]
+    source: str = ""
+
+    @property
+    def type_text(self) -> str:
+        """The type as the language writes it: `f32[B, 64]`."""
+        return self.dtype + (f"[{', '.join(self.dims)}]" if self.dims else "")
+
+
+@dataclass(frozen=True)
+class ProgramSpec:
+    """A compiled program: its interface, its memory in bytes, and its C text.
+
+    `name` is the prefix of all its C names. `symbols` are the dims given at run time, each with its least and greatest
+    value. `arena_bytes` holds all but the scratch memory, of which each thread needs `scratch_bytes`; `peak_bytes` and
+    `lower_bound_bytes` are the live bytes of intermediates, as placed and the least possible.
+    """
+
+    name: str
+    args: tuple[ArgSpec, ...]
+    symbols: tuple[tuple[str, int, int], ...]
+    arena_bytes: int
+    scratch_bytes: int
+    peak_bytes: int
+    lower_bound_bytes: int
+    kernels: tuple[str, ...]
+    source: str
+    header: str
+
+    def with_role(self, role: Role) -> list[ArgSpec]:
+        """The arguments of one role, in order."""
+        return [a for a in self.args if a.role == role]
+
+    def to_json(self) -> str:
+        """All of it as JSON text."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> ProgramSpec:
+        """The inverse of `to_json`; raises ValueError, KeyError or TypeError for other text."""
+        data = json.loads(text)
+        args = tuple(ArgSpec(**{**a, "dims": tuple(a["dims"])}) for a in data.pop("args"))
+        symbols = tuple((str(n), int(low), int(high)) for n, low, high in data.pop("symbols"))
+        return ProgramSpec(args=args, symbols=symbols, kernels=tuple(data.pop("kernels")), **data)
+
+
+CProgram: TypeAlias = ProgramSpec
+"""What the C emitter returns."""
+
+
+def c_prefix(text: str) -> str:
+    """A text, such as the stem of a file name, as the prefix of C names."""
+    name = re.sub(r"\W", "_", text, flags=re.ASCII) or "program"
+    return f"m_{name}" if name[0].isdigit() or name.startswith(("irk", "_")) else name
+
+
+def c_field(name: str) -> str:
+    """The field of the argument struct for an argument or a symbol: its name, changed where C reserves it."""
+    return f"{name}_" if name in _C_WORDS else name
+
+
+def header_text(spec: ProgramSpec) -> str:
+    """The C header of a program; uses all of a spec but `source` and `header`."""
+    prefix, upper = spec.name, spec.name.upper()
+    fields = [f"  int64_t {c_field(n)};  // {low} to {high}" for n, low, high in spec.symbols]
+    for arg in spec.args:
+        const = "" if arg.role == "output" else "const "
+        fields.append(f"  {const}{C_TYPES[arg.dtype]} *{c_field(arg.name)};  // {arg.role}, {arg.type_text}")
+    codes = [f"#define IRK_{n.upper()} ({code})  // {meaning}" for n, (code, meaning) in ERRORS.items()]
+    return "\n".join(
+        [
+            f"// The interface of {prefix}, written by irkit. Arrays are contiguous, the last dim fastest.",
+            f"#ifndef {upper}_H",
+            f"#define {upper}_H",
+            "",
+            "#include <stddef.h>",
+            "#include <stdint.h>",
+            "",
+            "#ifdef __cplusplus",
+            'extern "C" {',
+            "#endif",
+            "",
+            *_SHARED_HEAD,
+            *codes,
+            *_SHARED_TAIL,
+            f"#define {upper}_ABI_VERSION {ABI_VERSION}",
+            f"#define {upper}_ARENA_ALIGNMENT 64",
+            f"#define {upper}_PEAK_BYTES {spec.peak_bytes}  // intermediates, as placed",
+            f"#define {upper}_LOWER_BOUND_BYTES {spec.lower_bound_bytes}  // intermediates, the least possible",
+            "",
+            f"typedef struct {prefix}_args {{",
+            *(fields or ["  char unused;"]),
+            f"}} {prefix}_args;",
+            "",
+            "// The bytes of working memory that a run needs with so many threads.",
+            f"size_t {prefix}_arena_bytes(const {prefix}_args *args, int nthreads);",
+            "",
+            "// Runs the program; the arena is aligned to 64 bytes, a NULL team is the calling thread alone.",
+            "// Returns IRK_OK or one of the codes above.",
+            f"int {prefix}_run(const {prefix}_args *args, void *arena, irk_team *team);",
+            "",
+            "// The same, and teams of threads, for a caller that loads this program as a shared library.",
+            f"int {prefix}_run_on(const {prefix}_args *args, void *arena, irk_team *team);",
+            f"irk_team *{prefix}_team_create(int nthreads);",
+            f"void {prefix}_team_destroy(irk_team *team);",
+            "",
+            f"extern const irk_info {prefix}_info;",
+            "",
+            "#ifdef __cplusplus",
+            "}",
+            "#endif",
+            "",
+            f"#endif  // {upper}_H",
+            "",
+        ]
+    )
+
+
+def info_text(spec: ProgramSpec) -> str:
+    """The C definition of the table that a header declares as `NAME_info`."""
+    prefix = spec.name
+    lines: list[str] = []
+    rows: list[str] = []
+    for i, arg in enumerate(spec.args):
+        dims = "NULL"
+        if arg.dims:
+            dims = f"{prefix}_dims_{i}"
+            texts = ", ".join(_quoted(d) for d in arg.dims)
+            lines.append(f"static const char *const {dims}[] = {{{texts}}};")
+        role, dtype = _quoted(arg.role), _quoted(arg.dtype)
+        rows.append(f"  {{{_quoted(arg.name)}, {role}, {dtype}, {len(arg.dims)}, {dims}}},")
+    args = symbols = "NULL"
+    if rows:
+        args = f"{prefix}_arg_info"
+        lines += [f"static const irk_arg_info {args}[] = {{", *rows, "};"]
+    if spec.symbols:
+        symbols = f"{prefix}_symbol_info"
+        lines += [f"static const irk_symbol_info {symbols}[] = {{"]
+        lines += [f"  {{{_quoted(n)}, {low}, {high}}}," for n, low, high in spec.symbols] + ["};"]
+    facts = f"{spec.arena_bytes}, {spec.scratch_bytes}, {spec.peak_bytes}, {spec.lower_bound_bytes}"
+    return "\n".join(
+        [
+            *lines,
+            f"const irk_info {prefix}_info = {{",
+            f"  {ABI_VERSION}, {_quoted(prefix)}, {len(rows)}, {args}, {len(spec.symbols)}, {symbols},",
+            f"  {facts},",
+            "};",
+            "",
+        ]
+    )
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_SHARED_HEAD = ["#ifndef IRK_ABI", f"#define IRK_ABI {ABI_VERSION}"]
+_SHARED_TAIL = """
+typedef struct irk_team irk_team;
+
+typedef struct irk_arg_info {
+  const char *name;
+  const char *role;  // input, param or output
+  const char *dtype;
+  int rank;
+  const char *const *dims;  // expressions over the symbols
+} irk_arg_info;
+
+typedef struct irk_symbol_info {
+  const char *name;
+  int64_t low;
+  int64_t high;
+} irk_symbol_info;
+
+typedef struct irk_info {
+  int abi_version;
+  const char *name;
+  int arg_count;
+  const irk_arg_info *args;
+  int symbol_count;
+  const irk_symbol_info *symbols;
+  size_t arena_bytes;    // without scratch memory
+  size_t scratch_bytes;  // of each thread
+  size_t peak_bytes;
+  size_t lower_bound_bytes;
+} irk_info;
+#endif  // IRK_ABI
+""".split("\n")

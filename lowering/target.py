@@ -1,0 +1,118 @@
+"""What a machine has: vector registers, caches, cores; and the compiler flags that go with it."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from xdsl.ir import Attribute
+
+from dialects.errors import IrkitError
+from dialects.types import element_bytes
+
+
+@dataclass(frozen=True)
+class Target:
+    """A declared machine. Sizes in bytes; `tiles` are the register tiles (rows, registers of columns) by compiler."""
+
+    name: str
+    vector_bytes: int
+    registers: int
+    l1: int = 32 << 10
+    l2: int = 1 << 20
+    cores: int = 1
+    features: frozenset[str] = frozenset()
+    cflags: tuple[str, ...] = ()
+    tile: tuple[int, int] = (4, 2)
+    kc: int = 256
+    mc: int = 168
+
+    def lanes(self, element: Attribute) -> int:
+        """Elements in a vector register, at least one; small types get as many as 32-bit ones."""
+        return max(1, self.vector_bytes // max(4, element_bytes(element)))
+
+    def register_tile(self, element: Attribute) -> tuple[int, int]:
+        """Rows and columns of the accumulator of a contraction."""
+        rows, parts = self.tile
+        return rows, parts * self.lanes(element)
+
+
+AVX512 = Target(
+    "avx512",
+    64,
+    32,
+    l1=48 << 10,
+    l2=2 << 20,
+    features=frozenset({"avx512f"}),
+    cflags=("-march=x86-64-v4", "-mprefer-vector-width=512"),
+    tile=(14, 2),
+)
+AVX2 = Target("avx2", 32, 16, features=frozenset({"avx2", "fma"}), cflags=("-march=x86-64-v3",), tile=(6, 2), mc=144)
+NEON = Target("neon", 16, 32, features=frozenset({"neon"}), tile=(8, 2), mc=128)
+SSE2 = Target("sse2", 16, 16, tile=(4, 2), mc=128)
+SCALAR = Target("scalar", 4, 16, tile=(4, 4), mc=64)
+
+DECLARED = {t.name: t for t in (AVX512, AVX2, NEON, SSE2, SCALAR)}
+
+CLANG_TILES = {"avx512": (12, 2), "avx2": (6, 2)}
+"""The tiles that clang keeps in registers."""
+
+
+def get_target(name: str = "native", cc: str = "gcc") -> Target:
+    """A target by name, with the register tile for a compiler; raises IrkitError for an unknown name."""
+    if name != "native" and name not in DECLARED:
+        raise IrkitError(f"unknown target '{name}'", expected="one of native, " + ", ".join(DECLARED), hint="native reads this machine")
+    target = native() if name == "native" else DECLARED[name]
+    if "clang" in os.path.basename(cc) or "zig" in cc:
+        base = "avx512" if target.vector_bytes == 64 else "avx2" if target.vector_bytes == 32 else ""
+        target = replace(target, tile=CLANG_TILES.get(base, target.tile))
+    return target
+
+
+@lru_cache(maxsize=1)
+def native() -> Target:
+    """This machine, as Linux describes it; the plain target of its family where it says nothing."""
+    flags = _cpu_flags()
+    if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags:
+        base = AVX512
+    elif {"avx2", "fma"} <= flags:
+        base = AVX2
+    elif os.uname().machine in ("aarch64", "arm64"):
+        base = NEON
+    else:
+        base = SSE2
+    march = () if base is NEON else ("-march=native", *(("-mprefer-vector-width=512",) if base is AVX512 else ()))
+    sizes = {level: _cache_size(level) for level in (1, 2)}
+    return replace(
+        base,
+        name="native",
+        l1=sizes[1] or base.l1,
+        l2=sizes[2] or base.l2,
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        features=frozenset(flags & {"avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16", "amx_int8"}),
+        cflags=march,
+    )
+
+
+def _cpu_flags() -> frozenset[str]:
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return frozenset()
+    found = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.M)
+    return frozenset(found[1].split()) if found else frozenset()
+
+
+def _cache_size(level: int) -> int | None:
+    """Bytes of the data cache of a level, as sysfs tells."""
+    for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        try:
+            kind = (index / "type").read_text().strip()
+            if int((index / "level").read_text()) == level and kind in ("Data", "Unified"):
+                return int((index / "size").read_text().strip().rstrip("K")) << 10
+        except (OSError, ValueError):
+            continue
+    return None
