@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dialects.errors import ErrorList, IrkitError, Loc
+from dialects.errors import IrkitError, Loc
 from irkit.files import read_text
 from irkit.runtime import cache
 from irkit.runtime.compiler import Compiler, find_compiler
@@ -128,36 +128,25 @@ def emit(
 def read_values(entry: cache.Entry, folder: Path, given: frozenset[str] = frozenset()) -> dict[str, np.ndarray]:
     """The arrays of the parameters, and of the inputs with data, that are not given. Raises ErrorList."""
     from dialects.dims import Dim
-    from irkit.params import Wanted, _Files, fill
+    from irkit.params import Wanted, fill_all
 
-    files = _Files(folder)
-    values: dict[str, np.ndarray] = {}
-    errors: list[IrkitError] = []
+    wants: list[Wanted] = []
     for arg in entry.spec.args:
-        if not arg.source or arg.name in given or arg.role == "output":
+        if not arg.source or arg.name in given:
             continue
         shape = [Dim.parse(d).value for d in arg.dims]
         loc = Loc(*entry.places[arg.name]) if arg.name in entry.places else None
         sizes = tuple(s for s in shape if s is not None)
-        if len(sizes) < len(shape):
-            if arg.role == "param":
-                errors.append(
-                    IrkitError(
-                        f"'{arg.name}' needs dims of known size to be filled",
-                        loc,
-                        found=arg.type_text,
-                        hint="give the dim a value (--dim), or leave its range out",
-                    )
-                )
-            continue
-        try:
-            values[arg.name] = fill(Wanted(arg.name, arg.dtype, sizes, arg.source, loc), files)
-        except IrkitError as error:
-            error.loc = error.loc or loc
-            errors.append(error)
-    if errors:
-        raise ErrorList(errors)
-    return values
+        if len(sizes) == len(shape):
+            wants.append(Wanted(arg.name, arg.dtype, sizes, arg.source, loc))
+        elif arg.role == "param":
+            raise IrkitError(
+                f"'{arg.name}' needs dims of known size to be filled",
+                loc,
+                found=arg.type_text,
+                hint="give the dim a value (--dim), or leave its range out",
+            )
+    return fill_all(wants, folder)
 
 
 def _build(

@@ -17,7 +17,7 @@ import math
 import shlex
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,10 +42,15 @@ def materialise(
     Relative file names start at `base_dir`; `dims` gives symbolic dims their values. Raises ErrorList, one error for
     each argument that cannot be made: no such file or tensor, wrong shape or dtype, a truncated file.
     """
+    return fill_all(wanted(func, kind, dims or {}), base_dir)
+
+
+def fill_all(wants: Iterable[Wanted], base_dir: str | Path = ".") -> dict[str, np.ndarray]:
+    """The arrays of several arguments, by name; the errors of all are raised together, as by `materialise`."""
     files = _Files(Path(base_dir))
     values: dict[str, np.ndarray] = {}
     errors: list[IrkitError] = []
-    for want in wanted(func, kind, dims or {}):
+    for want in wants:
         try:
             values[want.name] = fill(want, files)
         except IrkitError as error:

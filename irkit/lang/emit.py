@@ -121,10 +121,11 @@ class Emitter:
         results = self.body(fn, frame)
         if results is None or len(self.program.errors) > count or not emits:
             return None
-        for_use = [*block.args[:inputs], *(a for a in block.args[inputs:] if a.uses)]
-        attrs = [a for a, arg in zip(attrs, list(block.args), strict=True) if arg in for_use]
-        for arg in [a for a in block.args if a not in for_use]:
-            block.erase_arg(arg)
+        kept = [a.index < inputs or a.has_uses() or a in results for a in block.args]
+        attrs = [a for a, keep in zip(attrs, kept, strict=True) if keep]
+        for arg, keep in zip(list(block.args), kept, strict=True):
+            if not keep:
+                block.erase_arg(arg)
         return self.func(fn, block, attrs, results)
 
     def func(

@@ -303,20 +303,21 @@ class _Statement:
         for axis, (low, _) in self.ranges.items():
             if low.value is None:
                 raise IrkitError(f"'{axis}' does not start at a number", self.places[axis], found=str(low))
-        if self.boundary is None:
+        if self.boundary is None or self.boundary.kind == "reflect":
             for _, c in self.components():
-                if not stays_inside(c, self.ranges, symbols):
-                    raise IrkitError(
-                        f"{c.text} may be out of range",
-                        c.loc,
-                        found=f"index {c.expr}"
-                        + "".join(
-                            f", {n} in {self.range_text(n)}"
-                            for n in sorted(c.expr.names() & self.ranges.keys())
-                        ),
-                        expected=f"0 to {c.size - 1}",
-                        hint="state a boundary: ..., boundary=zero",
-                    )
+                if not stays_inside(c, self.ranges, symbols, mirrored=self.boundary is not None):
+                    raise self.out_of_range(c)
+
+    def out_of_range(self, c: Component) -> IrkitError:
+        """The error for an access that may leave its tensor."""
+        axes = sorted(c.expr.names() & self.ranges.keys())
+        return IrkitError(
+            f"{c.text} may be out of range",
+            c.loc,
+            found=", ".join([f"index {c.expr}", *(f"{n} in {self.range_text(n)}" for n in axes)]),
+            expected=f"0 to {c.size - 1}" if self.boundary is None else f"{1 - c.size} to {2 * c.size - 2}",
+            hint="state a boundary: ..., boundary=zero" if self.boundary is None else "reflect mirrors once",
+        )
 
     def range_text(self, axis: str) -> str:
         low, high = self.ranges[axis]

@@ -123,17 +123,24 @@ def extremes(expr: Dim, ranges: Mapping[str, Interval]) -> tuple[Dim, Dim]:
 
 
 def stays_inside(
-    component: Component, ranges: Mapping[str, Interval], symbols: Mapping[str, tuple[float, float]]
+    component: Component,
+    ranges: Mapping[str, Interval],
+    symbols: Mapping[str, tuple[float, float]],
+    mirrored: bool = False,
 ) -> bool:
-    """Whether an access is in range for all values of the axes and symbols."""
+    """Whether an access is in range for all values of the axes and symbols; `mirrored`: or in one mirror image of it."""
+    last = component.size - 1
+    least, most = (-last, last * 2) if mirrored else (ZERO, last)
     names = component.expr.names() & ranges.keys()
+    if any((ranges[n][1] - ranges[n][0]).bounds(symbols)[1] <= 0 for n in ranges):
+        return True  # there is no point at all
     if all((f := component.expr.coefficient(n)) is not None and f.value is not None for n in names):
         low, high = extremes(component.expr, ranges)
-        return low.bounds(symbols)[0] >= 0 and (component.size - 1 - high).bounds(symbols)[0] >= 0
+        return (low - least).bounds(symbols)[0] >= 0 and (most - high).bounds(symbols)[0] >= 0
     # floordiv, mod, products: interval arithmetic on numbers
     box = dict(symbols)
     for name in names:
         low, high = ranges[name]
         box[name] = low.bounds(symbols)[0], high.bounds(symbols)[1] - 1
     low, high = component.expr.bounds(box)
-    return low >= 0 and high <= component.size.bounds(symbols)[0] - 1
+    return low >= least.bounds(symbols)[1] and high <= most.bounds(symbols)[0]

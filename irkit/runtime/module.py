@@ -381,7 +381,7 @@ class _Native:
         self.struct: type[ctypes.Structure] = type("Args", (ctypes.Structure,), {"_fields_": fields})
         self.library = ctypes.CDLL(os.fspath(library))
         self.arena_bytes = self._function(f"{spec.name}_arena_bytes", ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int)
-        self.run = self._function(f"{spec.name}_run_on", ctypes.c_int, *[ctypes.c_void_p] * 3)
+        self.run = self._function(f"{spec.name}_run", ctypes.c_int, *[ctypes.c_void_p] * 3)
         self.team_create = self._function(f"{spec.name}_team_create", ctypes.c_void_p, ctypes.c_int)
         self.team_destroy = self._function(f"{spec.name}_team_destroy", None, ctypes.c_void_p)
 

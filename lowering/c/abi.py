@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
-from typing import Literal, TypeAlias
+from dataclasses import asdict, dataclass, replace
+from typing import TypeAlias
 
 ABI_VERSION = 1
 
-Role: TypeAlias = Literal["input", "param", "output"]
+ROLES = ("input", "param", "output")
 
 ERRORS: dict[str, tuple[int, str]] = {
-    "ok": (0, "no error"),
-    "null": (-1, "an array or the arena is NULL"),
-    "range": (-2, "a dim lies outside of its declared range"),
-    "value": (-3, "a value that the program depends on, such as a loop bound, is not allowed"),
+    "OK": (0, "no error"),
+    "NULL_ARGUMENT": (-1, "the arguments or an array that is not empty are NULL"),
+    "DIM_OUT_OF_RANGE": (-2, "a dim lies outside of its declared range"),
+    "BAD_ARENA": (-3, "the arena is NULL or not aligned to 64 bytes"),
 }
 """What a program returns: name, code, meaning."""
 
@@ -51,7 +51,7 @@ class ArgSpec:
     """An argument: its name and dtype in the language, its dims as texts of dim expressions, where its data comes from."""
 
     name: str
-    role: Role
+    role: str
     dtype: str
     dims: tuple[str, ...]
     source: str = ""
@@ -82,13 +82,17 @@ class ProgramSpec:
     source: str
     header: str
 
-    def with_role(self, role: Role) -> list[ArgSpec]:
+    def with_role(self, role: str) -> list[ArgSpec]:
         """The arguments of one role, in order."""
         return [a for a in self.args if a.role == role]
 
     def to_json(self) -> str:
         """All of it as JSON text."""
         return json.dumps(asdict(self))
+
+    def with_header(self, header: str) -> ProgramSpec:
+        """The same program with another header."""
+        return replace(self, header=header)
 
     @staticmethod
     def from_json(text: str) -> ProgramSpec:
@@ -121,7 +125,7 @@ def header_text(spec: ProgramSpec) -> str:
     for arg in spec.args:
         const = "" if arg.role == "output" else "const "
         fields.append(f"  {const}{C_TYPES[arg.dtype]} *{c_field(arg.name)};  // {arg.role}, {arg.type_text}")
-    codes = [f"#define IRK_{n.upper()} ({code})  // {meaning}" for n, (code, meaning) in ERRORS.items()]
+    codes = [f"#define {upper}_{n} ({code})  // {meaning}" for n, (code, meaning) in ERRORS.items()]
     return "\n".join(
         [
             f"// The interface of {prefix}, written by irkit. Arrays are contiguous, the last dim fastest.",
@@ -135,10 +139,9 @@ def header_text(spec: ProgramSpec) -> str:
             'extern "C" {',
             "#endif",
             "",
-            *_SHARED_HEAD,
-            *codes,
-            *_SHARED_TAIL,
+            *_SHARED,
             f"#define {upper}_ABI_VERSION {ABI_VERSION}",
+            *codes,
             f"#define {upper}_ARENA_ALIGNMENT 64",
             f"#define {upper}_PEAK_BYTES {spec.peak_bytes}  // intermediates, as placed",
             f"#define {upper}_LOWER_BOUND_BYTES {spec.lower_bound_bytes}  // intermediates, the least possible",
@@ -151,11 +154,10 @@ def header_text(spec: ProgramSpec) -> str:
             f"size_t {prefix}_arena_bytes(const {prefix}_args *args, int nthreads);",
             "",
             "// Runs the program; the arena is aligned to 64 bytes, a NULL team is the calling thread alone.",
-            "// Returns IRK_OK or one of the codes above.",
+            f"// Returns {upper}_OK or one of the codes above.",
             f"int {prefix}_run(const {prefix}_args *args, void *arena, irk_team *team);",
             "",
-            "// The same, and teams of threads, for a caller that loads this program as a shared library.",
-            f"int {prefix}_run_on(const {prefix}_args *args, void *arena, irk_team *team);",
+            "// Teams of threads, for a caller that loads this program as a shared library.",
             f"irk_team *{prefix}_team_create(int nthreads);",
             f"void {prefix}_team_destroy(irk_team *team);",
             "",
@@ -209,9 +211,9 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-_SHARED_HEAD = ["#ifndef IRK_ABI", f"#define IRK_ABI {ABI_VERSION}"]
-_SHARED_TAIL = """
-typedef struct irk_team irk_team;
+_SHARED = f"""#ifndef IRK_ABI
+#define IRK_ABI {ABI_VERSION}
+""".split("\n") + """typedef struct irk_team irk_team;
 
 typedef struct irk_arg_info {
   const char *name;

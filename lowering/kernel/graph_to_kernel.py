@@ -92,7 +92,7 @@ def _write(b: Builder, value: SSAValue, array: SSAValue, axes: dict[tuple[Dim, .
 
 def output_axes(b: Builder, shape: Sequence[Dim]) -> tuple[Dim, ...]:
     """An axis for each dim, none for dims of size one: the last two are i and j, earlier ones a, b, c, ..."""
-    names = ["abcdefgh"[n % 8] for n in range(max(len(shape) - 2, 0))] + ["i", "j"][-min(len(shape), 2) :]
+    names = ["abcdefgh"[n % 8] for n in range(max(len(shape) - 2, 0))] + ["i", "j"][2 - min(len(shape), 2) :]
     return tuple(Dim.of(0) if size == ONE else b.axis(name, size) for name, size in zip(names, shape, strict=True))
 
 

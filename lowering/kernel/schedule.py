@@ -165,11 +165,16 @@ def _free_axes(kernel: DefOp) -> list[str]:
 
 
 def _contiguity(kernel: DefOp) -> dict[str, int]:
-    """For each axis: accesses that step by one element along it, less those that step otherwise; writes count double."""
+    """For each axis: accesses that step by one element along it, less those that step otherwise.
+
+    Writes count double, reads inside a reduction four times, since they are made at each of its points.
+    """
     scores = {name: 0 for name, _ in kernel.axes.data}
+    reduced = {a for op in kernel.block.ops if isinstance(op, ReduceOp) for a in op.axes}
     for op in kernel.block.ops:
         if isinstance(op, ReadOp | WriteOp):
-            weight = 3 if isinstance(op, WriteOp) else 1
+            often = any(e.names() & reduced for e in op.index.data)
+            weight = 2 if isinstance(op, WriteOp) else 4 if often else 1
             for axis in scores:
                 scores[axis] += weight * _step(op, axis)
     return scores

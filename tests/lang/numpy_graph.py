@@ -103,7 +103,9 @@ def read(array: np.ndarray, access: graph.Access, known: dict[str, int]) -> obje
             case "clamp":
                 index[k] = min(max(i, 0), n - 1)
             case _:
-                assert any("_" in name for d in access.index for name in d.names()), "an access left its tensor"
+                assert any("_" in name for d in access.index for name in d.names()), (
+                    "an access left its tensor"
+                )
                 index[k] = min(max(i, 0), n - 1)
     return array[tuple(index)]
 
@@ -118,10 +120,30 @@ def scalar(op: object, args: list) -> object:
             return np_dtype(type_).type(value)
         case arith.CmpfOp() | arith.CmpiOp():
             text = op.predicate.value.data
-            kinds = ["false", "oeq", "ogt", "oge", "olt", "ole", "one", "ord", "ueq", "ugt", "uge", "ult", "ule", "une"]
-            name = kinds[text] if isinstance(op, arith.CmpfOp) else ["eq", "ne", "slt", "sle", "sgt", "sge"][text]
+            kinds = [
+                "false",
+                "oeq",
+                "ogt",
+                "oge",
+                "olt",
+                "ole",
+                "one",
+                "ord",
+                "ueq",
+                "ugt",
+                "uge",
+                "ult",
+                "ule",
+                "une",
+            ]
+            name = (
+                kinds[text]
+                if isinstance(op, arith.CmpfOp)
+                else ["eq", "ne", "slt", "sle", "sgt", "sge"][text]
+            )
             return {"eq": args[0] == args[1], "ne": args[0] != args[1], "lt": args[0] < args[1]}.get(
-                name[-2:], {"le": args[0] <= args[1], "gt": args[0] > args[1], "ge": args[0] >= args[1]}.get(name[-2:])
+                name[-2:],
+                {"le": args[0] <= args[1], "gt": args[0] > args[1], "ge": args[0] >= args[1]}.get(name[-2:]),
             )
         case arith.SelectOp():
             return args[1] if args[0] else args[2]

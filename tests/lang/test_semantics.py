@@ -17,7 +17,12 @@ def f32(*shape: int) -> np.ndarray:
 
 def test_precedence_is_that_of_mathematics() -> None:
     a, b, c = f32(5), f32(5), np.abs(f32(5)) + 1
-    (out,) = run("fn f(a: f32[5], b: f32[5], c: f32[5]) -> f32[5] { return a - b - c * -c ** 2 / a + 2 ** 3 ** 0 }", a, b, c)
+    (out,) = run(
+        "fn f(a: f32[5], b: f32[5], c: f32[5]) -> f32[5] { return a - b - c * -c ** 2 / a + 2 ** 3 ** 0 }",
+        a,
+        b,
+        c,
+    )
     assert_allclose(out, a - b - c * -(c**2) / a + 2, rtol=1e-5)
 
 
@@ -44,7 +49,9 @@ def test_slicing_is_that_of_numpy() -> None:
       return x[1:3], x[:, -1], x[::3, 1:5, 2:4], x[rows], x[rows, 2], x[k], x[2, 3, :]
     }"""
     found = run(text, x, rows, np.int32(5))
-    for a, b in zip(found, [x[1:3], x[:, -1], x[::3, 1:5, 2:4], x[rows], x[rows, 2], x[5], x[2, 3]], strict=True):
+    for a, b in zip(
+        found, [x[1:3], x[:, -1], x[::3, 1:5, 2:4], x[rows], x[rows, 2], x[5], x[2, 3]], strict=True
+    ):
         assert_array_equal(a, b)
 
 

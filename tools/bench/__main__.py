@@ -2,55 +2,64 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import click
 from rich.console import Console
 from rich.table import Table
 
 from tools.bench import budgets, speed, worker
 
 
-@click.command()
-@click.option("--rows", "pattern", default="*", help="Rows to run, as a pattern, or several with commas: gemm*,lit*")
-@click.option("--threads", multiple=True, type=click.IntRange(1), default=(1,), help="Thread counts; may be repeated.")
-@click.argument("more_threads", nargs=-1, type=click.IntRange(1))
-@click.option("--peers", default=",".join(speed.PEERS), help="Peers to race, of: " + ", ".join(speed.PEERS))
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the figures to this file.")
-@click.option("--list", "only_list", is_flag=True, help="List the rows.")
-def main(
-    pattern: str,
-    threads: tuple[int, ...],
-    more_threads: tuple[int, ...],
-    peers: str,
-    json_file: Path | None,
-    only_list: bool,
-) -> None:
-    """Runs the benchmark, and exits 1 where a row misses its goal."""
-    patterns = pattern.split(",")
-    names = [r.name for r in (*speed.ROWS, *budgets.ROWS) if any(fnmatchcase(r.name, p) for p in patterns)]
-    chosen = [p for p in peers.split(",") if p]
-    if unknown := set(chosen) - set(speed.PEERS):
-        raise click.BadParameter(f"unknown peer {min(unknown)}", param_hint="--peers")
-    if not names:
-        raise click.BadParameter(f"no row is called {pattern}", param_hint="--rows")
-    if only_list:
-        print("\n".join(names))
-        return
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line, checked; names of rows and peers in full."""
+    parser = argparse.ArgumentParser(prog="python -m tools.bench", description=main.__doc__)
+    parser.add_argument(
+        "--rows", default="*", metavar="PATTERN", help="rows to run: gemm*, or several: gemm*,lit*"
+    )
+    parser.add_argument(
+        "--threads", type=int, nargs="+", default=[1], metavar="N", help="thread counts of the races"
+    )
+    parser.add_argument("--peers", default=",".join(speed.PEERS), help="peers to race (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    parser.add_argument("--list", action="store_true", help="list the rows that match")
+    args = parser.parse_args(argv)
+    args.peers = [p for p in args.peers.split(",") if p]
+    patterns = args.rows.split(",")
+    args.names = [
+        r.name for r in (*speed.ROWS, *budgets.ROWS) if any(fnmatchcase(r.name, p) for p in patterns)
+    ]
+    if unknown := set(args.peers) - set(speed.PEERS):
+        parser.error(f"unknown peer {min(unknown)}; known are {', '.join(speed.PEERS)}")
+    if not args.names:
+        parser.error(f"no row is called {args.rows}; --list names them")
+    if min(args.threads) < 1:
+        parser.error("a thread count is at least 1")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Races compiled programs against peers, and holds the compiler to its budgets; 1 where a row misses its goal."""
+    args = arguments(argv)
+    if args.list:
+        print("\n".join(args.names))
+        return 0
+    names = args.names
     races = [n for n in names if any(n == r.name for r in speed.ROWS)]
     others = [n for n in names if n not in races]
     results: list[dict] = []
-    for count in (*threads, *more_threads) if races else ():
-        results += worker.start(count, chosen, races)
+    for count in args.threads if races else ():
+        results += worker.start(count, args.peers, races)
     if others:
         results += worker.start(1, (), others)
-    if json_file:
-        json_file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     show(results)
-    sys.exit(any(not r.get("reached") for r in results))
+    return int(any(not r.get("reached") for r in results))
 
 
 def show(results: list[dict]) -> None:
@@ -69,7 +78,15 @@ def speed_table(results: list[dict]) -> Table:
     versions = results[0]["versions"]
     table = Table(title="Times in ms, medians; ratio: our speed in multiples of the best peer's")
     table.add_column("row")
-    for heading in ("threads", "irkit", *(f"{p} {versions[p]}" for p in peers), "GFLOP/s", "ratio", "95%", "goal"):
+    for heading in (
+        "threads",
+        "irkit",
+        *(f"{p} {versions[p]}" for p in peers),
+        "GFLOP/s",
+        "ratio",
+        "95%",
+        "goal",
+    ):
         table.add_column(heading, justify="right")
     table.add_column("compile s", justify="right")
     table.add_column("arena MiB", justify="right")
@@ -109,4 +126,4 @@ def coloured(text: str, good: bool) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -56,7 +56,9 @@ def compiles(text: str) -> Callable[[], Spent]:
     def run() -> Spent:
         done: Compiled = compile_to_c(text)
         steps = dict(sorted(done.seconds.items(), key=lambda item: -item[1]))
-        remark = f"{done.graph_ops} graph ops, {done.kernels} kernels, {done.c_text.count(chr(10))} lines of C"
+        remark = (
+            f"{done.graph_ops} graph ops, {done.kernels} kernels, {done.c_text.count(chr(10))} lines of C"
+        )
         return Spent(done.total, steps, remark)
 
     return run

@@ -8,6 +8,7 @@ from time import perf_counter
 from irkit import pipeline
 from irkit.lang import parse, to_graph
 from lowering.c.emit import emit_c
+from lowering.target import get_target
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,6 @@ def compile_to_c(text: str, dims: dict[str, int] | None = None) -> Compiled:
         if step.name == "graph-outline":
             kernels = sum(op.name == "kernel.def" for op in module.ops)
             clock = perf_counter()
-    c_text = emit_c(module)
+    c_text = emit_c(module, get_target("native", "gcc"))
     lap("emit")
     return Compiled(seconds, graph_ops, kernels, c_text)

@@ -1,0 +1,138 @@
+"""irkit: runs a `.tg` file, compiles it to a pair of C files, or shows what it becomes.
+
+    irkit run examples/digits.tg
+    irkit compile examples/digits.tg -o build
+    irkit show examples/digits.tg
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from typing import TYPE_CHECKING, TextIO
+
+from dialects.errors import ErrorList, IrkitError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    stdin: TextIO | None = None,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+) -> int:
+    """Runs irkit on a command line (without the program's name) and streams; returns the exit code."""
+    with ExitStack() as stack:
+        if stdout is not None:
+            stack.enter_context(redirect_stdout(stdout))
+        if stderr is not None:
+            stack.enter_context(redirect_stderr(stderr))
+        if stdin is not None:
+            stack.callback(setattr, sys, "stdin", sys.stdin)
+            sys.stdin = stdin
+        try:
+            args = _parser().parse_args(argv)
+            return _run(args)
+        except SystemExit as stop:  # argparse: --help, and errors in the command line
+            return stop.code if isinstance(stop.code, int) else 2
+        except BrokenPipeError:
+            if stdout is None:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except KeyboardInterrupt:
+            return 130
+
+
+def _run(args: argparse.Namespace) -> int:
+    try:
+        _command(args.command).execute(args)
+        sys.stdout.flush()
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise
+    except Exception as fault:
+        if args.debug:
+            raise
+        _report(fault, args.file)
+        return 1
+    return 0
+
+
+def _command(name: str) -> ModuleType:
+    from importlib import import_module
+
+    return import_module(f"irkit.commands.{name}")
+
+
+def _report(fault: Exception, file: str) -> None:
+    """Prints errors of the input with their source lines, and other faults as faults of irkit."""
+    from irkit.diagnostics import render
+
+    if isinstance(fault, ErrorList):
+        errors = fault.errors
+    elif isinstance(fault, IrkitError):
+        errors = [fault]
+    else:
+        from xdsl.utils.exceptions import ParseError
+
+        from irkit.mlir_parser import errors_of
+
+        if isinstance(fault, ParseError):
+            errors = errors_of(fault, file)
+        else:
+            last = fault.__traceback__
+            while last is not None and last.tb_next is not None:
+                last = last.tb_next
+            where = f"{os.path.basename(last.tb_frame.f_code.co_filename)}:{last.tb_lineno}" if last else "irkit"
+            text = str(fault).strip().splitlines()
+            errors = [
+                IrkitError(
+                    f"irkit failed in {where}",
+                    found=f"{type(fault).__name__}: {text[0] if text else 'no message'}",
+                    hint="this is a fault of irkit and not of the input; --debug shows the whole traceback",
+                )
+            ]
+    print(render(errors), file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("irkit", description="Compiles tensor programs to C and runs them.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="compile a program, run it, and print its results")
+    _add_common(run)
+    run.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="NAME=FILE[:KEY]",
+        help="the data of an input or parameter: an array of an .npz or .safetensors file, an .npy file, or a number",
+    )
+    run.add_argument("--output", metavar="FILE.npz", help="write the results to a file")
+    run.add_argument("--threads", type=int, metavar="N", help="threads of the run (default: one for each core)")
+    run.add_argument("--time", action="store_true", help="time more runs, and print the fastest and the slowest too")
+    compile_ = commands.add_parser("compile", help="write a pair of C files, the weights, and an example main.c")
+    _add_common(compile_)
+    compile_.add_argument("-o", "--output", required=True, metavar="DIR", help="the folder to write to")
+    compile_.add_argument(
+        "--weights", choices=("const", "bin"), default="const", help="weights as const data in C, or in a .bin file"
+    )
+    show = commands.add_parser("show", help="list the kernels with their operations, bytes and memory")
+    _add_common(show)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a .tg or .mlir file, or - for .tg text on standard input")
+    parser.add_argument("--fn", metavar="NAME", help="the function (default: main, or else the last of the file)")
+    parser.add_argument("--dim", action="append", default=[], metavar="NAME=SIZE", help="the size of a dim; may be repeated")
+    parser.add_argument("--target", default="native", help="native, or a declared machine such as avx2")
+    parser.add_argument("--cc", help="the C compiler (default: the CC variable, or gcc, clang, cc, ziglang)")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The commands of the `irkit` command line, one a file, each with `execute(args)`."""

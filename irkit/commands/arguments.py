@@ -1,0 +1,35 @@
+"""What the commands share: reading `--dim`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dialects.errors import IrkitError
+
+
+def read_dims(items: Sequence[str]) -> dict[str, int]:
+    """The sizes of `--dim NAME=SIZE`, which may be repeated or hold several with commas between. Raises IrkitError."""
+    dims: dict[str, int] = {}
+    for item in filter(None, ",".join(items).split(",")):
+        name, _, value = (part.strip() for part in item.partition("="))
+        if not name.isidentifier() or not value.isdecimal():
+            raise IrkitError(f"bad dim '{item}'", expected="NAME=SIZE, as in --dim B=1")
+        dims[name] = int(value)
+    return dims
+
+
+def bytes_text(size: float) -> str:
+    """A number of bytes for people: `92.2 kB`."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.4g} {unit}"
+        size /= 1000
+    return f"{size:.4g} GB"
+
+
+def seconds_text(seconds: float) -> str:
+    """A time for people: `1.23 ms`."""
+    for unit, scale in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
+        if seconds * scale >= 1:
+            return f"{seconds * scale:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"

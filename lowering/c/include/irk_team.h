@@ -1,0 +1,269 @@
+/* A team of threads that runs one function: thread tid of n calls fn(ctx, tid, n).
+ *
+ * A team is made by one of three bodies, which the file that calls irk_team_create selects by a macro:
+ *
+ *   IRK_TEAM_NONE      (default) one thread; no library
+ *   IRK_TEAM_OPENMP    OpenMP (-fopenmp)
+ *   IRK_TEAM_PTHREADS  POSIX threads (-pthread), kept between runs
+ *
+ * Emitted code calls a team only through the pointers in it, so a model's .c file is compiled without such a macro and
+ * runs on a team of any body. A null pointer is a team of one thread.
+ *
+ * A team runs one function at a time: a second caller waits for the first. A run must not start another on the same team.
+ */
+#ifndef IRK_TEAM_H
+#define IRK_TEAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifndef IRK_TEAM_DECLARED
+#define IRK_TEAM_DECLARED
+typedef struct irk_team irk_team;
+#endif
+
+typedef void irk_team_fn(void *ctx, int tid, int nthreads);
+
+struct irk_team {
+  int size;
+  void (*run)(irk_team *team, irk_team_fn *fn, void *ctx);
+  void (*barrier)(irk_team *team);
+  void (*destroy)(irk_team *team);
+};
+
+/* The number of threads. */
+static inline int irk_team_size(const irk_team *team) { return team ? team->size : 1; }
+
+/* Calls fn on every thread and returns when all have returned; the caller is thread 0. */
+static inline void irk_team_run(irk_team *team, irk_team_fn *fn, void *ctx) {
+  if (team && team->size > 1) team->run(team, fn, ctx);
+  else fn(ctx, 0, 1);
+}
+
+/* Inside fn: waits until every thread of the team has arrived; what they wrote before is visible after. */
+static inline void irk_team_barrier(irk_team *team) {
+  if (team && team->size > 1) team->barrier(team);
+}
+
+static inline void irk_team_destroy(irk_team *team) {
+  if (team) team->destroy(team);
+}
+
+/* The part of lower, lower + step, ... < upper that thread tid takes: *first <= i < *last, a multiple of step from lower.
+ * Chunks are contiguous and differ by at most one step. */
+static inline void irk_chunk(int64_t lower, int64_t upper, int64_t step, int tid, int nthreads, int64_t *first, int64_t *last) {
+  const int64_t count = upper > lower ? (upper - lower + step - 1) / step : 0;
+  const int64_t each = count / nthreads, extra = count % nthreads;
+  const int64_t begin = tid * each + (tid < extra ? tid : extra);
+  const int64_t end = begin + each + (tid < extra);
+  *first = lower + begin * step;
+  *last = end == count ? upper : lower + end * step;
+}
+
+#if defined(IRK_TEAM_PTHREADS)
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define IRK_TEAM_SPINS 4000 /* pauses before a waiting thread offers its core, about 50 microseconds */
+#define IRK_TEAM_YIELDS 50  /* offers before it sleeps */
+
+typedef struct irk_pthread_team {
+  irk_team base;
+  int spins;
+  pthread_t *threads;
+  pthread_mutex_t caller; /* held during a run */
+  pthread_mutex_t lock;   /* guards sleeping and waking */
+  pthread_cond_t wake;
+  irk_team_fn *fn; /* the work: written before `run_count` grows, read after */
+  void *ctx;
+  int stop;
+  char pad0[64]; /* each counter on a cache line of its own */
+  int sleepers;
+  char pad1[64];
+  unsigned run_count; /* grows by one for each run */
+  char pad2[64];
+  unsigned phase; /* grows by one for each barrier passed */
+  char pad3[64];
+  int arrived; /* threads at the barrier */
+  char pad4[64];
+} irk_pthread_team;
+
+typedef struct irk_pthread_worker {
+  irk_pthread_team *team;
+  int tid;
+} irk_pthread_worker;
+
+static inline void irk_team_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ __volatile__("yield");
+#endif
+}
+
+/* Waits until *counter differs from old: spins, then yields, then sleeps. */
+static inline void irk_team_wait(irk_pthread_team *t, unsigned *counter, unsigned old) {
+  int turn;
+  for (turn = 0; turn < t->spins; turn++) {
+    if (__atomic_load_n(counter, __ATOMIC_ACQUIRE) != old) return;
+    irk_team_pause();
+  }
+  for (turn = 0; turn < IRK_TEAM_YIELDS; turn++) {
+    if (__atomic_load_n(counter, __ATOMIC_ACQUIRE) != old) return;
+    sched_yield();
+  }
+  pthread_mutex_lock(&t->lock);
+  /* Sequentially consistent with irk_team_advance: either it sees the sleeper, or the sleeper sees its count. */
+  __atomic_fetch_add(&t->sleepers, 1, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(counter, __ATOMIC_SEQ_CST) == old) pthread_cond_wait(&t->wake, &t->lock);
+  __atomic_fetch_sub(&t->sleepers, 1, __ATOMIC_SEQ_CST);
+  pthread_mutex_unlock(&t->lock);
+}
+
+static inline void irk_team_advance(irk_pthread_team *t, unsigned *counter) {
+  __atomic_fetch_add(counter, 1, __ATOMIC_SEQ_CST);
+  if (__atomic_load_n(&t->sleepers, __ATOMIC_SEQ_CST) > 0) {
+    pthread_mutex_lock(&t->lock);
+    pthread_cond_broadcast(&t->wake);
+    pthread_mutex_unlock(&t->lock);
+  }
+}
+
+static inline void irk_pthread_barrier(irk_team *team) {
+  irk_pthread_team *t = (irk_pthread_team *)team;
+  const unsigned phase = __atomic_load_n(&t->phase, __ATOMIC_RELAXED);
+  if (__atomic_add_fetch(&t->arrived, 1, __ATOMIC_ACQ_REL) == team->size) {
+    __atomic_store_n(&t->arrived, 0, __ATOMIC_RELAXED);
+    irk_team_advance(t, &t->phase);
+  } else {
+    irk_team_wait(t, &t->phase, phase);
+  }
+}
+
+static inline void *irk_pthread_main(void *arg) {
+  irk_pthread_worker *worker = (irk_pthread_worker *)arg;
+  irk_pthread_team *t = worker->team;
+  const int tid = worker->tid;
+  unsigned seen = 0;
+  free(worker);
+  for (;;) {
+    irk_team_wait(t, &t->run_count, seen);
+    seen++;
+    if (t->stop) return NULL;
+    t->fn(t->ctx, tid, t->base.size);
+    irk_pthread_barrier(&t->base);
+  }
+}
+
+static inline void irk_pthread_run(irk_team *team, irk_team_fn *fn, void *ctx) {
+  irk_pthread_team *t = (irk_pthread_team *)team;
+  pthread_mutex_lock(&t->caller);
+  t->fn = fn;
+  t->ctx = ctx;
+  irk_team_advance(t, &t->run_count);
+  fn(ctx, 0, team->size);
+  irk_pthread_barrier(team);
+  pthread_mutex_unlock(&t->caller);
+}
+
+static inline void irk_pthread_destroy(irk_team *team) {
+  irk_pthread_team *t = (irk_pthread_team *)team;
+  int i;
+  t->stop = 1;
+  irk_team_advance(t, &t->run_count);
+  for (i = 1; i < team->size; i++) pthread_join(t->threads[i], NULL);
+  pthread_cond_destroy(&t->wake);
+  pthread_mutex_destroy(&t->lock);
+  pthread_mutex_destroy(&t->caller);
+  free(t->threads);
+  free(t);
+}
+
+/* A team of n threads, or of as many as the system gives; null where there is no memory. */
+static inline irk_team *irk_team_create(int n) {
+  irk_pthread_team *t = (irk_pthread_team *)calloc(1, sizeof *t);
+  const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+  int i;
+  if (n < 1) n = 1;
+  if (t) t->threads = (pthread_t *)calloc((size_t)n, sizeof *t->threads);
+  if (!t || !t->threads) {
+    free(t);
+    return NULL;
+  }
+  t->base.run = irk_pthread_run;
+  t->base.barrier = irk_pthread_barrier;
+  t->base.destroy = irk_pthread_destroy;
+  t->spins = cores >= n ? IRK_TEAM_SPINS : 0; /* spinning helps only while the others run */
+  pthread_mutex_init(&t->caller, NULL);
+  pthread_mutex_init(&t->lock, NULL);
+  pthread_cond_init(&t->wake, NULL);
+  for (i = 1; i < n; i++) {
+    irk_pthread_worker *worker = (irk_pthread_worker *)malloc(sizeof *worker);
+    if (!worker) break;
+    worker->team = t;
+    worker->tid = i;
+    if (pthread_create(&t->threads[i], NULL, irk_pthread_main, worker) != 0) {
+      free(worker);
+      break;
+    }
+  }
+  t->base.size = i; /* the workers read it only after the first run began */
+  return &t->base;
+}
+
+#elif defined(IRK_TEAM_OPENMP)
+
+#include <omp.h>
+#include <stdlib.h>
+
+static inline void irk_openmp_run(irk_team *team, irk_team_fn *fn, void *ctx) {
+#pragma omp parallel num_threads(team->size)
+  {
+    /* The body counts on its threads: with fewer than asked for, one thread does all the work. */
+    if (omp_get_num_threads() == team->size) fn(ctx, omp_get_thread_num(), team->size);
+    else if (omp_get_thread_num() == 0) fn(ctx, 0, 1);
+  }
+}
+
+static inline void irk_openmp_barrier(irk_team *team) {
+  (void)team;
+  if (omp_in_parallel()) {
+#pragma omp barrier
+  }
+}
+
+static inline void irk_openmp_destroy(irk_team *team) { free(team); }
+
+/* A team of n OpenMP threads; null where there is no memory. */
+static inline irk_team *irk_team_create(int n) {
+  irk_team *t = (irk_team *)malloc(sizeof *t);
+  if (!t) return NULL;
+  t->size = n < 1 ? 1 : n;
+  t->run = irk_openmp_run;
+  t->barrier = irk_openmp_barrier;
+  t->destroy = irk_openmp_destroy;
+  return t;
+}
+
+#else
+
+/* One thread: the null team. */
+static inline irk_team *irk_team_create(int n) {
+  (void)n;
+  return NULL;
+}
+
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,302 @@
+"""Runs a function of the graph level in NumPy, op by op, by the ops' references: the judge of all that comes below.
+
+It also runs the forms on the way to kernels: `kernel.group`, and `kernel.launch` of kernels that still hold graph ops.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute, Block, Operation, SSAValue
+
+from dialects.dims import Dim, Opaque
+from dialects.errors import IrkitError
+from dialects.graph import Access, ForOp, GraphOp, IndexOp
+from dialects.graph.numerics import greatest, least, widened
+from dialects.kernel import DefOp, LaunchOp
+from dialects.types import dims_of, np_dtype, type_text
+from lowering.graph.scalars import run_scalar, signless
+
+Array = np.ndarray
+Env = dict[SSAValue, Array]
+Arrays = "Mapping[str, Array] | Sequence[Array]"
+
+CHUNK = 1 << 22
+"""Index notation is evaluated for about this many points at a time."""
+
+
+def run_graph(
+    func: FuncOp, arrays: Mapping[str, Array] | Sequence[Array], dims: Mapping[str, int] | None = None
+) -> list[Array]:
+    """The results of a function on arrays, in the order of its arguments or by their names (`graph.name`).
+
+    Symbolic dims take their values from the shapes, or from dims. Raises IrkitError for arrays that do not fit.
+    """
+    names = argument_names(func)
+    given = [arrays.get(name) for name in names] if isinstance(arrays, Mapping) else list(arrays)
+    if isinstance(arrays, Mapping) and (unknown := sorted(arrays.keys() - set(names))):
+        raise IrkitError(
+            f"the function has no argument '{unknown[0]}'", func, expected=f"one of {', '.join(names)}"
+        )
+    if len(given) != len(names):
+        raise IrkitError(
+            "wrong number of arrays",
+            func,
+            found=str(len(given)),
+            expected=f"{len(names)}: {', '.join(names)}",
+        )
+    symbols = dict(dims or {})
+    env: Env = {}
+    for arg, name, array in zip(func.body.block.args, names, given, strict=True):
+        if array is None:
+            raise IrkitError(f"there is no array for '{name}'", func)
+        _bind_dims(arg.type, name, array, symbols, func)
+        env[arg] = array
+    return _Interpreter(func, symbols).block(func.body.block, env)
+
+
+def argument_names(func: FuncOp) -> list[str]:
+    """The name of each argument: its `graph.name`, or its SSA name, or arg0, arg1, ..."""
+    names: list[str] = []
+    attrs = func.arg_attrs.data if func.arg_attrs is not None else ()
+    for i, arg in enumerate(func.body.block.args):
+        name = attrs[i].data.get("graph.name") if attrs else None
+        names.append(name.data if isinstance(name, StringAttr) else arg.name_hint or f"arg{i}")
+    return names
+
+
+def _bind_dims(type_: Attribute, name: str, array: Array, symbols: dict[str, int], func: FuncOp) -> None:
+    assert isinstance(type_, TensorType)
+    dtype = np_dtype(type_.element_type)
+    expected = type_text(type_)
+    if array.dtype != dtype or array.ndim != len(dims_of(type_)):
+        raise IrkitError(
+            f"the array for '{name}' does not fit",
+            func,
+            found=f"{array.dtype}{list(array.shape)}",
+            expected=expected,
+        )
+    for dim, size in zip(dims_of(type_), array.shape, strict=True):
+        if len(dim.names()) == 1 and str(dim) in dim.names():
+            symbols.setdefault(str(dim), size)
+        if dim.names() <= symbols.keys() and dim.evaluate(symbols) != size:
+            where = ", ".join(f"{n} = {symbols[n]}" for n in sorted(dim.names()))
+            found = f"{array.dtype}{list(array.shape)}"
+            raise IrkitError(
+                f"the array for '{name}' does not fit",
+                func,
+                found=found,
+                expected=f"{expected} {where}".strip(),
+            )
+
+
+class _Interpreter:
+    """Evaluates blocks; values are dropped after their last use."""
+
+    def __init__(self, func: Operation, symbols: Mapping[str, int]):
+        self.func = func
+        self.symbols = symbols
+        self.uses: dict[Block, Counter[SSAValue]] = {}
+        self.rules: dict[str, Callable[[Operation, Env], Sequence[Array]]] = {
+            "graph.for": self._for,
+            "graph.index": self._index,
+            "kernel.group": self._group,
+            "kernel.launch": self._launch,
+        }
+
+    def block(self, block: Block, env: Env) -> list[Array]:
+        """Runs the ops of a block in order; what its terminator gives."""
+        if block not in self.uses:
+            self.uses[block] = _use_counts(block)
+        uses = self.uses[block].copy()
+        for op in block.ops:
+            if op is block.last_op:
+                return [env[v] for v in op.operands]
+            operands = [env[v] for v in op.operands]
+            if isinstance(op, GraphOp):
+                results: Sequence[Array] = op.run(operands, self.symbols)
+            elif op.name in self.rules:
+                results = self.rules[op.name](op, env)
+            else:
+                raise IrkitError(f"'{op.name}' does not run at graph level", op)
+            for value in op.operands:
+                uses[value] -= 1
+                if not uses[value] and isinstance(value.owner, Operation) and value.owner.parent is block:
+                    del env[value]
+            for value, array in zip(op.results, results, strict=True):
+                env[value] = array
+        return []
+
+    def _for(self, op: Operation, env: Env) -> Sequence[Array]:
+        assert isinstance(op, ForOp)
+        lower, upper = (b.evaluate(self.symbols) if isinstance(b, Dim) else int(env[b]) for b in op.bounds())
+        carried = [env[v] for v in op.inits]
+        for t in range(lower, upper):
+            inner = dict(env)
+            inner.update(zip(op.block.args, [np.asarray(t, np.int64), *carried], strict=True))
+            carried = self.block(op.block, inner)
+        return carried
+
+    def _group(self, op: Operation, env: Env) -> Sequence[Array]:
+        return self.block(op.regions[0].block, dict(env))
+
+    def _launch(self, op: Operation, env: Env) -> Sequence[Array]:
+        assert isinstance(op, LaunchOp)
+        kernel = self._kernel(op)
+        return self.block(
+            kernel.block, dict(zip(kernel.block.args, (env[v] for v in op.inputs), strict=True))
+        )
+
+    def _kernel(self, op: LaunchOp) -> DefOp:
+        module: Operation | None = self.func
+        while module is not None and not isinstance(module, ModuleOp):
+            module = module.parent_op()
+        name = op.callee.root_reference.data
+        for kernel in module.ops if module is not None else ():
+            if isinstance(kernel, DefOp) and kernel.sym_name.data == name and not kernel.in_axes_form:
+                return kernel
+        raise IrkitError(f"there is no kernel @{name} of graph ops", op)
+
+    # -- index notation -----------------------------------------------------------------------------------------
+
+    def _index(self, op: Operation, env: Env) -> Sequence[Array]:
+        assert isinstance(op, IndexOp)
+        sizes = {name: size.evaluate(self.symbols) for name, size in op.extents()}
+        shape = [sizes[name] for name, _ in op.axes.data]
+        result = op.results[0].type
+        assert isinstance(result, TensorType)
+        dtype = np_dtype(result.element_type)
+        if not shape:
+            return [self._points(op, env, sizes, 0, 1, dtype)]
+        rows = max(1, CHUNK // max(1, int(np.prod([*sizes.values()][1:], dtype=np.int64))))
+        out = np.empty(shape, dtype)
+        for start in range(0, shape[0], rows):
+            stop = min(start + rows, shape[0])
+            out[start:stop] = self._points(op, env, sizes, start, stop, dtype)
+        return [out]
+
+    def _points(
+        self, op: IndexOp, env: Env, sizes: Mapping[str, int], start: int, stop: int, dtype: np.dtype
+    ) -> Array:
+        """The result for rows start to stop of its first axis."""
+        outer = len(op.axes.data)
+        grid = list(sizes.values())
+        places: dict[str, Array] = {}
+        for position, (name, size) in enumerate(sizes.items()):
+            first = position == 0 and outer > 0
+            axis = np.arange(start, stop) if first else np.arange(size)
+            places[name] = axis.reshape([-1 if i == position else 1 for i in range(len(grid))])
+        if outer:
+            grid[0] = stop - start
+        names: dict[str, Array | int] = {**self.symbols, **places}
+        reads: list[Array] = []
+        with np.errstate(all="ignore"):
+            for number, access in enumerate(op.accesses()):
+                reads.append(signless(read(env[op.operands[access.operand]], access, names)))
+                names[f"_{number}"] = reads[-1]
+            inner: Env = dict(zip(op.body.block.args, [*reads, *places.values()], strict=True))
+            value = signless_view(self._scalars(op.body.block, inner), dtype)
+            value = np.broadcast_to(value, grid)
+            if op.combiner is None:
+                return value
+            return combine(value, op.combiner.data, tuple(range(outer, len(grid))))
+
+    def _scalars(self, block: Block, env: Env) -> Array:
+        for op in block.ops:
+            if op is block.last_op:
+                break
+            env[op.results[0]] = run_scalar(op, [env[v] for v in op.operands])
+        assert block.last_op is not None
+        return env[block.last_op.operands[0]]
+
+
+def _use_counts(block: Block) -> Counter[SSAValue]:
+    """How often each value is used by the ops of a block; uses inside their regions count as one that never ends."""
+    counts: Counter[SSAValue] = Counter()
+    for op in block.ops:
+        counts.update(op.operands)
+        for region in op.regions:
+            for nested in region.walk():
+                counts.update(nested.operands)
+    return counts
+
+
+def read(array: Array, access: Access, names: Mapping[str, Array | int]) -> Array:
+    """The elements that an access reads at all points of its axes."""
+    index: list[Array] = []
+    outside: Array | None = None
+    for expr, size in zip(access.index, array.shape, strict=True):
+        place = np.asarray(evaluate(expr, names), np.int64)
+        if access.boundary in ("zero", "value"):
+            wrong = (place < 0) | (place >= size)
+            outside = wrong if outside is None else outside | wrong
+        index.append(_bounded(place, size, access.boundary, any(n.startswith("_") for n in expr.names())))
+    if outside is None:
+        return array[tuple(index)]
+    fill = np.asarray(access.value).astype(array.dtype)
+    if not array.size:
+        return np.broadcast_to(fill, np.broadcast_shapes(*(i.shape for i in index)))
+    return np.where(outside, fill, array[tuple(index)])
+
+
+def _bounded(place: Array, size: int, boundary: str, is_gathered: bool) -> Array:
+    if boundary == "wrap":
+        return place % size
+    if boundary == "reflect":
+        period = max(1, 2 * (size - 1))
+        once = place % period
+        return np.minimum(once, period - once) if size > 1 else once
+    if boundary == "none" and not is_gathered:
+        assert not place.size or (place.min() >= 0 and place.max() < size)
+        return place
+    return np.clip(place, 0, max(size - 1, 0))
+
+
+def evaluate(dim: Dim, names: Mapping[str, Array | int]) -> Array | int:
+    """A dim expression over arrays of indices."""
+    total: Array | int = 0
+    for monomial, factor in dim.terms:
+        term: Array | int = factor
+        for atom in monomial:
+            term = term * (_atom(atom, names) if isinstance(atom, Opaque) else names[atom])
+        total = total + term
+    return total
+
+
+def _atom(atom: Opaque, names: Mapping[str, Array | int]) -> Array | int:
+    first, *rest = [evaluate(a, names) for a in atom.args]
+    for other in rest:
+        match atom.kind:
+            case "floordiv":
+                first = first // other
+            case "mod":
+                first = first % other
+            case "min":
+                first = np.minimum(first, other)
+            case _:
+                first = np.maximum(first, other)
+    return first
+
+
+def signless_view(array: Array, dtype: np.dtype) -> Array:
+    """A body's value in the dtype of the tensor that it goes into."""
+    return array.view(dtype) if dtype.kind == "u" and array.dtype.kind == "i" else array
+
+
+def combine(array: Array, kind: str, axes: tuple[int, ...]) -> Array:
+    """Reduces dims by sum, prod, max or min, in the array's dtype (small floats in f32)."""
+    (wide,) = widened([array])
+    match kind:
+        case "sum":
+            out = wide.sum(axis=axes, dtype=wide.dtype)
+        case "prod":
+            out = wide.prod(axis=axes, dtype=wide.dtype)
+        case "max":
+            out = wide.max(axis=axes, initial=least(wide.dtype))
+        case _:
+            out = wide.min(axis=axes, initial=greatest(wide.dtype))
+    return np.asarray(out).astype(array.dtype)
