@@ -434,6 +434,84 @@ class FloatToIntOp(IRDLOperation):
 
 
 @irdl_op_definition
+class ConvertOp(IRDLOperation):
+    """A cast of a vector, element by element: `kernel.convert "sitofp" %x : vector<16xi64> to vector<16xf32>`.
+
+    Kinds are the names of arith's casts, which take scalars only in xDSL.
+    """
+
+    name = "kernel.convert"
+
+    kind = prop_def(StringAttr)
+    input = operand_def()
+    result = result_def()
+
+    traits = traits_def(Pure())
+    assembly_format = "$kind $input attr-dict `:` type($input) `to` type($result)"
+
+    KINDS: ClassVar = ("sitofp", "uitofp", "extsi", "extui", "trunci", "extf", "truncf", "index_cast")
+
+    def __init__(self, kind: str, value: SSAValue, result_type: Attribute):
+        super().__init__(operands=[value], properties={"kind": StringAttr(kind)}, result_types=[result_type])
+
+    def verify_(self) -> None:
+        if self.kind.data not in self.KINDS:
+            raise VerifyException(f"unknown conversion '{self.kind.data}': expected one of {', '.join(self.KINDS)}")
+
+
+@irdl_op_definition
+class CompareOp(IRDLOperation):
+    """A comparison of vectors: `%m = kernel.compare "slt" %a, %b : vector<16xi64> to vector<16xi1>`.
+
+    Predicates are those of arith.cmpi and arith.cmpf, which take scalars only in xDSL.
+    """
+
+    name = "kernel.compare"
+
+    T: ClassVar = VarConstraint("T", AnyAttr())
+
+    predicate = prop_def(StringAttr)
+    lhs = operand_def(T)
+    rhs = operand_def(T)
+    result = result_def()
+
+    traits = traits_def(Pure())
+    assembly_format = "$predicate $lhs `,` $rhs attr-dict `:` type($lhs) `to` type($result)"
+
+    INTEGER: ClassVar = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
+    FLOAT: ClassVar = (
+        "false", "oeq", "ogt", "oge", "olt", "ole", "one", "ord", "ueq", "ugt", "uge", "ult", "ule", "une", "uno", "true",
+    )  # fmt: skip
+
+    def __init__(self, predicate: str, lhs: SSAValue, rhs: SSAValue, result_type: Attribute):
+        super().__init__(operands=[lhs, rhs], properties={"predicate": StringAttr(predicate)}, result_types=[result_type])
+
+    def verify_(self) -> None:
+        if self.predicate.data not in (*self.INTEGER, *self.FLOAT):
+            raise VerifyException(f"unknown predicate '{self.predicate.data}'")
+
+
+@irdl_op_definition
+class SelectOp(IRDLOperation):
+    """Lane by lane the first where the mask is true, else the second: `%v = kernel.select %m, %a, %b : vector<16xi1>, vector<16xf32>`."""
+
+    name = "kernel.select"
+
+    T: ClassVar = VarConstraint("T", AnyAttr())
+
+    mask = operand_def()
+    lhs = operand_def(T)
+    rhs = operand_def(T)
+    result = result_def(T)
+
+    traits = traits_def(Pure())
+    assembly_format = "$mask `,` $lhs `,` $rhs attr-dict `:` type($mask) `,` type($result)"
+
+    def __init__(self, mask: SSAValue, lhs: SSAValue, rhs: SSAValue):
+        super().__init__(operands=[mask, lhs, rhs], result_types=[lhs.type])
+
+
+@irdl_op_definition
 class IntDivOp(IRDLOperation):
     """Integer division as the graph defines it: `kernel.intdiv "floordiv" %a, %b : i32`; also "mod", "udiv", "umod".
 
@@ -609,7 +687,7 @@ class LaunchOp(IRDLOperation):
 
 Kernel = Dialect(
     "kernel",
-    [DefOp, ReadOp, WriteOp, IndexOp, FloatToIntOp, IntDivOp, ReduceOp, YieldOp, GroupOp, LaunchOp],
+    [DefOp, ReadOp, WriteOp, IndexOp, FloatToIntOp, ConvertOp, CompareOp, SelectOp, IntDivOp, ReduceOp, YieldOp, GroupOp, LaunchOp],
     [ArgAttr, AxesAttr, ScheduleAttr],
 )
 """Symbolic dims and their ranges are in `dialects.syntax`; arrays are `!buffer.ref`."""

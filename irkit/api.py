@@ -94,7 +94,7 @@ def compile_text(
     if entry is None:
         entry = _build(text, name, fn, dims, target, compiler)
         cache.store_program(key, entry)
-    values = read_values(entry, _folder(name), given)
+    values = read_defaults(entry.spec, entry.places, name, given)
     try:
         return Program(entry.spec, entry.library, values, threads)
     except OSError:  # the library in the cache is damaged
@@ -125,17 +125,20 @@ def emit(
     return emit_program(module, machine, c_prefix(stem)), places
 
 
-def read_values(entry: cache.Entry, folder: Path, given: frozenset[str] = frozenset()) -> dict[str, np.ndarray]:
-    """The arrays of the parameters, and of the inputs with data, that are not given. Raises ErrorList."""
+def read_defaults(
+    spec: ProgramSpec, places: Mapping[str, cache.Place], name: str, given: frozenset[str] = frozenset()
+) -> dict[str, np.ndarray]:
+    """The arrays of the parameters, and of the inputs with data, that are not given; file names start at the folder
+    of the file called name. Raises IrkitError, or ErrorList for several errors."""
     from dialects.dims import Dim
     from irkit.params import Wanted, fill_all
 
     wants: list[Wanted] = []
-    for arg in entry.spec.args:
+    for arg in spec.args:
         if not arg.source or arg.name in given:
             continue
         shape = [Dim.parse(d).value for d in arg.dims]
-        loc = Loc(*entry.places[arg.name]) if arg.name in entry.places else None
+        loc = Loc(*places[arg.name]) if arg.name in places else None
         sizes = tuple(s for s in shape if s is not None)
         if len(sizes) == len(shape):
             wants.append(Wanted(arg.name, arg.dtype, sizes, arg.source, loc))
@@ -146,7 +149,7 @@ def read_values(entry: cache.Entry, folder: Path, given: frozenset[str] = frozen
                 found=arg.type_text,
                 hint="give the dim a value (--dim), or leave its range out",
             )
-    return fill_all(wants, folder)
+    return fill_all(wants, _folder(name))
 
 
 def _build(

@@ -231,12 +231,21 @@ _SAFETENSORS: dict[str, np.dtype] = {
 _NAMES = {np_dtype(name): name for name in reversed(DTYPE_NAMES.values())}
 
 
+@dataclass(frozen=True)
+class _Header:
+    """Of a safetensors file: its entries, the offset of its data, and how many bytes there are."""
+
+    entries: dict[str, dict]
+    start: int
+    size: int
+
+
 @dataclass
 class _Files:
     """The files of one call; each header is read once."""
 
     base: Path
-    headers: dict[Path, dict[str, dict]] = field(default_factory=dict)
+    headers: dict[Path, _Header] = field(default_factory=dict)
     archives: dict[Path, np.lib.npyio.NpzFile] = field(default_factory=dict)
 
     def load(self, want: Wanted, file: str, tensor: str) -> np.ndarray:
@@ -265,25 +274,19 @@ class _Files:
         if path not in self.headers:
             self.headers[path] = _read_header(path, want)
         header = self.headers[path]
-        if tensor not in header:
-            raise _no_tensor(path, tensor, header, want)
+        if tensor not in header.entries:
+            raise _no_tensor(path, tensor, list(header.entries), want)
         try:
-            entry = header[tensor]
+            entry = header.entries[tensor]
             dtype, shape = _SAFETENSORS[entry["dtype"]], tuple(int(n) for n in entry["shape"])
             begin, end = (int(n) for n in entry["data_offsets"])
         except (KeyError, TypeError, ValueError):
             raise _damaged(path, f"the entry of '{tensor}' cannot be read", want) from None
         size = math.prod(shape) * dtype.itemsize
-        start, available = header["__data__"]["start"], header["__data__"]["size"]
-        if end - begin != size or begin < 0 or min(shape, default=0) < 0:
-            raise _damaged(path, f"'{tensor}' takes {size} bytes but its entry spans {end - begin}", want)
-        if end > available:
-            raise _damaged(
-                path,
-                f"the file is truncated: '{tensor}' ends at byte {start + end} of {start + available}",
-                want,
-            )
-        return np.fromfile(path, dtype, math.prod(shape), offset=start + begin).reshape(shape)
+        if end - begin != size or not 0 <= begin <= end <= header.size or min(shape, default=0) < 0:
+            message = f"'{tensor}' takes {size} bytes and its entry says {begin} to {end} of {header.size}"
+            raise _damaged(path, message, want)
+        return np.fromfile(path, dtype, math.prod(shape), offset=header.start + begin).reshape(shape)
 
     def _npz(self, path: Path, tensor: str, want: Wanted) -> np.ndarray:
         try:
@@ -303,22 +306,22 @@ class _Files:
         )
 
 
-def _read_header(path: Path, want: Wanted) -> dict[str, dict]:
-    """The entries of a safetensors file, and under `__data__` where its data starts and how many bytes there are."""
+def _read_header(path: Path, want: Wanted) -> _Header:
+    """The header of a safetensors file; raises IrkitError for one that cannot be read, and for a truncated file."""
     total = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if total < 8 or length > min(total - 8, MAX_HEADER_BYTES):
             raise _damaged(path, f"the header should have {length} bytes and the file has {total}", want)
         try:
-            header = json.loads(file.read(length))
-        except (ValueError, RecursionError):
-            raise _damaged(path, "the header is no JSON", want) from None
-    if not isinstance(header, dict):
-        raise _damaged(path, "the header is no JSON object", want)
-    header.pop("__metadata__", None)
-    header["__data__"] = {"start": 8 + length, "size": total - 8 - length}
-    return header
+            entries = json.loads(file.read(length))
+            entries.pop("__metadata__", None)
+            end = 8 + length + max((e["data_offsets"][1] for e in entries.values()), default=0)
+        except (ValueError, RecursionError, AttributeError, TypeError, KeyError, IndexError):
+            raise _damaged(path, "the header cannot be read", want) from None
+    if end > total:
+        raise _damaged(path, f"the file is truncated: it has {total} of {end} bytes", want)
+    return _Header(entries, 8 + length, total - 8 - length)
 
 
 def _check(want: Wanted, value: np.ndarray, what: str) -> None:
@@ -343,17 +346,10 @@ def _no_file(path: Path, want: Wanted) -> IrkitError:
     return IrkitError(f"there is no file '{path}'", want.loc, hint=hint)
 
 
-def _no_tensor(
-    path: Path, tensor: str, known: Mapping[str, dict] | Sequence[str], want: Wanted
-) -> IrkitError:
-    names = [n for n in known if n != "__data__"]
+def _no_tensor(path: Path, tensor: str, names: Sequence[str], want: Wanted) -> IrkitError:
     shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-    return IrkitError(
-        f"there is no tensor '{tensor}' in '{path}'",
-        want.loc,
-        found=shown or "no tensors",
-        hint=nearest(tensor, names),
-    )
+    message = f"there is no tensor '{tensor}' in '{path}'"
+    return IrkitError(message, want.loc, found=shown or "no tensors", hint=nearest(tensor, names))
 
 
 def _damaged(path: Path, what: str, want: Wanted) -> IrkitError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ def split_digits() -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """(x, y) for training and for the test: pixels scaled to 0 to 1, shuffled with a fixed seed."""
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
+    digits: Any = load_digits()
     order = np.random.default_rng(SEED).permutation(len(digits.target))
     x, y = digits.data[order] / 16.0, digits.target[order]
     return (x[TEST_SIZE:], y[TEST_SIZE:]), (x[:TEST_SIZE], y[:TEST_SIZE])

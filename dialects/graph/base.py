@@ -134,8 +134,8 @@ def _check_dtype(value: object) -> str:
 
 
 def _check_dense(value: object) -> Attribute:
-    if isinstance(value, np.ndarray):
-        return dense(value)
+    if isinstance(value, np.ndarray | np.generic):
+        return dense(np.asarray(value))
     if not isinstance(value, DenseIntOrFPElementsAttr):
         raise TypeError
     return value
@@ -217,10 +217,13 @@ def _encoded(kind: str, value: Value, _: type) -> Attribute:
 # -- constant elements --------------------------------------------------------------------------------------------
 
 
+_ELEMENTS: dict[np.dtype, Attribute] = {np_dtype(name): element for name, element in DTYPES.items()}
+
+
 def dense(array: Array, element: Attribute | str | None = None) -> DenseIntOrFPElementsAttr:
     """An array as a dense attribute; its dtype follows from the array's where it is not given."""
     if element is None:
-        element = next(name for name in DTYPES if np_dtype(name) == array.dtype)
+        element = _ELEMENTS[array.dtype]
     element = DTYPES[element] if isinstance(element, str) else element
     array = np.ascontiguousarray(array, np_dtype(element)).reshape(array.shape)
     if element == i1:

@@ -33,3 +33,12 @@ def seconds_text(seconds: float) -> str:
         if seconds * scale >= 1:
             return f"{seconds * scale:.3g} {unit}"
     return f"{seconds * 1e9:.3g} ns"
+
+
+def count_text(count: float) -> str:
+    """A number for people: `1.23 M`."""
+    for unit in ("", " k", " M", " G"):
+        if count < 1000:
+            return f"{count:.4g}{unit}"
+        count /= 1000
+    return f"{count:.4g} T"

@@ -121,7 +121,7 @@ class Emitter:
         results = self.body(fn, frame)
         if results is None or len(self.program.errors) > count or not emits:
             return None
-        kept = [a.index < inputs or a.has_uses() or a in results for a in block.args]
+        kept = [a.index < inputs or a.first_use is not None or a in results for a in block.args]
         attrs = [a for a, keep in zip(attrs, kept, strict=True) if keep]
         for arg, keep in zip(list(block.args), kept, strict=True):
             if not keep:
@@ -552,7 +552,14 @@ class Emitter:
                 raise IrkitError(message, self.loc(place), found=describe(value), expected=str(item.type))
             return self.builder.number(value, want.element_type, self.loc(place))
         actual = type_of(value)
-        for declared, size in zip(item.type.dims, dims_of(actual), strict=False):
+        if len(item.type.dims) != len(dims_of(actual)):
+            raise IrkitError(
+                f"'{item.name.id}' of '{fn.name.id}' has another rank",
+                self.loc(place),
+                found=type_text(actual),
+                expected=str(item.type),
+            )
+        for declared, size in zip(item.type.dims, dims_of(actual), strict=True):
             name = str(declared)
             if name not in inner.dims and declared.names() == {name}:
                 inner.dims[name] = size

@@ -119,24 +119,27 @@ class Program:
         self, *args: ArrayLike, out: Outputs | None = None, **named: ArrayLike
     ) -> np.ndarray | tuple[np.ndarray, ...]:
         """Runs the program; returns its result, or a tuple of several. Raises IrkitError."""
-        results = self.prepare(*args, out=out, **named).run()
+        results = self._prepare(args, out, named).run()
         return results[0] if len(results) == 1 else results
 
     def prepare(self, *args: ArrayLike, out: Outputs | None = None, **named: ArrayLike) -> Call:
         """Checks the arguments of a call and returns the call, which may be run many times."""
+        return self._prepare(args, out, named)
+
+    def _prepare(self, args: Sequence[ArrayLike], out: Outputs | None, named: dict[str, ArrayLike]) -> Call:
         if out is not None and "out" in self._args and self._args["out"].spec.role != "output":
             named["out"], out = out, None  # pyright: ignore[reportArgumentType]
         given = self._bind(args, named)
-        arrays = {name: self._checked(self._args[name], value) for name, value in given.items()}
-        arrays = {a: arrays.get(a, self.values.get(a)) for a, arg in self._args.items() if arg.spec.role != "output"}
-        missing = [a for a, value in arrays.items() if value is None]
+        ready = dict(self.values)
+        for name, value in given.items():
+            ready[name] = self._checked(self._args[name], value)
+        missing = [a.name for a in self.spec.args if a.role != "output" and a.name not in ready]
         if missing:
             raise IrkitError(
                 f"missing {_plural('argument', missing)} of {self.name}",
                 found=f"arrays for {', '.join(given) or 'nothing'}",
                 expected=", ".join(f"{m}: {self._args[m].spec.type_text}" for m in missing),
             )
-        ready = {name: value for name, value in arrays.items() if value is not None}
         symbols = self._symbols(ready)
         for name, value in ready.items():
             self._args[name].check_shape(value, symbols)
@@ -145,7 +148,7 @@ class Program:
 
     def time(self, *args: ArrayLike, repeats: int = 5, out: Outputs | None = None, **named: ArrayLike) -> float:
         """The median seconds of a run, after one that warms up."""
-        call = self.prepare(*args, out=out, **named)
+        call = self._prepare(args, out, named)
         call.run()
         seconds: list[float] = []
         for _ in range(max(1, repeats)):

@@ -153,11 +153,11 @@ class _Program:
             self.line(f"(void){self.names[value]};")
         self._block(program.block)
         pointers = [f"!args->{c_field(e['name'])}" for e, v in zip(facts(program), program.block.args, strict=True) if _never_empty(v)]
-        checks = [f"  if (!args) return {name.upper()}_null;"]
+        checks = [f"  if (!args) return {name.upper()}_NULL_ARGUMENT;"]
         if pointers:
-            checks.append(f"  if ({' || '.join(pointers)}) return {name.upper()}_null;")
+            checks.append(f"  if ({' || '.join(pointers)}) return {name.upper()}_NULL_ARGUMENT;")
         checks += [
-            f"  if (args->{c_field(s)} < {low} || args->{c_field(s)} > {high}) return {name.upper()}_range;" for s, low, high in program.symbols.data
+            f"  if (args->{c_field(s)} < {low} || args->{c_field(s)} > {high}) return {name.upper()}_DIM_OUT_OF_RANGE;" for s, low, high in program.symbols.data
         ]
         return "\n".join(
             [
@@ -183,10 +183,10 @@ class _Program:
                 f"int {name}_run(const {name}_args *args, void *arena, irk_team *team) {{",
                 *checks,
                 f"  const size_t bytes = {name}_arena_bytes(args, irk_team_size(team));",
-                f"  if (bytes && (!arena || (uintptr_t)arena % 64)) return {name.upper()}_null;",
+                f"  if (bytes && (!arena || (uintptr_t)arena % 64)) return {name.upper()}_BAD_ARENA;",
                 f"  {name}_context c = {{args, (char *)arena, team}};",
                 f"  irk_team_run(team, {name}_program, &c);",
-                f"  return {name.upper()}_ok;",
+                f"  return {name.upper()}_OK;",
                 "}",
                 "",
                 f"irk_team *{name}_team_create(int nthreads) {{ return irk_team_create(nthreads); }}",

@@ -13,6 +13,7 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 from dialects import loop
 from dialects.dims import ONE, Dim
 from dialects.errors import op_loc
+from dialects.kernel import CompareOp, ConvertOp, SelectOp
 from dialects.types import RefType, element_bytes
 from lowering.c.dims import c_dim, c_factor
 from lowering.c.scalars import CMPF, CMPI, FUNCTIONS, INFIX, SUPPORTED, WRAPPING, scalar
@@ -139,7 +140,7 @@ class FunctionEmitter:
                 self.line("irk_team_barrier(team);")
             case arith.ConstantOp():
                 self._constant(op)
-            case _ if type(op) in SUPPORTED:
+            case _ if type(op) in SUPPORTED or isinstance(op, CompareOp | SelectOp):
                 self._pointwise(op)
             case _:
                 raise NotImplementedError(f"{op.name} has no C form")
@@ -677,25 +678,35 @@ class FunctionEmitter:
             inputs = ", ".join(f"&{a}" for a in args)
             return f"irk_{FUNCTIONS[kind]}_{short_name(layout.element)}x{layout.lanes}(&{out}, {inputs});"
         source = self.layout(op.operands[0].type)
-        if isinstance(op, arith.CmpfOp):
-            return f"{out} = __builtin_convertvector({args[0]} {CMPF[op.predicate.value.data]} {args[1]}, {layout.name});"
-        if isinstance(op, arith.CmpiOp):
-            infix, signed = CMPI[op.predicate.value.data]
-            wide = "" if signed else f"({unsigned_vector(source)})"
-            return f"{out} = __builtin_convertvector({wide}{args[0]} {infix} {wide}{args[1]}, {layout.name});"
-        if isinstance(op, arith.SelectOp):
+        if isinstance(op, CompareOp):
+            return self._compared(op.predicate.data, source, layout, out, args)
+        if isinstance(op, SelectOp):
             if layout.element == i1:
                 return f"{out} = ({args[0]} & {args[1]}) | (~{args[0]} & {args[2]});"
             return f"irk_select_{short_name(layout.element)}x{layout.lanes}(&{out}, &{args[0]}, &{args[1]}, &{args[2]});"
-        if isinstance(op, arith.SIToFPOp | arith.ExtSIOp | arith.IndexCastOp) or (isinstance(op, arith.TruncIOp) and layout.element != i1):
-            return f"{out} = __builtin_convertvector({args[0]}, {layout.name});"
-        if isinstance(op, arith.ExtUIOp | arith.UIToFPOp) and source.element == i1:
-            return f"{out} = __builtin_convertvector(-{args[0]}, {layout.name});"
-        if isinstance(op, arith.ExtUIOp | arith.UIToFPOp):
-            return f"{out} = __builtin_convertvector(({unsigned_vector(source)}){args[0]}, {layout.name});"
-        if isinstance(op, arith.ExtFOp | arith.TruncFOp) and {short_name(source.element), short_name(layout.element)} == {"f32", "f64"}:
-            return f"{out} = __builtin_convertvector({args[0]}, {layout.name});"
+        if isinstance(op, ConvertOp) and (text := self._converted(op.kind.data, source, layout, args[0])) is not None:
+            return f"{out} = {text};"
         return self._by_lanes(op, out, layout, args)
+
+    @staticmethod
+    def _compared(predicate: str, source: Vector, layout: Vector, out: str, args: list[str]) -> str:
+        integer = isinstance(source.element, IntegerType)
+        number = (CompareOp.INTEGER if integer else CompareOp.FLOAT).index(predicate)
+        if not integer:
+            return f"{out} = __builtin_convertvector({args[0]} {CMPF[number]} {args[1]}, {layout.name});"
+        infix, signed = CMPI[number]
+        wide = "" if signed else f"({unsigned_vector(source)})"
+        return f"{out} = __builtin_convertvector({wide}{args[0]} {infix} {wide}{args[1]}, {layout.name});"
+
+    @staticmethod
+    def _converted(kind: str, source: Vector, layout: Vector, value: str) -> str | None:
+        """A conversion that the compiler knows; None for the others."""
+        if kind in ("extui", "uitofp"):
+            value = f"-{value}" if source.element == i1 else f"({unsigned_vector(source)}){value}"
+        known = {short_name(source.element), short_name(layout.element)} == {"f32", "f64"}
+        if (kind in ("extf", "truncf") and not known) or layout.element == i1 or (kind == "extsi" and source.element == i1):
+            return None
+        return f"__builtin_convertvector({value}, {layout.name})"
 
     def _by_lanes(self, op: Operation, out: str, layout: Vector, args: list[str]) -> str:
         """An op without a vector form, lane by lane."""

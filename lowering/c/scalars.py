@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import IntegerType, i1
+from xdsl.dialects.builtin import IntegerType, VectorType, i1
 from xdsl.ir import Attribute, Operation
 
-from dialects.kernel import FloatToIntOp, IntDivOp
+from dialects.kernel import ConvertOp, FloatToIntOp, IntDivOp
 from dialects.types import element_bytes
 from lowering.c.types import c_type, short_name
 
@@ -74,12 +74,17 @@ def unsigned(element: Attribute) -> str:
     return f"uint{8 * element_bytes(element)}_t"
 
 
+def element_of(type_: Attribute) -> Attribute:
+    """The element type of a scalar or vector type."""
+    return type_.get_element_type() if isinstance(type_, VectorType) else type_
+
+
 def scalar(op: Operation, args: list[str]) -> str:
-    """The C expression of a scalar op."""
+    """The C expression of an op on scalars, or on one lane of vectors."""
     rule = _RULES.get(type(op))
     if rule is not None:
         return rule(op, args)
-    element = op.results[0].type
+    element = element_of(op.results[0].type)
     if (infix := INFIX.get(type(op))) is not None:
         text = f"{args[0]} {infix} {args[1]}"
         return f"({c_type(element)})({text})" if isinstance(element, IntegerType) and element.width.data < 32 else text
@@ -102,7 +107,7 @@ def _negf(op: Operation, args: list[str]) -> str:
 
 
 def _absi(op: Operation, args: list[str]) -> str:
-    element = op.results[0].type
+    element = element_of(op.results[0].type)
     negated = f"({c_type(element)})(0u - ({unsigned(element)}){args[0]})"
     return f"({args[0]} < 0 ? {negated} : {args[0]})"
 
@@ -119,7 +124,7 @@ def _cmpf(op: Operation, args: list[str]) -> str:
 def _cmpi(op: Operation, args: list[str]) -> str:
     assert isinstance(op, arith.CmpiOp)
     infix, signed = CMPI[op.predicate.value.data]
-    element = op.operands[0].type
+    element = element_of(op.operands[0].type)
     return f"({_as(args[0], element, signed)} {infix} {_as(args[1], element, signed)})"
 
 
@@ -128,51 +133,51 @@ def _select(op: Operation, args: list[str]) -> str:
 
 
 def _shrui(op: Operation, args: list[str]) -> str:
-    element = op.results[0].type
+    element = element_of(op.results[0].type)
     return f"({c_type(element)})(({unsigned(element)}){args[0]} >> {args[1]})"
 
 
 def _convert(op: Operation, args: list[str]) -> str:
-    return f"({c_type(op.results[0].type)}){args[0]}"
+    return f"({c_type(element_of(op.results[0].type))}){args[0]}"
 
 
 def _from_unsigned(op: Operation, args: list[str]) -> str:
-    source, target = op.operands[0].type, op.results[0].type
+    source, target = element_of(op.operands[0].type), element_of(op.results[0].type)
     return f"({c_type(target)})({unsigned(source)}){args[0]}" if source != i1 else f"({c_type(target)}){args[0]}"
 
 
 def _sign_extend(op: Operation, args: list[str]) -> str:
-    value = f"-({c_type(op.results[0].type)}){args[0]}" if op.operands[0].type == i1 else args[0]
-    return f"({c_type(op.results[0].type)}){value}"
+    value = f"-({c_type(element_of(op.results[0].type))}){args[0]}" if element_of(op.operands[0].type) == i1 else args[0]
+    return f"({c_type(element_of(op.results[0].type))}){value}"
 
 
 def _truncate(op: Operation, args: list[str]) -> str:
-    return f"({args[0]} & 1)" if op.results[0].type == i1 else _convert(op, args)
+    return f"({args[0]} & 1)" if element_of(op.results[0].type) == i1 else _convert(op, args)
 
 
 def _extf(op: Operation, args: list[str]) -> str:
-    source, target = op.operands[0].type, op.results[0].type
+    source, target = element_of(op.operands[0].type), element_of(op.results[0].type)
     text = args[0] if short_name(source) in ("f32", "f64") else f"irk_{short_name(source)}_to_f32({args[0]})"
     return f"({c_type(target)}){text}" if short_name(target) == "f64" else text
 
 
 def _truncf(op: Operation, args: list[str]) -> str:
-    target = op.results[0].type
+    target = element_of(op.results[0].type)
     if short_name(target) == "f32":
         return f"(float){args[0]}"
-    source = args[0] if short_name(op.operands[0].type) == "f32" else f"(float){args[0]}"
+    source = args[0] if short_name(element_of(op.operands[0].type)) == "f32" else f"(float){args[0]}"
     return f"irk_f32_to_{short_name(target)}({source})"
 
 
 def _fptoint(op: Operation, args: list[str]) -> str:
     assert isinstance(op, FloatToIntOp)
     kind = "i" if op.kind.data == "signed" else "u"
-    return f"irk_{short_name(op.operands[0].type)}_to_{kind}{8 * element_bytes(op.results[0].type)}({args[0]})"
+    return f"irk_{short_name(element_of(op.operands[0].type))}_to_{kind}{8 * element_bytes(element_of(op.results[0].type))}({args[0]})"
 
 
 def _intdiv(op: Operation, args: list[str]) -> str:
     assert isinstance(op, IntDivOp)
-    return f"irk_{op.kind.data}_i{8 * element_bytes(op.results[0].type)}({args[0]}, {args[1]})"
+    return f"irk_{op.kind.data}_i{8 * element_bytes(element_of(op.results[0].type))}({args[0]}, {args[1]})"
 
 
 _RULES: dict[type[Operation], Callable[[Operation, list[str]], str]] = {
@@ -194,6 +199,25 @@ _RULES: dict[type[Operation], Callable[[Operation, list[str]], str]] = {
     FloatToIntOp: _fptoint,
     IntDivOp: _intdiv,
 }
+
+_CASTS: dict[str, Callable[[Operation, list[str]], str]] = {
+    "sitofp": _convert,
+    "uitofp": _from_unsigned,
+    "extsi": _sign_extend,
+    "extui": _from_unsigned,
+    "trunci": _truncate,
+    "index_cast": _convert,
+    "extf": _extf,
+    "truncf": _truncf,
+}
+
+
+def _cast(op: Operation, args: list[str]) -> str:
+    assert isinstance(op, ConvertOp)
+    return _CASTS[op.kind.data](op, args)
+
+
+_RULES[ConvertOp] = _cast
 
 SUPPORTED = {*_RULES, *INFIX, *WRAPPING, *FUNCTIONS, *MINMAX}
 """Every op with a scalar spelling."""

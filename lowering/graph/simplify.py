@@ -30,9 +30,9 @@ class GraphSimplify(ModulePass):
 
     Expects: functions at the graph level.
     Does: in one worklist walk, (1) drops neutral elements: x + 0, x - 0, x * 1, x / 1, x ** 1; (2) undoes pairs:
-    neg neg, not not, transposes, reshapes, broadcasts, casts; (3) drops what changes nothing: a cast to the same dtype,
-    an identity transpose, a reduction over dims of size 1, ...; (4) computes ops on constants by their references, up to
-    a size; (5) takes what a loop does not change out of its carried values.
+    neg neg, not not, transposes, reshapes, broadcasts, casts; (3) drops what changes nothing: a cast to the same
+    dtype, an identity transpose, a reduction over dims of size 1, ...; (4) computes ops on constants by their
+    references, up to a size; (5) takes what a loop does not change out of its carried values.
     Leaves: a function at the graph level. Transcendental functions of constants are as exact as NumPy has them.
     """
 
@@ -244,8 +244,8 @@ def cast_of_cast(op: GraphOp, rewriter: Rewriter) -> None:
 
 def keeps_values(source: Attribute, target: Attribute) -> bool:
     """Whether a cast loses nothing, and casting on from either gives the same: wider of the same kind."""
-    if source in (OPS_BOOL := builtin.i1,):
-        return target != OPS_BOOL
+    if source == builtin.i1:
+        return target != builtin.i1
     if is_float(source) and is_float(target):
         return target in _WIDER.get(source, ())
     if not (is_integer(source) and is_integer(target)):

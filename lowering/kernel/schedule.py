@@ -127,8 +127,10 @@ def _direct(
         reduced = _best(set(op.axes), scores, sizes)
         if reduced is not None and sizes[reduced] >= 4:
             out.append(f"vector {reduced} {_vector_size(sizes[reduced], lanes, wide=False)}")
-    if contraction is not None and vector is not None and contraction.m and not whole:
-        tiled = next((a for a in reversed((*contraction.m, *contraction.n)) if a != vector and a in free and a not in _axes_of(contraction, vector, axes)), None)
+    if contraction is not None and vector is not None and not whole:
+        # A tile over an axis of the other operand reuses each vector that was loaded.
+        others = contraction.m if vector in contraction.n else contraction.n
+        tiled = next((a for a in reversed(others) if a in free), None)
         if tiled is not None and sizes[tiled] > 1:
             out.append(f"tile {tiled} {min(6, sizes[tiled])}")
     outer = [a for a in free if a != vector and a not in whole]
@@ -137,14 +139,6 @@ def _direct(
         if sizes[widest] > sizes[outer[0]] and not reductions:
             out.append(f"parallel {widest}")
     return list(dict.fromkeys(out))
-
-
-def _axes_of(c: Contraction, vector: str, axes: dict[SSAValue, Axes]) -> Axes:
-    """The axes of the operand that runs along the vector axis: a tile over the other operand reuses its loads."""
-    for value in (c.lhs, c.rhs):
-        if vector in axes[value]:
-            return axes[value] - {vector} if set(c.m) & axes[value] and set(c.n) & axes[value] else frozenset()
-    return frozenset()
 
 
 def _widest(kernel: DefOp) -> Attribute:

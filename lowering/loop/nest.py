@@ -31,9 +31,6 @@ from dialects.kernel import DefOp, ReadOp, ReduceOp, WriteOp
 from dialects.types import RefType
 from lowering.kernel.fields import Axes, field_axes
 
-_AT_LEAST = 5
-"""arith.cmpi's predicate sge."""
-
 Shape = tuple[str, ...]
 """The vector axes of an emitted value, in the order of its vector type's dims."""
 
@@ -245,6 +242,13 @@ class Nest:
         if isinstance(op, kernel.IndexOp):
             return self.index_value(op.expr.data.subst(self.binds()), ())
         values, shape = self.align(operands)
+        if shape and (kind := op.name.removeprefix("arith.")) in kernel.ConvertOp.KINDS:
+            return self._shaped(kernel.ConvertOp(kind, values[0], self.vector_type(op.results[0].type, shape)), shape)
+        if shape and isinstance(op, arith.CmpiOp | arith.CmpfOp):
+            names = kernel.CompareOp.INTEGER if isinstance(op, arith.CmpiOp) else kernel.CompareOp.FLOAT
+            return self._compare(names[op.predicate.value.data], values[0], values[1], shape)
+        if shape and isinstance(op, arith.SelectOp):
+            return self._shaped(kernel.SelectOp(*values), shape)
         new = type(op).create(
             operands=values,
             result_types=[self.vector_type(r.type, shape) for r in op.results],
@@ -329,10 +333,14 @@ class Nest:
         if element == i64:
             return value
         shape = self.shapes(value)
-        op = arith.ExtSIOp(value, self.vector_type(i64, shape))  # pyright: ignore[reportArgumentType]
+        type_ = self.vector_type(i64, shape)
+        return self._shaped(kernel.ConvertOp("extsi", value, type_) if shape else arith.ExtSIOp(value, i64), shape)
+
+    def _shaped(self, op: Operation, shape: Shape) -> SSAValue:
+        """Appends an op whose result has the given vector axes."""
         self.add(op)
-        self.shared.shapes[op.result] = shape
-        return op.result
+        self.shared.shapes[op.results[0]] = shape
+        return op.results[0]
 
     def _binary(self, op_type: type[Operation], a: SSAValue, b: SSAValue) -> SSAValue:
         (x, y), shape = self.align([a, b])
@@ -423,19 +431,14 @@ class Nest:
 
     def _where_nonnegative(self, condition: Dim, operands: Sequence[SSAValue], value: SSAValue, otherwise: Attribute | None, element: Attribute) -> SSAValue:
         (number, zero), lanes = self.align([self.index_value(condition, operands), self.index_value(ZERO, ())])
-        compare = arith.CmpiOp.create(
-            operands=[number, zero],
-            properties={"predicate": IntegerAttr(_AT_LEAST, i64)},
-            result_types=[self.vector_type(i1, lanes)],
-        )
-        self.add(compare)
-        self.shared.shapes[compare.results[0]] = lanes
-        constant = self.constant(otherwise, element)
-        (mask, kept, other), shape = self.align([compare.results[0], value, constant])
-        select = arith.SelectOp.create(operands=[mask, kept, other], result_types=[kept.type])
-        self.add(select)
-        self.shared.shapes[select.results[0]] = shape
-        return select.results[0]
+        test = self._compare("sge", number, zero, lanes)
+        (mask, kept, other), shape = self.align([test, value, self.constant(otherwise, element)])
+        return self._shaped(kernel.SelectOp(mask, kept, other) if shape else arith.SelectOp(mask, kept, other), shape)
+
+    def _compare(self, predicate: str, a: SSAValue, b: SSAValue, shape: Shape) -> SSAValue:
+        if not shape:
+            return self.add(arith.CmpiOp(a, b, predicate)).results[0]
+        return self._shaped(kernel.CompareOp(predicate, a, b, self.vector_type(i1, shape)), shape)
 
     def constant(self, value: Attribute | None, element: Attribute) -> SSAValue:
         """A scalar constant."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,12 @@ def assert_matches(got: np.ndarray, model: models.Model, inputs: Named, weights:
     assert np.abs(got - exact).max() <= 8 * own + 4 * np.finfo(np.float32).eps * scale
 
 
+def run(name: str, fn: str | None = None, dims: dict[str, int] | None = None, threads: int | None = None):
+    """An example compiled; it gives a tuple of results."""
+    program = irkit.compile(EXAMPLES / name, fn=fn, dims=dims, threads=threads)
+    return lambda **inputs: program.prepare(**inputs).run()
+
+
 CASES = [
     ("digits.tg", "logits", models.digits, {"B": 360}, (360, 64)),
     ("digits.tg", "logits", models.digits, {"B": 1}, (1, 64)),
@@ -65,15 +72,15 @@ def test_equals_numpy(
     threads: int,
 ):
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    run = irkit.compile(EXAMPLES / name, fn=fn, dims=dims, threads=threads)
-    assert_matches(run(x=x), model, {"x": x}, arguments(name, "param", fn, dims))
+    (got,) = run(name, fn, dims, threads)(x=x)
+    assert_matches(got, model, {"x": x}, arguments(name, "param", fn, dims))
 
 
 # -- digits -----------------------------------------------------------------------------------------------------
 
 
 def test_digits_are_recognised():
-    accuracy = float(irkit.compile(EXAMPLES / "digits.tg")())
+    accuracy = float(run("digits.tg")()[0])
     data, weights = arguments("digits.tg", "input"), arguments("digits.tg", "param")
     expected = (models.digits(data, weights).argmax(axis=1) == data["y"]).mean()
     assert accuracy == pytest.approx(expected, abs=1.5 / len(data["y"]))
@@ -83,12 +90,12 @@ def test_digits_are_recognised():
 def test_digits_take_other_inputs_than_the_default():
     data = arguments("digits.tg", "input")
     wrong = (data["y"] + 1).astype(np.int32) % 10
-    assert float(irkit.compile(EXAMPLES / "digits.tg")(y=wrong)) < 0.1
+    assert float(run("digits.tg")(y=wrong)[0]) < 0.1
 
 
 def test_test_split_is_what_scikit_learn_carries():
     """Each image of the test split is one of the digits of scikit-learn, with its label."""
-    digits = pytest.importorskip("sklearn.datasets").load_digits()
+    digits: Any = pytest.importorskip("sklearn.datasets").load_digits()
     known = {tuple(x): y for x, y in zip(digits.data, digits.target, strict=True)}
     data = arguments("digits.tg", "input")
     assert data["x"].min() == 0 and data["x"].max() == 1
@@ -119,25 +126,25 @@ def mode(n: int, across: int, down: int) -> np.ndarray:
 @pytest.mark.parametrize("n", [31, 64])
 def test_heat_decays_each_wave_by_its_eigenvalue(n: int, across: int, down: int):
     steps = 200
-    run = irkit.compile(EXAMPLES / "heat.tg", fn="heat", dims={"N": n})
     start = mode(n, across, down)
     rates = [2 - 2 * np.cos(k * np.pi / (n + 1)) for k in (across, down)]
     expected = (1 - 0.2 * sum(rates)) ** steps * start
-    got = run(u=start.astype(np.float32), steps=np.int32(steps))
+    (got,) = run("heat.tg", "heat", {"N": n})(u=start.astype(np.float32), steps=np.int32(steps))
     assert np.abs(got - expected).max() < 5e-6
 
 
 def test_heat_without_steps_is_the_start():
     u = np.random.default_rng(1).standard_normal((63, 63)).astype(np.float32)
-    np.testing.assert_array_equal(irkit.compile(EXAMPLES / "heat.tg", fn="heat")(u=u, steps=np.int32(0)), u)
+    (got,) = run("heat.tg", "heat")(u=u, steps=np.int32(0))
+    np.testing.assert_array_equal(got, u)
 
 
 def test_heat_follows_the_analytic_solution():
     """The error against exp(-2 pi^2 t) is small, and falls with the square of the spacing."""
-    u, error = irkit.compile(EXAMPLES / "heat.tg")()
+    u, error = run("heat.tg")()
     time = 1000 * 0.2 / 64**2
     analytic = np.exp(-2 * np.pi**2 * time) * mode(63, 1, 1)
     assert np.abs(u - analytic).max() == pytest.approx(float(error), abs=1e-6)
     assert float(error) < 2e-4
-    _, coarse = irkit.compile(EXAMPLES / "heat.tg", dims={"N": 31})(steps=np.int32(250))
+    _, coarse = run("heat.tg", dims={"N": 31})(steps=np.int32(250))
     assert 3 < float(coarse) / float(error) < 5

@@ -43,9 +43,9 @@ CASES = [
     ("y = sum(x, dim=1)", "sum has no argument 'dim'", "did you mean 'axis'?"),
     ("y = max_pool2d(x)", "max_pool2d needs 'kernel'", "kernel"),
     ("y = gelu(x, approximate=\"tahn\")", "bad argument", "did you mean 'tanh'?"),
-    ("y = reshape(x, [B, 9])", "cannot reshape", "36" if False else "[4, 9]"),
+    ("y = reshape(x, [B, 9])", "cannot reshape", "32 elements"),
     ("y = 1 @ x", "@ multiplies tensors", "use *"),
-    ("y = where(x, x, x)", "condition", "bool"),
+    ("y = where(x, x, x)", "condition", "compare"),
     ("y = zeros([2])", "wrong arguments for zeros", "zeros([2, 3], f32)"),
     ("y = constant([[1, 2], [3]], f32)", "rows of different lengths", "lists of one length"),
     ("y = \"text\"", "a string is no tensor", ""),
@@ -54,11 +54,12 @@ CASES = [
     ("y = x[9]", "leaves dim 0", ""),
     ("y = x[::0]", "positive integer", ""),
     ("y = x[s]", "an index is an integer", "cast"),
-    ("y = helper(x)", "'helper' needs 'b'", "f32[M]") if False else ("y = helper()", "'helper' needs 'a'", "helper(a: f32[B, M]"),
+    ("y = helper()", "'helper' needs 'a'", "helper(a: f32[B, M]"),
     ("y = helper(x, x, x)", "too many arguments for 'helper'", "helper(a"),
     ("y = helper(x, c=x)", "'helper' has no input 'c'", "helper(a"),
     ("y = helper(w, s)", "'a' of 'helper' has another type", "dim 0 is 8 and not 4"),
-    ("y = helper(n, s)", "'a' of 'helper' has another type", "dtype"),
+    ("y = helper(n, s)", "'a' of 'helper' has another rank", "f32[B, M]"),
+    ("y = helper(cast(x, f16), s)", "'a' of 'helper' has another type", "dtype"),
     ("a, b = relu(x)", "the number of names and of values differ", "2 for a, b"),
     ("w = x", "'w' is a parameter", "another name"),
     ("B = x", "'B' is a dim", "another name"),
@@ -66,14 +67,14 @@ CASES = [
     ("return x @ w", "returns another type than it declares", "dim 1 is 4 and not 8"),
     ("return n", "returns another type than it declares", "dtypes differ"),
     ("return x x = x", "this is never reached", "return ends the function"),
-    ("y = sum(i) x[i, 0] z = relu(sum(i) x[i, 0]) + max(x, axis=0) y[i] = zz[i]", "unknown name 'zz'", ""),
+    ("y[i] = zz[i]", "unknown name 'zz'", ""),
     # index notation
     ("y[i] = x[i]", "wrong number of indices", "2"),
     ("y[i] = s + 1", "the range of 'i' is not known", "x[i]"),
     ("y[i, i] = x[i, i]", "'i' is an axis already", ""),
     ("y[i] = sum(i) x[i, 0]", "'i' is an axis already", ""),
     ("y[i] = x[i, 9]", "x[i, 9] may be out of range", "0 to 7"),
-    ("y[i, j] = x[i, j] + w[i, j]", "the range of 'j' is not clear" if False else "is not clear", "one range"),
+    ("y[i, j] = x[i, j] + w[i, j]", "is not clear", "one range"),
     ("y[i] = x[i-4, 0] + x[i+4, 0]", "'i' has no values", "boundary"),
     ("y[i] = x[i, 0], boundary=clmp", "unknown boundary 'clmp'", "did you mean 'clamp'?"),
     ("y[i] = x[i-1, 0], boundary=value(s)", "value takes one number", "value(0.5)"),
@@ -86,8 +87,8 @@ CASES = [
     ("y[i] = exp(n[i])", "exp has no i32 form", "cast(x, f32)"),
     ("y[i] = x[i, 0] @ x[i, 1]", "@ multiplies tensors", "sum(k)"),
     ("y[i] = x[i / 0, 0]", "divided by a positive number", ""),
-    ("y[i] = x[i * i, 0]", "is not known", "") if False else ("y[i] = n[i] + x[i * i, 0]", "may be out of range", ""),
-    ("y = relu(sum(i) x[i, 0])", "'relu' does not work", "") if False else ("y[i] = 2", "the range of 'i' is not known", ""),
+    ("y[i] = n[i] + x[i * i, 0]", "may be out of range", ""),
+    ("y[i] = 2", "the range of 'i' is not known", ""),
     # loops
     ("for t in 0..3 with q { q = x }", "unknown name 'q'", ""),
     ("for t in 0..s with x { x = x }", "bad bound of a loop", "f32"),
@@ -100,7 +101,8 @@ CASES = [
 
 @pytest.mark.parametrize(("statement", "message", "detail"), CASES, ids=[c[0] for c in CASES])
 def test_message(statement: str, message: str, detail: str) -> None:
-    (error,) = errors(BODY.format(statement))
+    text = BODY.format(statement)
+    (error,) = errors(text.replace("\nreturn x\n}", "}") if statement.startswith("return") else text)
     assert message in error.message
     assert detail in "\n".join(filter(None, (error.hint, error.found, error.expected)))
     assert error.loc is not None and error.loc.line == 5 and error.loc.end_col > error.loc.col

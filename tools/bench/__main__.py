@@ -77,7 +77,7 @@ def speed_table(results: list[dict]) -> Table:
     peers = [name for name in results[0]["seconds"] if name != "irkit"]
     versions = results[0]["versions"]
     table = Table(title="Times in ms, medians; ratio: our speed in multiples of the best peer's")
-    table.add_column("row")
+    table.add_column("row", no_wrap=True)
     for heading in (
         "threads",
         "irkit",
@@ -108,7 +108,7 @@ def speed_table(results: list[dict]) -> Table:
 
 def budget_table(results: list[dict]) -> Table:
     table = Table(title="Seconds; the best of three")
-    table.add_column("row")
+    table.add_column("row", no_wrap=True)
     for heading in ("seconds", "budget"):
         table.add_column(heading, justify="right")
     table.add_column("most of it")

@@ -57,7 +57,7 @@ def _busy_ticks(cores: Sequence[int], seconds: float) -> dict[int, int]:
 def interleaved(candidates: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Seconds of one call in each round, for each candidate.
 
-    A round gives every candidate one turn, starting with another one each time; a turn calls it until 20 ms have passed.
+    A round gives every candidate one turn, starting with another one each time; a turn is about 20 ms of calls.
     """
     calls: dict[str, int] = {}
     for name, call in candidates.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 OPS_PER_BLOCK = 12
 
@@ -36,7 +37,7 @@ def blocks(widths: Sequence[int], batch: int = 32) -> str:
     A block is a normalised perceptron with a residual and a gated projection: layer_norm, matmul, add, gelu, matmul,
     add, add, layer_norm, matmul, add, sigmoid, mul.
     """
-    pairs = list(zip(widths, widths[1:], strict=False))
+    pairs = list(pairwise(widths))
     params = "".join(_PARAMS.format(i=i, m=m, n=n, k=2 * m) for i, (m, n) in enumerate(pairs))
     body = "".join(_BLOCK.format(i=i) for i in range(len(pairs)))
     head = f"fn main(x: f32[{batch}, {widths[0]}]) -> (y: f32[{batch}, {widths[-1]}]) {{\n"

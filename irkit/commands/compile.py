@@ -1,0 +1,287 @@
+"""`irkit compile`: writes a program as a pair of C files that stand alone, with weights and an example `main.c`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dialects.dims import Dim
+from dialects.errors import IrkitError
+from irkit.api import emit, read_defaults
+from irkit.commands.arguments import read_dims
+from irkit.files import read_text
+from irkit.runtime.compiler import INCLUDE, find_compiler
+from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec, c_field
+from lowering.target import get_target
+
+ALIGNMENT = 64
+PER_LINE = 12
+
+
+def execute(args: argparse.Namespace) -> None:
+    """Writes the files and prints the command that builds them; raises IrkitError."""
+    name = "<stdin>" if args.file == "-" else args.file
+    compiler = find_compiler(args.cc).name
+    spec, places = emit(read_text(args.file), name, args.fn, read_dims(args.dim), args.target, compiler)
+    values = read_defaults(spec, places, name)
+    files = program_files(spec, values, args.weights)
+    folder = Path(args.output)
+    write_files(folder, files)
+    sources = " ".join(n for n in files if n.endswith(".c"))
+    flags = " ".join(["-std=gnu11", "-O3", "-fno-math-errno", *get_target(args.target, compiler).cflags])
+    print(f"wrote {', '.join(files)}")
+    print(f"build: cd {folder} && {compiler} {flags} {sources} -o {spec.name} -lm && ./{spec.name}")
+
+
+def program_files(spec: ProgramSpec, values: Mapping[str, np.ndarray], weights: str) -> dict[str, bytes]:
+    """The content of each file: the C pair, what it includes, the data, the example."""
+    name = spec.name
+    files = {f"{name}.c": spec.source.encode(), f"{name}.h": spec.header.encode()}
+    for path in sorted(INCLUDE.glob("*.h")):
+        files[path.name] = path.read_bytes()
+    args = [a for a in spec.args if a.name in values]
+    if args and weights == "const":
+        files[f"{name}_weights.c"] = const_source(spec, args, values).encode()
+        files[f"{name}_weights.h"] = const_header(spec, args, values).encode()
+    elif args:
+        data, offsets = packed(args, values)
+        files[f"{name}_weights.bin"] = data
+        files[f"{name}_weights.h"] = bin_header(spec, args, offsets, len(data)).encode()
+    files["main.c"] = example(spec, [a.name for a in args], weights).encode()
+    return files
+
+
+# -- weights as const data ------------------------------------------------------------------------------------
+
+
+def const_source(spec: ProgramSpec, args: Sequence[ArgSpec], values: Mapping[str, np.ndarray]) -> str:
+    """Arrays as C initialisers, exact to the bit."""
+    lines = [f"// The data of {spec.name}, written by irkit.", f'#include "{spec.name}_weights.h"', ""]
+    for arg in args:
+        words = c_words(values[arg.name], arg.dtype)
+        lines.append(f"const {_declared(spec, arg, values[arg.name])} = {{")
+        lines += ["  " + ", ".join(words[i : i + PER_LINE]) + "," for i in range(0, len(words), PER_LINE)]
+        lines += ["};", ""]
+    return "\n".join(lines)
+
+
+def const_header(spec: ProgramSpec, args: Sequence[ArgSpec], values: Mapping[str, np.ndarray]) -> str:
+    """The declarations of the data, and a function that points a program's arguments at it."""
+    name = spec.name
+    return "\n".join(
+        [
+            *_guard(spec),
+            *(f"extern const {_declared(spec, a, values[a.name])};" for a in args),
+            "",
+            "// Points the arguments at the data.",
+            f"static inline void {name}_bind_weights({name}_args *args) {{",
+            *(f"  args->{c_field(a.name)} = {name}_{a.name};" for a in args),
+            "}",
+            "",
+            "#endif",
+            "",
+        ]
+    )
+
+
+def _guard(spec: ProgramSpec) -> list[str]:
+    guard = f"{spec.name.upper()}_WEIGHTS_H"
+    head = f"// The data of {spec.name}, written by irkit: parameters, and inputs that come with data."
+    return [head, f"#ifndef {guard}", f"#define {guard}", "", f'#include "{spec.name}.h"', ""]
+
+
+def _declared(spec: ProgramSpec, arg: ArgSpec, value: np.ndarray) -> str:
+    count = max(1, value.size * (2 if value.dtype.kind == "c" else 1))
+    return f"{C_TYPES[arg.dtype]} {spec.name}_{arg.name}[{count}] __attribute__((aligned({ALIGNMENT})))"
+
+
+def c_words(value: np.ndarray, dtype: str) -> list[str]:
+    """The elements of an array as C constants; an empty array, which C has not, gets one zero."""
+    if value.dtype.kind == "c":
+        flat = np.ascontiguousarray(value).reshape(-1)
+        value = flat.view(np.float32 if flat.itemsize == 8 else np.float64)
+    if not value.size:
+        return ["0"]
+    if dtype in ("f16", "bf16", "f8e4m3", "f8e5m2"):
+        flat = np.ascontiguousarray(value).reshape(-1)
+        return [hex(int(x)) for x in flat.view(f"u{flat.itemsize}")]
+    if value.dtype.kind == "f":
+        suffix = "f" if value.dtype.itemsize == 4 else ""
+        return [_c_float(float(x), suffix) for x in value.reshape(-1)]
+    return [_c_integer(int(x), dtype) for x in value.reshape(-1)]
+
+
+def _c_float(x: float, suffix: str) -> str:
+    if x != x:
+        return f"__builtin_nan{suffix}(\"\")"
+    if x in (float("inf"), float("-inf")):
+        return f"{'-' if x < 0 else ''}__builtin_inf{suffix}()"
+    # Decimal digits where they are exact and short, else hexadecimal digits, which always are.
+    return f"{x:.1f}{suffix}" if x == int(x) and abs(x) < 1e6 else x.hex() + suffix
+
+
+def _c_integer(x: int, dtype: str) -> str:
+    if dtype == "i64":
+        return f"INT64_C({x})" if x > -(2**63) else "INT64_MIN"
+    if dtype == "i32" and x == -(2**31):
+        return "INT32_MIN"
+    return f"UINT64_C({x})" if dtype == "u64" else f"{x}u" if dtype == "u32" else str(x)
+
+
+# -- weights in a file ----------------------------------------------------------------------------------------
+
+
+def packed(args: Sequence[ArgSpec], values: Mapping[str, np.ndarray]) -> tuple[bytes, list[int]]:
+    """The bytes of all arrays, each at a multiple of 64, and where each starts."""
+    data, offsets = bytearray(), list[int]()
+    for arg in args:
+        data += bytes(-len(data) % ALIGNMENT)
+        offsets.append(len(data))
+        data += np.ascontiguousarray(values[arg.name]).tobytes()
+    data += bytes(-len(data) % ALIGNMENT)
+    return bytes(data), offsets
+
+
+def bin_header(spec: ProgramSpec, args: Sequence[ArgSpec], offsets: Sequence[int], size: int) -> str:
+    """A function that points a program's arguments into the content of the file."""
+    name = spec.name
+    bind = [
+        f"  args->{c_field(a.name)} = (const {C_TYPES[a.dtype]} *)(const void *)(bytes + {o});"
+        for a, o in zip(args, offsets, strict=True)
+    ]
+    return "\n".join(
+        [
+            *_guard(spec),
+            f'#define {name.upper()}_WEIGHTS_FILE "{name}_weights.bin"',
+            f"#define {name.upper()}_WEIGHTS_BYTES {size}",
+            "",
+            "// Points the arguments into the content of the file, which starts at a multiple of 64.",
+            f"static inline void {name}_bind_weights({name}_args *args, const void *content) {{",
+            "  const char *bytes = (const char *)content;",
+            *bind,
+            "}",
+            "",
+            "#endif",
+            "",
+        ]
+    )
+
+
+# -- the example ----------------------------------------------------------------------------------------------
+
+
+def example(spec: ProgramSpec, bound: Sequence[str], weights: str) -> str:
+    """A `main.c` that fills the inputs, runs the program once, and prints the start of each result."""
+    name, upper = spec.name, spec.name.upper()
+    most = {n: high for n, _, high in spec.symbols}
+    body = [f"  args.{c_field(n)} = {high};" for n, _, high in spec.symbols]
+    if bound and weights == "const":
+        body.append(f"  {name}_bind_weights(&args);")
+    elif bound:
+        body += [
+            f"  void *content = memory({upper}_WEIGHTS_BYTES);",
+            f'  FILE *file = fopen({upper}_WEIGHTS_FILE, "rb");',
+            f"  if (!file || fread(content, 1, {upper}_WEIGHTS_BYTES, file) != {upper}_WEIGHTS_BYTES) {{",
+            f'    fprintf(stderr, "cannot read %s\\n", {upper}_WEIGHTS_FILE);',
+            "    return 1;",
+            "  }",
+            "  fclose(file);",
+            f"  {name}_bind_weights(&args, content);",
+        ]
+    release = ["  free(content);"] if bound and weights == "bin" else []
+    shown: list[str] = []
+    for arg in spec.args:
+        if arg.name in bound:
+            continue
+        count = _elements(arg, most)
+        kind, field = C_TYPES[arg.dtype], c_field(arg.name)
+        body.append(f"  {kind} *{arg.name}_data = ({kind} *)memory({count} * sizeof({kind}));")
+        if arg.role != "output":
+            value = "i % 2" if arg.dtype == "bool" else f"({kind})(i % 8)"
+            if arg.dtype in ("f64", "f32"):
+                value = f"({kind})(i % 8) / 8"
+            body.append(f"  for (size_t i = 0; i < {count}; i++) {arg.name}_data[i] = {value};")
+        else:
+            cast, conversion = _printed(arg.dtype)
+            shown += [
+                f'  printf("{arg.name}");',
+                f"  for (size_t i = 0; i < {min(count, 8)}; i++) "
+                f'printf(" {conversion}", ({cast}){arg.name}_data[i]);',
+                f'  printf("{" ..." if count > 8 else ""}\\n");',
+            ]
+        body.append(f"  args.{field} = {arg.name}_data;")
+        release.append(f"  free({arg.name}_data);")
+    return "\n".join(
+        [
+            f"// An example: runs {name} once and prints the start of each result. Written by irkit.",
+            "#include <stdio.h>",
+            "#include <stdlib.h>",
+            "#include <string.h>",
+            "",
+            f'#include "{name}.h"',
+            *([f'#include "{name}_weights.h"'] if bound else []),
+            "",
+            "static void *memory(size_t bytes) {",
+            "  size_t whole = (bytes / 64 + 1) * 64;",
+            "  void *p = aligned_alloc(64, whole);",
+            "  if (!p) exit(1);",
+            "  return memset(p, 0, whole);",
+            "}",
+            "",
+            "int main(void) {",
+            f"  {name}_args args;",
+            "  memset(&args, 0, sizeof args);",
+            *body,
+            f"  void *arena = memory({name}_arena_bytes(&args, 1));",
+            f"  int code = {name}_run(&args, arena, NULL);",
+            f"  if (code != {upper}_OK) {{",
+            f'    fprintf(stderr, "{name} failed with code %d\\n", code);',
+            "    return 1;",
+            "  }",
+            *shown,
+            *release,
+            "  free(arena);",
+            "  return 0;",
+            "}",
+            "",
+        ]
+    )
+
+
+def _elements(arg: ArgSpec, most: Mapping[str, int]) -> int:
+    count = 2 if arg.dtype.startswith("c") else 1
+    for dim in arg.dims:
+        count *= Dim.parse(dim).evaluate(most)
+    return count
+
+
+def _printed(dtype: str) -> tuple[str, str]:
+    """The type and the conversion that printf shows an element with; 16- and 8-bit floats are shown as bits."""
+    if dtype in ("f64", "f32", "c64", "c128"):
+        return "double", "%g"
+    if dtype in ("f16", "bf16", "f8e4m3", "f8e5m2"):
+        return "unsigned", "0x%x"
+    return ("unsigned long long", "%llu") if dtype.startswith("u") else ("long long", "%lld")
+
+
+# -- writing --------------------------------------------------------------------------------------------------
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes all files, each whole or not at all, none before all are ready. Raises IrkitError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as stage:
+            for name, content in files.items():
+                (Path(stage) / name).write_bytes(content)
+            for name in files:
+                os.replace(Path(stage) / name, folder / name)
+    except OSError as fault:
+        raise IrkitError(
+            f"cannot write to '{folder}': {fault.strerror}", hint="check that the folder is writable"
+        ) from None
