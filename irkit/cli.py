@@ -1,8 +1,8 @@
 """irkit: runs a `.tg` file, compiles it to a pair of C files, or shows what it becomes.
 
-    irkit run examples/digits.tg
-    irkit compile examples/digits.tg -o build
-    irkit show examples/digits.tg
+irkit run examples/digits.tg
+irkit compile examples/digits.tg -o build
+irkit show examples/digits.tg
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def _report(fault: Exception, file: str) -> None:
             last = fault.__traceback__
             while last is not None and last.tb_next is not None:
                 last = last.tb_next
-            where = f"{os.path.basename(last.tb_frame.f_code.co_filename)}:{last.tb_lineno}" if last else "irkit"
+            where = (
+                f"{os.path.basename(last.tb_frame.f_code.co_filename)}:{last.tb_lineno}" if last else "irkit"
+            )
             text = str(fault).strip().splitlines()
             errors = [
                 IrkitError(
@@ -112,13 +114,22 @@ def _parser() -> argparse.ArgumentParser:
         help="the data of an input or parameter: an array of an .npz or .safetensors file, an .npy file, or a number",
     )
     run.add_argument("--output", metavar="FILE.npz", help="write the results to a file")
-    run.add_argument("--threads", type=int, metavar="N", help="threads of the run (default: one for each core)")
-    run.add_argument("--time", action="store_true", help="time more runs, and print the fastest and the slowest too")
-    compile_ = commands.add_parser("compile", help="write a pair of C files, the weights, and an example main.c")
+    run.add_argument(
+        "--threads", type=int, metavar="N", help="threads of the run (default: one for each core)"
+    )
+    run.add_argument(
+        "--time", action="store_true", help="time more runs, and print the fastest and the slowest too"
+    )
+    compile_ = commands.add_parser(
+        "compile", help="write a pair of C files, the weights, and an example main.c"
+    )
     _add_common(compile_)
     compile_.add_argument("-o", "--output", required=True, metavar="DIR", help="the folder to write to")
     compile_.add_argument(
-        "--weights", choices=("const", "bin"), default="const", help="weights as const data in C, or in a .bin file"
+        "--weights",
+        choices=("const", "bin"),
+        default="const",
+        help="weights as const data in C, or in a .bin file",
     )
     show = commands.add_parser("show", help="list the kernels with their operations, bytes and memory")
     _add_common(show)
@@ -126,9 +137,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a .tg or .mlir file, or - for .tg text on standard input")
-    parser.add_argument("--fn", metavar="NAME", help="the function (default: main, or else the last of the file)")
-    parser.add_argument("--dim", action="append", default=[], metavar="NAME=SIZE", help="the size of a dim; may be repeated")
+    parser.add_argument(
+        "file", metavar="FILE", help="a .tg or .mlir file, or - for .tg text on standard input"
+    )
+    parser.add_argument(
+        "--fn", metavar="NAME", help="the function (default: main, or else the last of the file)"
+    )
+    parser.add_argument(
+        "--dim", action="append", default=[], metavar="NAME=SIZE", help="the size of a dim; may be repeated"
+    )
     parser.add_argument("--target", default="native", help="native, or a declared machine such as avx2")
     parser.add_argument("--cc", help="the C compiler (default: the CC variable, or gcc, clang, cc, ziglang)")
     parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")

@@ -10,7 +10,7 @@ import numpy as np
 from dialects.dims import ZERO, Dim, ceildiv, dims_text, product
 from dialects.graph.base import Array, GraphOp, Mismatch, Param, Value, Values, register_op, same_dtype
 from dialects.graph.numerics import SMALL_INTEGERS
-from dialects.graph.shapes import axis_of, broadcast, dims, integer, ints, static_shape
+from dialects.graph.shapes import axis_of, broadcast, dims, exact_quotient, integer, ints, static_shape
 from dialects.types import AnyTensor, dims_of, is_integer, tensor, type_text
 
 MINUS_ONE = Dim.of(-1)
@@ -31,7 +31,7 @@ class ReshapeOp(GraphOp):
         shape = dims(values, "shape")
         if shape.count(MINUS_ONE) == 1:
             rest = product(d for d in shape if d != MINUS_ONE)
-            fits = product(dims_of(types[0])) // rest if rest != ZERO else ZERO
+            fits = exact_quotient(product(dims_of(types[0])), rest) if rest != ZERO else ZERO
             values["shape"] = tuple(fits if d == MINUS_ONE else d for d in shape)
 
     @classmethod

@@ -158,11 +158,11 @@ _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 def philox(key: tuple[int, int], counters: Array) -> Array:
-    """Philox-4x32-10: for each 64-bit counter four 32-bit words, as uint32 [n, 4].
+    """Philox-4x32-10: for each counter of four 32-bit words (uint64 [n, 4]) four random words, as uint32 [n, 4].
 
-    J. Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011. The counter fills words 0 and 1.
+    J. Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", 2011.
     """
-    c = [counters & _LOW, counters >> _HALF, np.zeros_like(counters), np.zeros_like(counters)]
+    c = [counters[:, i] for i in range(4)]
     k0, k1 = key
     for _ in range(10):
         p0, p1 = c[0] * _M0, c[2] * _M1
@@ -174,3 +174,11 @@ def philox(key: tuple[int, int], counters: Array) -> Array:
         ]
         k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
     return np.stack(c, axis=-1).astype(np.uint32)
+
+
+def random_words(key: Array, count: int) -> Array:
+    """Words 0 and 1 of the counters 0 to count - 1, as uint32 [count, 2]; a counter fills words 0 and 1, low first."""
+    numbers = np.arange(count, dtype=np.uint64)
+    zeros = np.zeros_like(numbers)
+    counters = np.stack([numbers & _LOW, numbers >> _HALF, zeros, zeros], axis=-1)
+    return philox((int(key[0]), int(key[1])), counters)[:, :2]

@@ -66,6 +66,24 @@ def window(size: Dim, kernel: int, stride: int, padding: int, dilation: int, x: 
     return room // stride + 1
 
 
+def exact_quotient(total: Dim, part: Dim) -> Dim:
+    """total / part where part is one term that divides every term of total; else the floor of it."""
+    if len(part.terms) != 1 or part.value is not None:
+        return total // part
+    ((atoms, factor),) = part.terms
+    out = Dim.of(0)
+    for monomial, count in total.terms:
+        rest = list(monomial)
+        for atom in atoms:
+            if atom not in rest:
+                return total // part
+            rest.remove(atom)
+        if count % factor:
+            return total // part
+        out = out + Dim(((tuple(rest), count // factor),))
+    return out
+
+
 # -- reading parameters -----------------------------------------------------------------------------------------
 
 

@@ -322,7 +322,16 @@ class IndexOp(IRDLOperation):
             if unknown := expr.names() - known - read - size.names():
                 message = f"index {expr} names {', '.join(sorted(unknown))}"
                 raise Mismatch(message, expected="axes of graph.index and symbols of the function")
-            if access.boundary == "none" and not read and not stays_inside(expr, size, extents, symbols):
+            if read:  # clamped
+                continue
+            if access.boundary == "reflect" and not stays_inside(
+                expr + (size - 1), 3 * size - 2, extents, symbols
+            ):
+                message = f"index {expr} may be reflected twice in a dim of size {size}"
+                raise Mismatch(
+                    message, found=f"axes {axes_text(extents)}", expected=f"{1 - size} to {2 * size - 2}"
+                )
+            if access.boundary == "none" and not stays_inside(expr, size, extents, symbols):
                 raise Mismatch(
                     f"index {expr} may leave a dim of size {size}",
                     found=f"axes {axes_text(extents)}",

@@ -118,7 +118,7 @@ def c_words(value: np.ndarray, dtype: str) -> list[str]:
 
 def _c_float(x: float, suffix: str) -> str:
     if x != x:
-        return f"__builtin_nan{suffix}(\"\")"
+        return f'__builtin_nan{suffix}("")'
     if x in (float("inf"), float("-inf")):
         return f"{'-' if x < 0 else ''}__builtin_inf{suffix}()"
     # Decimal digits where they are exact and short, else hexadecimal digits, which always are.

@@ -52,7 +52,11 @@ def execute(args: argparse.Namespace) -> None:
     for name, array in results.items():
         print(_summary(name, array, program))
     threads = f"{program.threads} thread{'s' if program.threads > 1 else ''}"
-    spread = f", {seconds_text(seconds[0])} to {seconds_text(seconds[-1])} in {len(seconds)} runs" if args.time else ""
+    spread = (
+        f", {seconds_text(seconds[0])} to {seconds_text(seconds[-1])} in {len(seconds)} runs"
+        if args.time
+        else ""
+    )
     print(f"time {seconds_text(seconds[len(seconds) // 2])} ({threads}{spread})")
     memory = f"intermediates {bytes_text(program.peak_bytes)} (lower bound {bytes_text(program.lower_bound_bytes)})"
     print(f"peak memory: {memory}, process {bytes_text(_resident_peak())}")
@@ -86,7 +90,9 @@ def _load(arg: ArgSpec, source: str) -> np.ndarray:
     path = Path(file)
     if not path.is_file() and not arg.dims:
         try:
-            return np.asarray(float(source) if "." in source or "e" in source else int(source)).astype(np_dtype(arg.dtype))
+            return np.asarray(float(source) if "." in source or "e" in source else int(source)).astype(
+                np_dtype(arg.dtype)
+            )
         except ValueError:
             pass
     if not path.is_file():
@@ -95,7 +101,9 @@ def _load(arg: ArgSpec, source: str) -> np.ndarray:
     try:
         return _from_file(arg, path, key)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as fault:
-        raise IrkitError(f"cannot read '{path}': {fault}", expected="an .npz, .npy or .safetensors file") from None
+        raise IrkitError(
+            f"cannot read '{path}': {fault}", expected="an .npz, .npy or .safetensors file"
+        ) from None
 
 
 def _from_file(arg: ArgSpec, path: Path, key: str) -> np.ndarray:
@@ -112,7 +120,8 @@ def _from_file(arg: ArgSpec, path: Path, key: str) -> np.ndarray:
         raise IrkitError(
             f"there is no array '{key}' in '{path}'",
             found=", ".join(loaded.files) or "no arrays",
-            hint=nearest(key, loaded.files) or f"name one: --input {arg.name}={path}:{(loaded.files or ['KEY'])[0]}",
+            hint=nearest(key, loaded.files)
+            or f"name one: --input {arg.name}={path}:{(loaded.files or ['KEY'])[0]}",
         )
     return _in_dtype(loaded[key], arg)
 
@@ -181,7 +190,13 @@ def _summary(name: str, array: np.ndarray, program: Program) -> str:
     dtype = next(a.dtype for a in program.outputs if a.name == name)
     if array.ndim == 0:
         value = array[()]
-        number = value.item() if array.dtype.kind in "iub" else complex(value) if array.dtype.kind == "c" else float(value)
+        number = (
+            value.item()
+            if array.dtype.kind in "iub"
+            else complex(value)
+            if array.dtype.kind == "c"
+            else float(value)
+        )
         return f"{name} {number:.4g}" if isinstance(number, float | complex) else f"{name} {number}"
     text = f"{name} {dtype}{list(array.shape)}"
     if not array.size or array.dtype.kind == "c":
@@ -219,4 +234,6 @@ def _write(path: str, results: dict[str, np.ndarray]) -> None:
             os.unlink(temporary)
             raise
     except OSError as fault:
-        raise IrkitError(f"cannot write '{path}': {fault.strerror}", hint="check that the folder exists") from None
+        raise IrkitError(
+            f"cannot write '{path}': {fault.strerror}", hint="check that the folder exists"
+        ) from None

@@ -28,8 +28,8 @@ FREE = (arith.ConstantOp, arith.SelectOp, arith.CmpfOp, arith.CmpiOp, arith.ExtF
 class KernelCost:
     """What one run of a kernel takes, symbolic dims at their greatest: FLOPs, and bytes of all its arrays.
 
-    A multiply and an add count as two FLOPs, a transcendental function as one. `ops` counts the scalar operations in the
-    kernel's text.
+    A multiply and an add count as two FLOPs, a transcendental function as one. `ops` counts the
+    scalar operations in the kernel's text.
     """
 
     name: str
@@ -148,4 +148,3 @@ def _print_table(costs: Mapping[str, KernelCost], launches: Counter[str]) -> Non
     total = f"{flops / size:.3g}" if size else "-"
     table.add_row("all runs", "", "", str(runs), count_text(flops), bytes_text(size), total)
     Console(highlight=False, soft_wrap=False).print(table)
-

@@ -403,7 +403,20 @@ def _in_declaration(text: str, plain: str, start: int, end: int) -> list[BadText
     if whole is None or brace < 0:
         return [whole] if whole else []
     head = _fault(text[: brace + 1] + "}", start, brace + 2, "start")
-    return ([head] if head else []) + _in_body(text, plain, brace + 1, end) or [whole]
+    close = _closing(plain, brace, end)
+    rest = _fault(text, close + 1, end, "start") if close < end else None
+    found = [head, *_in_body(text, plain, brace + 1, close), rest]
+    return [f for f in found if f is not None] or [whole]
+
+
+def _closing(plain: str, brace: int, end: int) -> int:
+    """Where the brace is that closes the one given; `end` where there is none."""
+    depth = 0
+    for match in _BRACKET.finditer(plain, brace, end):
+        depth += (match[0] == "{") - (match[0] == "}")
+        if depth == 0:
+            return match.start()
+    return end
 
 
 def _in_body(text: str, plain: str, start: int, end: int) -> list[BadText]:
@@ -506,7 +519,7 @@ def _explain(error: UnexpectedInput, text: str, start: int, end: int) -> BadText
         return BadText(f"unexpected '{token}'", _span(token), expected, _hint(token, names))
     # The end of the piece: point at the last thing that stands there.
     last = max(start + 1, len(_without_comments(text[: end - (token == "}")]).rstrip()))
-    hint = _unclosed(text, start, end)
+    hint = _unclosed(text, start, end) or (_hint(token, names) if token is not None else None)
     return BadText("this ends too early", Span(last - 1, last), _spoken(names - {"RBRACE"} or names), hint)
 
 
@@ -529,6 +542,8 @@ def _hint(token: Token, expected: set[str]) -> str | None:
         return nearest(word, ("fn", "dim", "param"))
     if word == "=" and "OPERATOR" in expected:
         return "comparison is written '=='"
+    if expected == {"COMMA", "EQUAL", "LSQB"}:
+        return "a statement starts with a name and '='; is an operator missing before it?"
     if word == "[" and "TYPE" in expected:
         return "a type is a dtype and dims: f32[B, 64]"
     return _CHARACTER_HINTS.get(word)

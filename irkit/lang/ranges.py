@@ -128,7 +128,7 @@ def stays_inside(
     symbols: Mapping[str, tuple[float, float]],
     mirrored: bool = False,
 ) -> bool:
-    """Whether an access is in range for all values of the axes and symbols; `mirrored`: or in one mirror image of it."""
+    """Whether an access is in range for all values of the axes and symbols; `mirrored`: or in a mirror image."""
     last = component.size - 1
     least, most = (-last, last * 2) if mirrored else (ZERO, last)
     names = component.expr.names() & ranges.keys()

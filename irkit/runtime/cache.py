@@ -28,7 +28,7 @@ Place = tuple[str, int, int]
 
 @dataclass(frozen=True)
 class Entry:
-    """A program in the cache: its spec, its library, where its arguments stand in the source, flags for the compiler."""
+    """A program in the cache: spec, library, where its arguments stand in the source, flags for the compiler."""
 
     spec: ProgramSpec
     library: Path
@@ -95,7 +95,17 @@ def library(spec: ProgramSpec, compiler: Compiler, cflags: Sequence[str], again:
     headers = [p.read_text(encoding="utf-8") for p in sorted(INCLUDE.glob("*.h"))]
     machine = _machine() if any("native" in f for f in cflags) else platform.machine()
     key = digest(
-        [str(ABI_VERSION), spec.source, spec.header, *headers, *FLAGS, *THREADS, *cflags, compiler.identity(), machine]
+        [
+            str(ABI_VERSION),
+            spec.source,
+            spec.header,
+            *headers,
+            *FLAGS,
+            *THREADS,
+            *cflags,
+            compiler.identity(),
+            machine,
+        ]
     )
     path = cache_dir() / f"{spec.name[:40]}-{key}.so"
     if again or not path.is_file():

@@ -47,7 +47,17 @@ class Compiler:
 
     def shared_library(self, source: Path, output: Path, cflags: Sequence[str] = ()) -> None:
         """Compiles one C file to a shared library. Raises IrkitError with what the compiler said."""
-        words = [*self.command, *FLAGS, *THREADS, *cflags, f"-I{INCLUDE}", str(source), "-o", str(output), "-lm"]
+        words = [
+            *self.command,
+            *FLAGS,
+            *THREADS,
+            *cflags,
+            f"-I{INCLUDE}",
+            str(source),
+            "-o",
+            str(output),
+            "-lm",
+        ]
         try:
             done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
         except OSError as fault:
@@ -83,7 +93,9 @@ def find_compiler(name: str | None = None) -> Compiler:
             return found
     if (found := _zig()) is not None:
         return found
-    raise IrkitError("there is no C compiler", expected=f"one of {', '.join(CANDIDATES)} on the PATH", hint=_HINT)
+    raise IrkitError(
+        "there is no C compiler", expected=f"one of {', '.join(CANDIDATES)} on the PATH", hint=_HINT
+    )
 
 
 _HINT = "install gcc or clang, or `pip install irkit[cc]` for the compiler in the ziglang package"

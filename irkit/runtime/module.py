@@ -34,9 +34,9 @@ class Program:
     """A compiled program, called with NumPy arrays by position or name.
 
     Inputs come by position in the order in which the function declares them, or by name; those with default data and
-    parameters may be left out, and are replaced for one call when given by name. Arrays that are C-contiguous are used
-    in place; others are copied, with a LayoutWarning. `out` takes preallocated results: an array, several in order, or a
-    mapping of names. Calls from several threads take turns.
+    parameters may be left out, and are replaced for one call when given by name. C-contiguous arrays are used in place;
+    others are copied, with a LayoutWarning. `out` takes preallocated results: an array, several in order, or a mapping
+    of names. Calls from several threads take turns.
 
         program = irkit.compile("mlp.tg")
         logits = program(x)
@@ -50,7 +50,7 @@ class Program:
         values: Mapping[str, np.ndarray] | None = None,
         threads: int | None = None,
     ):
-        """Loads a library; `values` are the arrays of parameters and of inputs with data. Raises IrkitError, OSError."""
+        """Loads a library. `values` are arrays of parameters and default inputs. Raises IrkitError, OSError."""
         if threads is not None and threads < 1:
             raise IrkitError(f"cannot run on {threads} threads", expected="at least one")
         self.spec = spec
@@ -146,7 +146,9 @@ class Program:
         results = self._results(out, symbols, ready)
         return Call(self, symbols, ready, results)
 
-    def time(self, *args: ArrayLike, repeats: int = 5, out: Outputs | None = None, **named: ArrayLike) -> float:
+    def time(
+        self, *args: ArrayLike, repeats: int = 5, out: Outputs | None = None, **named: ArrayLike
+    ) -> float:
         """The median seconds of a run, after one that warms up."""
         call = self._prepare(args, out, named)
         call.run()
@@ -170,9 +172,13 @@ class Program:
         given = {a.spec.name: value for a, value in zip(self._inputs, args, strict=False)}
         for name, value in named.items():
             if self._arg(name).spec.role == "output":
-                raise IrkitError(f"'{name}' is a result of {self.name}", hint="preallocated results go to `out`")
+                raise IrkitError(
+                    f"'{name}' is a result of {self.name}", hint="preallocated results go to `out`"
+                )
             if name in given:
-                raise IrkitError(f"argument '{name}' of {self.name} is given twice", hint="by position and by name")
+                raise IrkitError(
+                    f"argument '{name}' of {self.name} is given twice", hint="by position and by name"
+                )
             given[name] = value
         return given
 
@@ -192,7 +198,9 @@ class Program:
         if array.flags.c_contiguous and array.flags.aligned:
             return array
         warnings.warn(
-            f"argument '{arg.spec.name}' of {self.name} is copied: it is {_layout(array)}", LayoutWarning, stacklevel=4
+            f"argument '{arg.spec.name}' of {self.name} is copied: it is {_layout(array)}",
+            LayoutWarning,
+            stacklevel=4,
         )
         return np.array(array, order="C", copy=True)
 
@@ -240,7 +248,9 @@ class Program:
         if count != wanted or not given.keys() <= set(names):
             raise IrkitError(
                 f"`out` does not fit the results of {self.name}",
-                found=", ".join(given) if isinstance(out, Mapping) else _plural("array", range(count), count=True),
+                found=", ".join(given)
+                if isinstance(out, Mapping)
+                else _plural("array", range(count), count=True),
                 expected=", ".join(f"{a.name}: {a.type_text}" for a in self.outputs),
             )
         results: list[np.ndarray] = []
@@ -315,7 +325,11 @@ class _Arg:
     def array(self, value: ArrayLike) -> np.ndarray:
         """The value as an array of the right dtype and rank. Raises IrkitError."""
         spec = self.spec
-        if isinstance(value, bool | int | float | complex) and not isinstance(value, np.generic) and not self.dims:
+        if (
+            isinstance(value, bool | int | float | complex)
+            and not isinstance(value, np.generic)
+            and not self.dims
+        ):
             value = self._number(value)
         if not isinstance(value, np.ndarray | np.generic):
             raise IrkitError(
@@ -328,7 +342,9 @@ class _Arg:
         if array.dtype != self.dtype:
             raise IrkitError(
                 f"argument '{spec.name}' has the wrong dtype",
-                found=str(array.dtype) if array.dtype.isnative else f"{array.dtype.name} in foreign byte order",
+                found=str(array.dtype)
+                if array.dtype.isnative
+                else f"{array.dtype.name} in foreign byte order",
                 expected=f"{self.dtype}, for {spec.type_text}",
                 hint=f"convert it: {spec.name}.astype('{self.dtype}')",
             )
@@ -342,7 +358,11 @@ class _Arg:
         fits = isinstance(value, bool) if kind == "b" else kind in "iu" and isinstance(value, int)
         if fits or kind not in "iub":
             try:
-                return np.asarray(value).astype(self.dtype) if kind not in "iu" else np.asarray(value, self.dtype)
+                return (
+                    np.asarray(value).astype(self.dtype)
+                    if kind not in "iu"
+                    else np.asarray(value, self.dtype)
+                )
             except (OverflowError, TypeError):
                 pass
         return value
@@ -350,7 +370,9 @@ class _Arg:
     def check_shape(self, array: np.ndarray, symbols: Mapping[str, int]) -> None:
         if array.shape != (shape := self.shape(symbols)):
             wrong = next(i for i, (a, b) in enumerate(zip(array.shape, shape, strict=True)) if a != b)
-            raise self._wrong_shape(array, f"dim {wrong} differs: {array.shape[wrong]} instead of {shape[wrong]}", symbols)
+            raise self._wrong_shape(
+                array, f"dim {wrong} differs: {array.shape[wrong]} instead of {shape[wrong]}", symbols
+            )
 
     def check_output(self, array: np.ndarray, symbols: Mapping[str, int]) -> None:
         """Whether a result can be written there."""
@@ -365,7 +387,9 @@ class _Arg:
                 expected="a C-contiguous array that can be written",
             )
 
-    def _wrong_shape(self, array: np.ndarray, hint: str, symbols: Mapping[str, int] | None = None) -> IrkitError:
+    def _wrong_shape(
+        self, array: np.ndarray, hint: str, symbols: Mapping[str, int] | None = None
+    ) -> IrkitError:
         where = ", ".join(f"{n} = {v}" for n, v in (symbols or {}).items())
         return IrkitError(
             f"argument '{self.spec.name}' has the wrong shape",
@@ -383,7 +407,9 @@ class _Native:
         fields += [(c_field(a.name), ctypes.c_void_p) for a in spec.args]
         self.struct: type[ctypes.Structure] = type("Args", (ctypes.Structure,), {"_fields_": fields})
         self.library = ctypes.CDLL(os.fspath(library))
-        self.arena_bytes = self._function(f"{spec.name}_arena_bytes", ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int)
+        self.arena_bytes = self._function(
+            f"{spec.name}_arena_bytes", ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int
+        )
         self.run = self._function(f"{spec.name}_run", ctypes.c_int, *[ctypes.c_void_p] * 3)
         self.team_create = self._function(f"{spec.name}_team_create", ctypes.c_void_p, ctypes.c_int)
         self.team_destroy = self._function(f"{spec.name}_team_destroy", None, ctypes.c_void_p)

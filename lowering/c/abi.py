@@ -211,9 +211,11 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-_SHARED = f"""#ifndef IRK_ABI
+_SHARED = (
+    f"""#ifndef IRK_ABI
 #define IRK_ABI {ABI_VERSION}
-""".split("\n") + """typedef struct irk_team irk_team;
+""".split("\n")
+    + """typedef struct irk_team irk_team;
 
 typedef struct irk_arg_info {
   const char *name;
@@ -243,3 +245,4 @@ typedef struct irk_info {
 } irk_info;
 #endif  // IRK_ABI
 """.split("\n")
+)

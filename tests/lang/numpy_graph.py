@@ -6,12 +6,11 @@ import itertools
 import math
 
 import numpy as np
-from xdsl.dialects import arith, func, math as xmath
+from xdsl.dialects import arith, func
 from xdsl.dialects.builtin import IntegerType, ModuleOp
 from xdsl.ir import Block, SSAValue
 
 from dialects import graph, kernel
-from dialects.dims import Dim
 from dialects.types import dims_of, np_dtype
 from irkit.lang import parse, to_graph
 
@@ -156,14 +155,11 @@ def scalar(op: object, args: list) -> object:
     table = {
         "arith.addf": np.add, "arith.addi": np.add, "arith.subf": np.subtract, "arith.subi": np.subtract,
         "arith.mulf": np.multiply, "arith.muli": np.multiply, "arith.divf": np.divide, "arith.negf": np.negative,
-        "arith.maximumf": np.maximum, "arith.minimumf": np.minimum, "arith.maxsi": np.maximum, "arith.minsi": np.minimum,
+        "arith.maximumf": np.maximum, "arith.minimumf": np.minimum,
+        "arith.maxsi": np.maximum, "arith.minsi": np.minimum,
         "math.exp": np.exp, "math.log": np.log, "math.sqrt": np.sqrt, "math.tanh": np.tanh, "math.absf": np.abs,
         "math.powf": np.power, "math.erf": lambda x: type(x)(math.erf(x)), "math.rsqrt": lambda x: 1 / np.sqrt(x),
         "math.sin": np.sin, "math.cos": np.cos, "math.floor": np.floor, "math.ceil": np.ceil,
         "arith.andi": np.logical_and, "arith.ori": np.logical_or, "arith.xori": np.logical_xor,
     }  # fmt: skip
     return table[op.name](*args)  # pyright: ignore
-
-
-def dim(text: str) -> Dim:
-    return Dim.parse(text)

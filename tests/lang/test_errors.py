@@ -188,7 +188,8 @@ fn unused(x: f32[4]) -> f32[5] {
 def test_rendering() -> None:
     error = IrkitError("bad thing", Loc("a.tg", 2, 3, 6), found="x", expected="y", hint="one\ntwo")
     assert render([error], {"a.tg": "first\n\t abc def\n"}) == (
-        "a.tg:2:3: error: bad thing\n         abc def\n         ^~~\n  found: x\n  expected: y\n  help: one\n        two"
+        "a.tg:2:3: error: bad thing\n         abc def\n         ^~~\n"
+        "  found: x\n  expected: y\n  help: one\n        two"
     )
     assert render_one(IrkitError("no place")) == "error: no place"
     assert render([error, error], {"a.tg": ""}).endswith("2 errors")

@@ -161,7 +161,8 @@ def test_objects_are_never_unpickled(tmp_path: Path) -> None:
 
 
 def test_every_faulty_parameter_is_reported(files: Path) -> None:
-    text = 'param a: f32[2] = load("a.npz", "x")\nparam b: f32[2] = load("c.npz", "b")\nfn f() -> f32[2] { return a + b }'
+    text = 'param a: f32[2] = load("a.npz", "x")\nparam b: f32[2] = load("c.npz", "b")\n'
+    text += "fn f() -> f32[2] { return a + b }"
     with pytest.raises(ErrorList) as caught:
         materialise(function(text), files)
     assert [e.loc.line for e in caught.value.errors if e.loc] == [1, 2]

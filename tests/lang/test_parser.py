@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from dialects.dims import Dim
 from dialects.errors import ErrorList
@@ -44,7 +44,7 @@ def grouped(node: tree.Expr | tree.Range) -> str:
         case tree.Name():
             return node.id
         case tree.Number():
-            return str(node.value).lower()
+            return str(node.value).lower() if node.value >= 0 else f"({node.value})"
         case tree.Text():
             return f'"{node.value}"'
         case tree.ListOf():
@@ -63,7 +63,7 @@ def grouped(node: tree.Expr | tree.Range) -> str:
         ("-a * b", "((-a) * b)"),
         ("--a", "(-(-a))"),
         ("-2 ** 2", "(-(2 ** 2))"),
-        ("a - -2", "(a - -2)"),
+        ("a - -2", "(a - (-2))"),
         ("a + b < c * d", "((a + b) < (c * d))"),
         ("(a < b) == (c < d)", "((a < b) == (c < d))"),
         ("(a + b) * c", "((a + b) * c)"),
@@ -73,8 +73,8 @@ def grouped(node: tree.Expr | tree.Range) -> str:
         ("sum(j) max(k) a[j, k]", "(sum(j) (max(k) a[j, k]))"),
         ("sum(j) (a[j] - b)", "(sum(j) (a[j] - b))"),
         ("sum(x) - max(x, axis=1)", "(sum(x) - max(x, axis=1))"),
-        ("x[1:, :-1, ::2, i, 2:3][0]", "x[1:, :-1, ::2, i, 2:3][0]"),
-        ("f(x, [1, 2*B], axis=-1, mode=\"a b\",)", 'f(x, [1, B * 2], axis=-1, mode="a b")'),
+        ("x[1:, :-1, ::2, i, 2:3][0]", "x[1:, :(-1), ::2, i, 2:3][0]"),
+        ("f(x, [1, 2*B], axis=-1, mode=\"a b\",)", 'f(x, [1, B * 2], axis=(-1), mode="a b")'),
         ("1e-3 + 2.5 + true", "((0.001 + 2.5) + true)"),
     ],
 )  # fmt: skip
@@ -175,9 +175,11 @@ def _seconds(text: str) -> float:
 
 # -- any text ---------------------------------------------------------------------------------------------------
 
-WORDS = """fn dim param return for in with true sum max f g x y w B N i j k t relu softmax where cast zeros load glorot f32 f32[B] f32[4,B]
-i32 i32[N] = == + - * / % ** @ < ( ) [ ] { } , : -> .. [1,2] [] 1 0 2.5 1e3 "a" boundary zero value clamp axis // \n """.split(
-    " "
+WORDS = re.findall(
+    r"\S+",
+    "fn dim param return for in with true sum max f g x y w B N i j k t relu softmax where cast zeros load glorot "
+    'f32 f32[B] f32[4,B] i32 i32[N] = == + - * / % ** @ < ( ) [ ] { } , : -> .. [1,2] [] 1 0 2.5 1e3 "a" '
+    "boundary zero value clamp axis //",
 )
 soup = st.lists(st.sampled_from([*WORDS, "\n"]), max_size=40).map(" ".join)
 PROGRAM = """dim B = 3 in 1..4

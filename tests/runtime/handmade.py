@@ -1,5 +1,6 @@
 """A program written by hand against the interface, so that the run time is tested without the compiler."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from irkit.runtime import cache
@@ -55,8 +56,6 @@ def scale_spec() -> ProgramSpec:
         source="",
         header="",
     )
-    from dataclasses import replace
-
     return replace(spec, source=SOURCE % TEAM + info_text(spec), header=header_text(spec))
 
 

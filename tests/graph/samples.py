@@ -1,0 +1,130 @@
+"""One or more calls of every graph op, by operand types and parameters; a test holds the table to be complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from xdsl.ir import Block
+
+from dialects.dims import Dim
+from dialects.graph import GraphOp, make
+from dialects.types import AnyTensor, dims_of, dtype_name, np_dtype, tensor
+
+FLOATS = ("f64", "f32", "f16", "bf16", "f8e4m3", "f8e5m2")
+INTEGERS = ("i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
+NUMBERS = (*FLOATS, *INTEGERS)
+MOVED = (*NUMBERS, "i4", "u4", "bool", "c64", "c128")
+"""Every dtype."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A call: operand types as (dtype, dims), parameters."""
+
+    name: str
+    operands: tuple[tuple[str, tuple[int | str, ...]], ...]
+    values: Mapping[str, object] = field(default_factory=dict)
+
+    def types(self) -> list[AnyTensor]:
+        return [tensor(dtype, [Dim.parse(str(d)) for d in dims]) for dtype, dims in self.operands]
+
+    def __str__(self) -> str:
+        return f"{self.name}-{'-'.join(d + 'x'.join(map(str, s)) for d, s in self.operands)}"
+
+
+def op_of(name: str, types: Sequence[AnyTensor], **values: object) -> GraphOp:
+    """An op on the arguments of a block that holds it."""
+    block = Block(arg_types=types)
+    op = make(name, list(block.args), values)
+    block.add_op(op)
+    return op
+
+
+def run(name: str, *arrays: np.ndarray, **values: object) -> np.ndarray:
+    """The reference of an op on arrays, with its types inferred and verified."""
+    from dialects.graph.base import _ELEMENTS
+
+    op = op_of(name, [tensor(_ELEMENTS[a.dtype], a.shape) for a in arrays], **values)
+    op.verify()
+    (result,) = op.run(arrays)
+    (type_,) = [r.type for r in op.results]
+    assert tuple(d.value for d in dims_of(type_)) == result.shape
+    assert result.dtype == np_dtype(type_.element_type)  # pyright: ignore
+    return result
+
+
+def random_array(type_: AnyTensor, seed: int = 0) -> np.ndarray:
+    """Numbers of either sign, of moderate size, for any dtype."""
+    rng = np.random.default_rng(seed)
+    shape = [d.value for d in dims_of(type_)]
+    dtype, name = np_dtype(type_.element_type), dtype_name(type_.element_type)
+    if name == "bool":
+        return rng.random(shape) < 0.5  # pyright: ignore
+    if name[0] in "iu":
+        return rng.integers(0 if name[0] == "u" else -7, 8, shape).astype(dtype)
+    if name[0] == "c":
+        return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(dtype)  # pyright: ignore
+    return rng.standard_normal(shape).astype(np.float32).astype(dtype)  # pyright: ignore
+
+
+X = ("f32", (3, 5))
+UNARY = "neg abs exp log sqrt rsqrt tanh sigmoid erf sin cos floor ceil relu gelu silu".split()
+BINARY = "add sub mul div mod pow min max".split()
+LOGICAL = "logical_and logical_or".split()
+
+SAMPLES: tuple[Sample, ...] = (
+    *(Sample(name, (("f32", shape),)) for name in UNARY for shape in ((), (0, 4), (3, 5))),
+    *(Sample(name, (X, ("f32", shape))) for name in BINARY for shape in ((3, 5), (5,), (), (3, 1), (2, 1, 1))),
+    *(Sample(name, (("bool", (3, 5)), ("bool", (5,)))) for name in LOGICAL),
+    Sample("logical_not", (("bool", (3,)),)),
+    Sample("gelu", (X,), {"approximate": "tanh"}),
+    *(Sample("compare", (X, X), {"pred": p}) for p in ("eq", "ne", "lt", "le", "gt", "ge")),
+    Sample("where", (("bool", (3, 1)), X, X)),
+    Sample("cast", (X,), {"dtype": "i32"}),
+    Sample("matmul", (X, ("f32", (5, 2)))),
+    Sample("matmul", (("f32", (4, 1, 3, 5)), ("f32", (2, 5, 6)))),
+    Sample("matmul", (X, ("f32", (5,)))),
+    Sample("matmul", (("f32", (3,)), X)),
+    Sample("matmul", (("f32", (5,)), ("f32", (5,)))),
+    Sample("matmul", (("f32", (3, 0)), ("f32", (0, 2)))),
+    Sample("conv2d", (("f32", (2, 3, 8, 7)), ("f32", (4, 3, 3, 2))), {"stride": [2, 1], "padding": 1}),
+    Sample("conv2d", (("f32", (1, 4, 5, 5)), ("f32", (4, 1, 3, 3)), ("f32", (4,))), {"groups": 4, "dilation": 2}),
+    Sample("max_pool2d", (("f32", (2, 3, 7, 8)),), {"kernel": 2}),
+    Sample("avg_pool2d", (("f32", (2, 3, 7, 8)),), {"kernel": [3, 2], "stride": 1, "padding": [1, 0]}),
+    *(
+        Sample(f"reduce_{kind}", (("f32", (3, 4, 5)),), values)
+        for kind in ("sum", "mean", "max", "min", "prod")
+        for values in ({}, {"axes": [-1]}, {"axes": [0, 2], "keepdims": True})
+    ),
+    Sample("reduce_sum", (("i32", (0, 3)),), {"axes": 0}),
+    Sample("argmax", (X,), {"axis": 0}),
+    Sample("argmax", (X,), {"keepdims": True}),
+    Sample("softmax", (X,), {"axis": 0}),
+    Sample("layer_norm", (("f32", (2, 3, 5)), ("f32", (5,)), ("f32", (5,)))),
+    Sample("attention", (("f32", (2, 3, 4)), ("f32", (2, 6, 4)), ("f32", (2, 6, 5))), {"causal": True}),
+    Sample("attention", (X, ("f32", (4, 5)), ("f32", (4, 2)), ("f32", (1, 4))), {"scale": 0.5}),
+    Sample("attention", (X, ("f32", (4, 5)), ("f32", (4, 2)), ("bool", (3, 4)))),
+    Sample("reshape", (X,), {"shape": [5, -1]}),
+    Sample("reshape", (X,), {"shape": [15]}),
+    Sample("transpose", (("f32", (2, 3, 4)),), {"perm": [1, 2, 0]}),
+    Sample("transpose", (X,)),
+    Sample("broadcast", (("f32", (3, 1)),), {"shape": [2, 3, 4]}),
+    Sample("concat", (X, ("f32", (3, 0)), ("f32", (3, 2))), {"axis": 1}),
+    Sample("slice", (X,), {"starts": [0, -4], "stops": [2, 5], "strides": [1, 2]}),
+    Sample("slice", (X,), {"starts": [1], "stops": [1]}),
+    Sample("gather", (X, ("i32", (2, 2))), {"axis": 1}),
+    Sample("random", (("u32", (2,)),), {"shape": [3, 5]}),
+    Sample("random", (("u32", (2,)),), {"shape": [7], "dist": "normal"}),
+    Sample("random", (("u32", (2,)),), {"shape": [2], "dist": "bits"}),
+    Sample("constant", (), {"value": np.arange(6, dtype=np.float32).reshape(2, 3)}),
+    Sample("add", (("f32", ("B", 4)), ("f32", ("B", 1)))),
+    Sample("matmul", (("f32", ("B", "2*N + 1")), ("f32", ("2*N + 1", 8)))),
+    Sample("concat", (("f32", ("B", 4)), ("f32", ("2*B", 4)))),
+    Sample("reshape", (("f32", ("B", 4)),), {"shape": ["2*B", -1]}),
+    Sample("broadcast", (("f32", (1, 4)),), {"shape": ["B", 4]}),
+    Sample("slice", (("f32", ("B", 4)),), {"starts": [1], "stops": ["B"], "strides": [2]}),
+    Sample("max_pool2d", (("f32", ("B", 3, "N", 8)),), {"kernel": 2}),
+    Sample("random", (("u32", (2,)),), {"shape": ["B", 5]}),
+)
