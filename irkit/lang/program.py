@@ -38,6 +38,8 @@ class Program:
                 self._declare(decl)
             except IrkitError as error:
                 self.report(error)
+        for fn in self.functions.values():
+            self._check_head(fn)
 
     # -- declarations -------------------------------------------------------------------------------------------
 
@@ -60,7 +62,6 @@ class Program:
                 self.params[name] = decl
             case tree.FnDecl():
                 self.functions[name] = decl
-                self._check_inputs(decl)
 
     def _declare_dim(self, decl: tree.DimDecl) -> None:
         name = decl.name.id
@@ -98,18 +99,18 @@ class Program:
             raise IrkitError(message, loc, found=f"--dim {name}={value}", expected=f"{low} to {high}")
         return Dim.of(value)
 
-    def _check_inputs(self, decl: tree.FnDecl) -> None:
+    def _check_head(self, decl: tree.FnDecl) -> None:
+        """Reports names of a function's head that stand for two things."""
         seen: set[str] = set()
-        for item in (*decl.inputs, *decl.results):
-            name = item.name.id if isinstance(item, tree.Input) else item.name
-            if name is not None and name in seen:
-                place = item.name if isinstance(item, tree.Input) else item
-                self.report(
-                    IrkitError(
-                        f"'{name}' is declared twice", self.module.loc(place), hint="choose another name"
-                    )
-                )
-            seen.add(name or "")
+        for name in [i.name for i in decl.inputs] + [
+            tree.Name(r.name, r.span) for r in decl.results if r.name
+        ]:
+            fault = "is declared twice" if name.id in seen else "is a dim" if name.id in self.dims else None
+            fault = "is a number" if name.id in CONSTANTS else fault
+            if fault is not None:
+                message = f"'{name.id}' {fault}"
+                self.report(IrkitError(message, self.module.loc(name), hint="choose another name"))
+            seen.add(name.id)
 
     def bind_overrides(self, type_: tree.TypeRef, dims: dict[str, Dim]) -> None:
         """Takes dims that only the entry function names from the overrides."""

@@ -17,7 +17,7 @@ from dialects.errors import IrkitError, op_loc
 from dialects.types import RefType, element_bytes, np_dtype
 from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec, c_field, c_prefix, header_text, info_text
 from lowering.c.dims import c_dim
-from lowering.c.function import RESERVED, FunctionEmitter
+from lowering.c.function import RESERVED, FunctionEmitter, kernel_name
 from lowering.c.types import c_type
 from lowering.target import Target
 
@@ -225,6 +225,7 @@ class _Program:
         unsigned = f"uint{8 * element_bytes(type_.element_type)}_t"
         self.statics.append(f"static const {unsigned} {self.name}_{name}[] __attribute__((aligned(64))) = {{{', '.join(words)}}};")
         self.line(f"const {c_type(type_.element_type)} *{name} = (const {c_type(type_.element_type)} *)(const void *){self.name}_{name};")
+        self.line(f"(void){name};")
 
     def _call(self, op: buffer.CallOp) -> None:
         loc = op_loc(op)
@@ -235,7 +236,7 @@ class _Program:
         team = f"arena + {self.dim(op.team.data)}" if op.team is not None else "arena"
         args = [*symbols, *(self.names[v] for v in op.args_), "scratch", team, "tid", "nthreads", "team"]
         comment = f"  // {loc.file}:{loc.line}" if loc is not None else ""
-        self.line(f"{kernel}({', '.join(args)});{comment}")
+        self.line(f"{kernel_name(kernel)}({', '.join(args)});{comment}")
 
     def _copy(self, op: buffer.CopyOp) -> None:
         source, target = self.names[op.source], self.names[op.target]

@@ -27,6 +27,11 @@ RESERVED = frozenset(
 )
 
 
+def kernel_name(symbol: str) -> str:
+    """The C name of a kernel: it must not be one of the C library's, as `index` is."""
+    return "k_" + re.sub(r"\W", "_", symbol)
+
+
 class FunctionEmitter:
     """Walks a nest once and writes it down; all decisions were taken before."""
 
@@ -94,7 +99,7 @@ class FunctionEmitter:
         if loc is not None:
             text = self.source_line(loc.file, loc.line)
             comment = [f"// {loc.file}:{loc.line}:{loc.col}" + (f"  {text.strip()}" if text else "")]
-        name = func.sym_name.data
+        name = kernel_name(func.sym_name.data)
         pad = ",\n" + " " * (len(name) + 13)
         unused = "  " + " ".join(f"(void){n};" for n in ("scratch", "team_mem", "tid", "nthreads", "team")) + "".join(
             f" (void){n};" for n, _, _ in func.symbols.data

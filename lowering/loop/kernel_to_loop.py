@@ -65,10 +65,20 @@ def lower_kernel(kernel: DefOp) -> loop.FuncOp:
         lower_pointwise(kernel, body, schedule)
     else:
         lower_contraction(kernel, body, schedule, contraction)
+    _erase_dead(body)
     func = loop.FuncOp(kernel.sym_name.data, Region(body), kernel.signature.data, kernel.symbols.data)
     func.attributes.update(kernel.attributes)
     func.location = kernel.location
     return func
+
+
+def _erase_dead(body: Block) -> None:
+    """Erases values that nothing uses: regions that were built apart may each bring a constant."""
+    for op in reversed(list(body.walk())):
+        pure = not op.regions and not isinstance(op, loop.StoreOp | loop.YieldOp | loop.BarrierOp)
+        if pure and op.results and not any(r.first_use is not None for r in op.results):
+            assert op.parent is not None
+            op.parent.erase_op(op)
 
 
 def packed_contraction(kernel: DefOp) -> Contraction | None:

@@ -295,7 +295,6 @@ IRK_INLINE void MINE(log_sum)(T *high, T *low, const T *px) {
   s = s + s;
   sum = s + p;
   rest = ((p - (sum - s)) + rest) + (t + t);
-  e = e + C(0.0);
   s = e * LN2_HIGH;
   p = s + sum;
   part = p - s;
