@@ -23,6 +23,7 @@ from typing import ClassVar
 from xdsl.dialects.builtin import ArrayAttr, IntegerType, StringAttr, SymbolRefAttr
 from xdsl.ir import Attribute, Block, Dialect, Region, SSAValue
 from xdsl.irdl import (
+    AttrSizedOperandSegments,
     IRDLOperation,
     irdl_op_definition,
     operand_def,
@@ -34,7 +35,6 @@ from xdsl.irdl import (
     traits_def,
     var_operand_def,
     var_result_def,
-    AttrSizedOperandSegments,
 )
 from xdsl.parser import Parser
 from xdsl.printer import Printer
@@ -130,7 +130,9 @@ class ProgramOp(IRDLOperation):
         symbols = {n for n, _, _ in self.symbols.data}
         for op in self.body.walk():
             if isinstance(op, ViewOp) and (unknown := op.offset.data.names() - symbols):
-                raise VerifyException(f"offset {op.offset.data} names {sorted(unknown)}, which are no symbols of the program")
+                raise VerifyException(
+                    f"offset {op.offset.data} names {sorted(unknown)}, which are no symbols of the program"
+                )
 
 
 @irdl_op_definition
@@ -253,7 +255,9 @@ class CopyOp(IRDLOperation):
     def parse(cls, parser: Parser) -> CopyOp:
         source = parser.parse_unresolved_operand()
         parser.parse_keyword("to")
-        return cls(resolve_by_name(parser, source), resolve_by_name(parser, parser.parse_unresolved_operand()))
+        return cls(
+            resolve_by_name(parser, source), resolve_by_name(parser, parser.parse_unresolved_operand())
+        )
 
     def print(self, printer: Printer) -> None:
         printer.print_string(" ")
@@ -333,7 +337,11 @@ class ForOp(IRDLOperation):
         out: list[Carry] = []
         for init, swap in zip(self.carried, self.swaps.data, strict=True):
             current = next(args)
-            out.append(Carry(init, next(spares), current, next(args)) if swap.value else Carry(init, None, current, None))
+            out.append(
+                Carry(init, next(spares), current, next(args))
+                if swap.value
+                else Carry(init, None, current, None)
+            )
         return out
 
     @classmethod
@@ -352,7 +360,9 @@ class ForOp(IRDLOperation):
 
         def carry() -> None:
             current = parser.parse_argument(expect_type=False)
-            following = parser.parse_argument(expect_type=False) if parser.parse_optional_punctuation(":") else None
+            following = (
+                parser.parse_argument(expect_type=False) if parser.parse_optional_punctuation(":") else None
+            )
             parser.parse_punctuation("=")
             init = resolve_by_name(parser, parser.parse_unresolved_operand())
             carried.append(init)
@@ -419,5 +429,7 @@ class Carry:
 
 
 Buffer = Dialect(
-    "buffer", [ProgramOp, ViewOp, ReshapeOp, ConstantOp, CallOp, CopyOp, BarrierOp, ForOp], [RefType, SpaceAttr]
+    "buffer",
+    [ProgramOp, ViewOp, ReshapeOp, ConstantOp, CallOp, CopyOp, BarrierOp, ForOp],
+    [RefType, SpaceAttr],
 )

@@ -87,7 +87,9 @@ class Dim:
 
     @property
     def needs_parentheses(self) -> bool:
-        return len(self.terms) > 1 or (len(self.terms) == 1 and (self.terms[0][1] < 0 or len(self.terms[0][0]) > 1))
+        return len(self.terms) > 1 or (
+            len(self.terms) == 1 and (self.terms[0][1] < 0 or len(self.terms[0][0]) > 1)
+        )
 
     def names(self) -> frozenset[str]:
         """Every name in it."""
@@ -314,7 +316,9 @@ def _divide(kind: str, a: Dim, b: Dim) -> Dim:
     whole = _normal({m: c // divisor for m, c in a.terms if c % divisor == 0})
     rest = _normal({m: c for m, c in a.terms if c % divisor})
     if kind == "floordiv":
-        quotient = _const((rest.value or 0) // divisor) if rest.value is not None else _quotient(rest, divisor)
+        quotient = (
+            _const((rest.value or 0) // divisor) if rest.value is not None else _quotient(rest, divisor)
+        )
         return whole + quotient
     if rest.value is not None:
         return _const(rest.value % divisor)
@@ -439,7 +443,9 @@ class _IrReader:
         return None
 
     def keyword(self, *words: str) -> str | None:
-        return next((w for w in words if w.isalpha() and self.parser.parse_optional_keyword(w) is not None), None)
+        return next(
+            (w for w in words if w.isalpha() and self.parser.parse_optional_keyword(w) is not None), None
+        )
 
     def integer(self) -> int | None:
         return self.parser.parse_optional_integer(allow_boolean=False, allow_negative=False)

@@ -128,13 +128,13 @@ class ArgAttr(ParametrizedAttribute):
         return self.mode.data != "in"
 
 
-def _parse_arg_facts(parser: AttrParser) -> list[Attribute]:
+def _parse_arg_facts(parser: AttrParser) -> tuple[DimAttr, DimAttr]:
     alias, align = Dim.of(-1), Dim.of(1)
     if parser.parse_optional_keyword("alias") is not None:
         alias = parse_dim(parser)
     if parser.parse_optional_keyword("align") is not None:
         align = parse_dim(parser)
-    return [DimAttr(alias), DimAttr(align)]
+    return DimAttr(alias), DimAttr(align)
 
 
 def arg(mode: str, alias: int | None = None, align: int = 1) -> ArgAttr:
@@ -267,14 +267,18 @@ class DefOp(IRDLOperation):
 
     def verify_(self) -> None:
         if len(self.signature.data) != len(self.block.args):
-            raise VerifyException(f"{len(self.signature.data)} signature entries for {len(self.block.args)} arguments")
+            raise VerifyException(
+                f"{len(self.signature.data)} signature entries for {len(self.block.args)} arguments"
+            )
         names = [n for n, _ in self.axes.data]
         if len(set(names)) != len(names):
             raise VerifyException(f"axes {names} are not distinct")
         symbols = {n for n, _, _ in self.symbols.data}
         for axis, extent in self.axes.data:
             if unknown := extent.names() - symbols:
-                raise VerifyException(f"extent {extent} of axis {axis} names {sorted(unknown)}, which are no symbols of the kernel")
+                raise VerifyException(
+                    f"extent {extent} of axis {axis} names {sorted(unknown)}, which are no symbols of the kernel"
+                )
         for position, facts in enumerate(self.signature.data):
             if facts.alias_of is not None and (not facts.is_output or facts.alias_of >= position):
                 raise VerifyException(f"argument {position} cannot alias argument {facts.alias_of}")
@@ -287,9 +291,13 @@ class DefOp(IRDLOperation):
                 known = axes | symbols | {f"_{i}" for i in range(len(op.indices))}
                 for expr in op.index.data:
                     if unknown := expr.names() - known:
-                        raise VerifyException(f"index {expr} names {sorted(unknown)}, which are neither axes nor symbols")
+                        raise VerifyException(
+                            f"index {expr} names {sorted(unknown)}, which are neither axes nor symbols"
+                        )
             if isinstance(op, IndexOp) and (unknown := op.expr.data.names() - axes - symbols):
-                raise VerifyException(f"{op.expr.data} names {sorted(unknown)}, which are neither axes nor symbols")
+                raise VerifyException(
+                    f"{op.expr.data} names {sorted(unknown)}, which are neither axes nor symbols"
+                )
             if isinstance(op, ReduceOp) and (unknown := set(op.axes) - axes):
                 raise VerifyException(f"reduced axes {sorted(unknown)} are not declared")
 
@@ -312,12 +320,19 @@ class ReadOp(IRDLOperation):
 
     traits = traits_def(Pure())
 
-    def __init__(self, array: SSAValue, index: Sequence[Dim], indices: Sequence[SSAValue] = (), otherwise: Attribute | None = None):
+    def __init__(
+        self,
+        array: SSAValue,
+        index: Sequence[Dim],
+        indices: Sequence[SSAValue] = (),
+        otherwise: Attribute | None = None,
+    ):
         type_ = array.type
         assert isinstance(type_, RefType)
         super().__init__(
             operands=[array, list(indices)],
-            properties={"index": DimsAttr(tuple(index))} | ({} if otherwise is None else {"otherwise": otherwise}),
+            properties={"index": DimsAttr(tuple(index))}
+            | ({} if otherwise is None else {"otherwise": otherwise}),
             result_types=[type_.element_type],
         )
 
@@ -456,7 +471,9 @@ class ConvertOp(IRDLOperation):
 
     def verify_(self) -> None:
         if self.kind.data not in self.KINDS:
-            raise VerifyException(f"unknown conversion '{self.kind.data}': expected one of {', '.join(self.KINDS)}")
+            raise VerifyException(
+                f"unknown conversion '{self.kind.data}': expected one of {', '.join(self.KINDS)}"
+            )
 
 
 @irdl_op_definition
@@ -484,7 +501,9 @@ class CompareOp(IRDLOperation):
     )  # fmt: skip
 
     def __init__(self, predicate: str, lhs: SSAValue, rhs: SSAValue, result_type: Attribute):
-        super().__init__(operands=[lhs, rhs], properties={"predicate": StringAttr(predicate)}, result_types=[result_type])
+        super().__init__(
+            operands=[lhs, rhs], properties={"predicate": StringAttr(predicate)}, result_types=[result_type]
+        )
 
     def verify_(self) -> None:
         if self.predicate.data not in (*self.INTEGER, *self.FLOAT):
@@ -556,7 +575,13 @@ class ReduceOp(IRDLOperation):
 
     traits = traits_def(Pure())
 
-    def __init__(self, over: Sequence[str], inputs: Sequence[SSAValue], result_types: Sequence[Attribute], regions: Sequence[Region]):
+    def __init__(
+        self,
+        over: Sequence[str],
+        inputs: Sequence[SSAValue],
+        result_types: Sequence[Attribute],
+        regions: Sequence[Region],
+    ):
         super().__init__(
             operands=[list(inputs)],
             properties={"over": ArrayAttr([StringAttr(a) for a in over])},
@@ -581,7 +606,9 @@ class ReduceOp(IRDLOperation):
         parser.parse_punctuation(":")
         input_types = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
         parser.parse_punctuation("->")
-        results = parser.parse_optional_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type) or [parser.parse_type()]
+        results = parser.parse_optional_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type) or [
+            parser.parse_type()
+        ]
         inputs = parser.resolve_operands(operands, input_types, parser.pos)
         regions: list[Region] = []
         for part in cls._PARTS:
@@ -647,7 +674,7 @@ class YieldOp(IRDLOperation):
 class GroupOp(IRDLOperation):
     """Graph ops that will run as one unit, still in place; uses values from around it, yields what is used outside.
 
-        %y = kernel.group "matmul_relu" -> tensor<32x128xf32> { ... kernel.yield %r : tensor<32x128xf32> }
+    %y = kernel.group "matmul_relu" -> tensor<32x128xf32> { ... kernel.yield %r : tensor<32x128xf32> }
     """
 
     name = "kernel.group"
@@ -660,7 +687,9 @@ class GroupOp(IRDLOperation):
     assembly_format = "$title `->` type($results_) $body attr-dict"
 
     def __init__(self, title: str, result_types: Sequence[Attribute], body: Region):
-        super().__init__(properties={"title": StringAttr(title)}, result_types=[list(result_types)], regions=[body])
+        super().__init__(
+            properties={"title": StringAttr(title)}, result_types=[list(result_types)], regions=[body]
+        )
 
 
 @irdl_op_definition
@@ -681,16 +710,43 @@ class LaunchOp(IRDLOperation):
 
     def __init__(self, callee: str, inputs: Sequence[SSAValue], result_types: Sequence[Attribute]):
         super().__init__(
-            operands=[list(inputs)], properties={"callee": SymbolRefAttr(callee)}, result_types=[list(result_types)]
+            operands=[list(inputs)],
+            properties={"callee": SymbolRefAttr(callee)},
+            result_types=[list(result_types)],
         )
 
 
 Kernel = Dialect(
     "kernel",
-    [DefOp, ReadOp, WriteOp, IndexOp, FloatToIntOp, ConvertOp, CompareOp, SelectOp, IntDivOp, ReduceOp, YieldOp, GroupOp, LaunchOp],
+    [
+        DefOp,
+        ReadOp,
+        WriteOp,
+        IndexOp,
+        FloatToIntOp,
+        ConvertOp,
+        CompareOp,
+        SelectOp,
+        IntDivOp,
+        ReduceOp,
+        YieldOp,
+        GroupOp,
+        LaunchOp,
+    ],
     [ArgAttr, AxesAttr, ScheduleAttr],
 )
 """Symbolic dims and their ranges are in `dialects.syntax`; arrays are `!buffer.ref`."""
 
-__all__ = ["ArgAttr", "DefOp", "GroupOp", "IndexOp", "Kernel", "LaunchOp", "ReadOp", "ReduceOp", "ScheduleAttr", "WriteOp", "YieldOp"]
-
+__all__ = [
+    "ArgAttr",
+    "DefOp",
+    "GroupOp",
+    "IndexOp",
+    "Kernel",
+    "LaunchOp",
+    "ReadOp",
+    "ReduceOp",
+    "ScheduleAttr",
+    "WriteOp",
+    "YieldOp",
+]

@@ -72,7 +72,13 @@ class FuncOp(IRDLOperation):
 
     traits = traits_def(IsolatedFromAbove(), SymbolOpInterface(), NoTerminator())
 
-    def __init__(self, name: str, body: Region, signature: Sequence[ArgAttr], symbols: Sequence[tuple[str, int, int]] = ()):
+    def __init__(
+        self,
+        name: str,
+        body: Region,
+        signature: Sequence[ArgAttr],
+        symbols: Sequence[tuple[str, int, int]] = (),
+    ):
         super().__init__(
             properties={
                 "sym_name": StringAttr(name),
@@ -264,7 +270,9 @@ class ForOp(IRDLOperation):
         last = self.block.last_op
         yielded = tuple(v.type for v in last.operands) if isinstance(last, YieldOp) else ()
         if yielded != types:
-            raise VerifyException(f"loop {self.variable} yields ({', '.join(map(str, yielded))}), expected ({', '.join(map(str, types))})")
+            raise VerifyException(
+                f"loop {self.variable} yields ({', '.join(map(str, yielded))}), expected ({', '.join(map(str, types))})"
+            )
 
 
 @irdl_op_definition
@@ -294,7 +302,9 @@ class IfOp(IRDLOperation):
 
     traits = traits_def(NoTerminator())
 
-    def __init__(self, conditions: Sequence[Dim], then: Region | None = None, otherwise: Region | None = None):
+    def __init__(
+        self, conditions: Sequence[Dim], then: Region | None = None, otherwise: Region | None = None
+    ):
         super().__init__(
             properties={"conditions": DimsAttr(tuple(conditions))},
             regions=[then or Region(Block()), otherwise or Region(Block())],
@@ -334,7 +344,9 @@ def _verify_vector(op: LoadOp | StoreOp, type_: Attribute) -> None:
     rank = type_.get_num_dims() if isinstance(type_, VectorType) else 0
     along = op.along.data if op.along is not None else ()
     if len(along) != rank:
-        raise VerifyException(f"a value of type {type_} names {rank} array dims after 'along', found {len(along)}")
+        raise VerifyException(
+            f"a value of type {type_} names {rank} array dims after 'along', found {len(along)}"
+        )
     for dim in along:
         if dim.value is None or not 0 <= dim.value < len(op.index.data):
             raise VerifyException(f"'along {dim}' is no dim of an array of rank {len(op.index.data)}")
@@ -674,10 +686,10 @@ class IndexOp(IRDLOperation):
 class FoldOp(IRDLOperation):
     """Combines the lanes of a tuple of vectors into a tuple of scalars, in a fixed tree, by an associative region.
 
-        %m, %l = loop.fold (%vm, %vl) : (vector<16xf32>, vector<16xf32>) {
-        ^bb0(%m0: f32, %l0: f32, %m1: f32, %l1: f32):
-          ... loop.yield %m2, %l2 : f32, f32
-        }
+    %m, %l = loop.fold (%vm, %vl) : (vector<16xf32>, vector<16xf32>) {
+    ^bb0(%m0: f32, %l0: f32, %m1: f32, %l1: f32):
+      ... loop.yield %m2, %l2 : f32, f32
+    }
     """
 
     name = "loop.fold"
@@ -725,6 +737,19 @@ class BarrierOp(IRDLOperation):
 
 Loop = Dialect(
     "loop",
-    [FuncOp, ForOp, YieldOp, IfOp, LoadOp, StoreOp, AllocOp, ContractOp, BroadcastOp, IndexOp, FoldOp, BarrierOp],
+    [
+        FuncOp,
+        ForOp,
+        YieldOp,
+        IfOp,
+        LoadOp,
+        StoreOp,
+        AllocOp,
+        ContractOp,
+        BroadcastOp,
+        IndexOp,
+        FoldOp,
+        BarrierOp,
+    ],
     [],
 )

@@ -90,12 +90,16 @@ def parse_access(parser: Parser) -> tuple[UnresolvedOperand, tuple[Dim, ...], li
     array = parser.parse_unresolved_operand()
     index = tuple(parser.parse_comma_separated_list(parser.Delimiter.SQUARE, lambda: parse_dim(parser)))
     operands: list[UnresolvedOperand] = []
-    if (found := parser.parse_optional_comma_separated_list(parser.Delimiter.PAREN, parser.parse_unresolved_operand)):
+    if found := parser.parse_optional_comma_separated_list(
+        parser.Delimiter.PAREN, parser.parse_unresolved_operand
+    ):
         operands = found
     return array, index, operands
 
 
-def print_access(printer: Printer, array: SSAValue, index: Sequence[Dim], operands: Sequence[SSAValue]) -> None:
+def print_access(
+    printer: Printer, array: SSAValue, index: Sequence[Dim], operands: Sequence[SSAValue]
+) -> None:
     printer.print_ssa_value(array)
     printer.print_string(dims_text(index))
     if operands:
@@ -107,7 +111,7 @@ def print_access(printer: Printer, array: SSAValue, index: Sequence[Dim], operan
 def parse_regionless_types(parser: Parser) -> list[Attribute]:
     """Reads `: type, type`."""
     parser.parse_punctuation(":")
-    types = [parser.parse_type()]
+    types: list[Attribute] = [parser.parse_type()]
     while parser.parse_optional_punctuation(",") is not None:
         types.append(parser.parse_type())
     return types

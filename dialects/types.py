@@ -105,7 +105,9 @@ def is_integer(element: Attribute) -> bool:
 
 def is_unsigned(element: Attribute) -> bool:
     """Whether an element type is an unsigned integer or bool."""
-    return isinstance(element, IntegerType) and (element == i1 or element.signedness.data is Signedness.UNSIGNED)
+    return isinstance(element, IntegerType) and (
+        element == i1 or element.signedness.data is Signedness.UNSIGNED
+    )
 
 
 def is_complex(element: Attribute) -> bool:
@@ -166,10 +168,14 @@ class EncodingAttr(ParametrizedAttribute):
 
         def field() -> None:
             name = parser.parse_identifier("field of #graph.t")
-            if name != "dims" and name not in cls._FIELDS or name in found:
-                parser.raise_error(f"unexpected field '{name}' of #graph.t: expected each of dims, layout, sparse, shard once")
+            if (name != "dims" and name not in cls._FIELDS) or name in found:
+                parser.raise_error(
+                    f"unexpected field '{name}' of #graph.t: expected each of dims, layout, sparse, shard once"
+                )
             parser.parse_characters("=")
-            found[name] = DimsAttr(parse_dims(parser)) if name == "dims" else StringAttr(parser.parse_str_literal())
+            found[name] = (
+                DimsAttr(parse_dims(parser)) if name == "dims" else StringAttr(parser.parse_str_literal())
+            )
 
         parser.parse_comma_separated_list(parser.Delimiter.ANGLE, field)
         return [found.get(f, NoneAttr()) for f in ("dims", *cls._FIELDS)]
@@ -183,7 +189,9 @@ class EncodingAttr(ParametrizedAttribute):
         printer.print_string("<" + ", ".join(parts) + ">")
 
 
-def encoding(dims: Sequence[Dim], layout: str | None = None, sparse: str | None = None, shard: str | None = None) -> Attribute:
+def encoding(
+    dims: Sequence[Dim], layout: str | None = None, sparse: str | None = None, shard: str | None = None
+) -> Attribute:
     """The one helper that makes encodings: NoneAttr where every field would be empty."""
     symbolic = any(d.value is None for d in dims)
     if not (symbolic or layout or sparse or shard):
@@ -196,7 +204,9 @@ def tensor(element: Attribute | str, dims: Sequence[DimLike], **fields: str | No
     """A tensor type from a dtype (name or element type) and dims; symbolic dims go into the encoding."""
     exprs = [Dim.of(d) for d in dims]
     shape = [DYNAMIC_INDEX if (v := d.value) is None else v for d in exprs]
-    return TensorType(DTYPES[element] if isinstance(element, str) else element, shape, encoding(exprs, **fields))
+    return TensorType(
+        DTYPES[element] if isinstance(element, str) else element, shape, encoding(exprs, **fields)
+    )
 
 
 def dims_of(type_: Attribute) -> tuple[Dim, ...]:
@@ -278,7 +288,9 @@ class RefType(ParametrizedAttribute, TypeAttribute):
                 elif field == "space":
                     space = parser.parse_identifier("memory space")
                 else:
-                    parser.raise_error(f"unexpected field '{field}' of !buffer.ref: expected strides or space")
+                    parser.raise_error(
+                        f"unexpected field '{field}' of !buffer.ref: expected strides or space"
+                    )
             if len(strides) != len(shape):
                 parser.raise_error(f"{len(strides)} strides for {len(shape)} dims")
             if space not in SPACES:
@@ -295,7 +307,12 @@ class RefType(ParametrizedAttribute, TypeAttribute):
         printer.print_string(">")
 
 
-def ref(element: Attribute, dims: Sequence[DimLike], strides: Sequence[DimLike] | None = None, space: str = "global") -> RefType:
+def ref(
+    element: Attribute,
+    dims: Sequence[DimLike],
+    strides: Sequence[DimLike] | None = None,
+    space: str = "global",
+) -> RefType:
     """A ref type; row-major where no strides are given."""
     shape = tuple(Dim.of(d) for d in dims)
     steps = row_major(shape) if strides is None else tuple(Dim.of(s) for s in strides)

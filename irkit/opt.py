@@ -241,8 +241,9 @@ class OptMain(xDSLOptMain):
 
     def _c_text(self, module: ModuleOp) -> str:
         from lowering.c.emit import emit_c
+        from lowering.target import get_target
 
-        return emit_c(module)
+        return emit_c(module, get_target(self.args.machine, self.args.cc))
 
     def report(self, fault: BaseException, name: str, tolerated: bool = False) -> None:
         """Prints an error with its source lines; one that the command line expects does not fail the run."""

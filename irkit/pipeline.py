@@ -66,7 +66,8 @@ def all_passes() -> dict[str, Callable[[], type[ModulePass]]]:
 def make_pass(name: str, target: str = "native", cc: str = "gcc") -> ModulePass:
     """A pass with the options that the standard pipeline gives it."""
     cls = all_passes()[name]()
-    return cls(target=target, cc=cc) if name in TARGETED else cls()
+    options = {"target": target, "cc": cc} if name in TARGETED else {}
+    return cls(**options)
 
 
 def passes_to(level_from: str, level_to: str, target: str = "native", cc: str = "gcc") -> list[ModulePass]:

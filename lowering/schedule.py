@@ -46,7 +46,7 @@ class Schedule:
     whole: frozenset[str] = frozenset()
 
 
-def parse_schedule(kernel: DefOp, directives: Sequence[str]) -> Schedule:
+def parse_schedule(kernel: DefOp, directives: Sequence[str]) -> Schedule:  # noqa: C901
     """Reads and checks a kernel's directives."""
     axes = {name for name, _ in kernel.axes.data}
     reduced = {a for op in kernel.block.ops if isinstance(op, ReduceOp) for a in op.axes}
@@ -69,14 +69,21 @@ def parse_schedule(kernel: DefOp, directives: Sequence[str]) -> Schedule:
             raise _bad(kernel, text, f"malformed '{verb}'", FORMS[verb])
         for name in names:
             if name not in axes:
-                raise _bad(kernel, text, f"the kernel has no axis '{name}'", "one of " + ", ".join(sorted(axes)))
+                raise _bad(
+                    kernel, text, f"the kernel has no axis '{name}'", "one of " + ", ".join(sorted(axes))
+                )
         if verb in sizes:
             if not words[1].isdigit() or int(words[1]) == 0:
                 raise _bad(kernel, text, f"'{words[1]}' is no positive size", FORMS[verb])
             sizes[verb][words[0]] = int(words[1])
         elif verb == "whole":
             if dict(kernel.axes.data)[words[0]].value is None:
-                raise _bad(kernel, text, f"the extent of axis '{words[0]}' is not known", "an axis of constant extent")
+                raise _bad(
+                    kernel,
+                    text,
+                    f"the extent of axis '{words[0]}' is not known",
+                    "an axis of constant extent",
+                )
             whole.add(words[0])
         elif verb == "parallel":
             if words[0] in reduced:
@@ -89,7 +96,9 @@ def parse_schedule(kernel: DefOp, directives: Sequence[str]) -> Schedule:
             parallel = words[0]
         else:
             order = tuple(names)
-    return Schedule(sizes["tile"], sizes["vector"], sizes["split"], frozenset(pack), parallel, order, frozenset(whole))
+    return Schedule(
+        sizes["tile"], sizes["vector"], sizes["split"], frozenset(pack), parallel, order, frozenset(whole)
+    )
 
 
 def _bad(kernel: DefOp, text: str, message: str, expected: str) -> IrkitError:

@@ -50,7 +50,9 @@ AVX512 = Target(
     cflags=("-march=x86-64-v4", "-mprefer-vector-width=512"),
     tile=(14, 2),
 )
-AVX2 = Target("avx2", 32, 16, features=frozenset({"avx2", "fma"}), cflags=("-march=x86-64-v3",), tile=(6, 2), mc=144)
+AVX2 = Target(
+    "avx2", 32, 16, features=frozenset({"avx2", "fma"}), cflags=("-march=x86-64-v3",), tile=(6, 2), mc=144
+)
 NEON = Target("neon", 16, 32, features=frozenset({"neon"}), tile=(8, 2), mc=128)
 SSE2 = Target("sse2", 16, 16, tile=(4, 2), mc=128)
 SCALAR = Target("scalar", 4, 16, tile=(4, 4), mc=64)
@@ -64,7 +66,11 @@ CLANG_TILES = {"avx512": (12, 2), "avx2": (6, 2)}
 def get_target(name: str = "native", cc: str = "gcc") -> Target:
     """A target by name, with the register tile for a compiler; raises IrkitError for an unknown name."""
     if name != "native" and name not in DECLARED:
-        raise IrkitError(f"unknown target '{name}'", expected="one of native, " + ", ".join(DECLARED), hint="native reads this machine")
+        raise IrkitError(
+            f"unknown target '{name}'",
+            expected="one of native, " + ", ".join(DECLARED),
+            hint="native reads this machine",
+        )
     target = native() if name == "native" else DECLARED[name]
     if "clang" in os.path.basename(cc) or "zig" in cc:
         base = "avx512" if target.vector_bytes == 64 else "avx2" if target.vector_bytes == 32 else ""
@@ -84,7 +90,9 @@ def native() -> Target:
         base = NEON
     else:
         base = SSE2
-    march = () if base is NEON else ("-march=native", *(("-mprefer-vector-width=512",) if base is AVX512 else ()))
+    march = (
+        () if base is NEON else ("-march=native", *(("-mprefer-vector-width=512",) if base is AVX512 else ()))
+    )
     sizes = {level: _cache_size(level) for level in (1, 2)}
     return replace(
         base,
@@ -92,7 +100,10 @@ def native() -> Target:
         l1=sizes[1] or base.l1,
         l2=sizes[2] or base.l2,
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        features=frozenset(flags & {"avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16", "amx_int8"}),
+        features=frozenset(
+            flags
+            & {"avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16", "amx_int8"}
+        ),
         cflags=march,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import isfinite
 
 from xdsl.dialects.builtin import ArrayAttr, StringAttr, TensorType, i64
 from xdsl.ir import Attribute, Block, Data, Operation, Region, SSAValue
@@ -26,7 +26,7 @@ from xdsl.printer import Printer
 from xdsl.traits import IsTerminator, Pure
 from xdsl.utils.exceptions import VerifyException
 
-from dialects.dims import Dim, DimAttr, DimsAttr, dims_text, parse_dim, parse_dims
+from dialects.dims import Atom, Dim, DimAttr, DimsAttr, dims_text, parse_dim, parse_dims
 from dialects.graph.base import Mismatch
 from dialects.syntax import AxesAttr, SymbolsAttr, axes_text, parse_axes
 from dialects.types import AnyTensor, dims_of, is_integer, storage, tensor, type_text
@@ -124,18 +124,50 @@ def stays_inside(index: Dim, size: Dim, axes: Sequence[tuple[str, Dim]], symbols
 
 
 def _least(expr: Dim, extents: Mapping[str, Dim], symbols: Ranges) -> float:
-    """A lower bound: axes in which the expression is linear are put at the end where it is least, exactly."""
-    open_axes: dict[str, tuple[float, float]] = {}
+    """A lower bound: each axis along which the expression only grows or only falls is put at the end of its range."""
+    ranges = {**symbols, **{name: (0, extent.bounds(symbols)[1] - 1) for name, extent in extents.items()}}
     for name, extent in extents.items():
-        slope = expr.coefficient(name)
-        low, high = slope.bounds(symbols) if slope is not None else (-inf, inf)
-        if low >= 0:
-            expr = expr.subst({name: 0})
-        elif high <= 0:
-            expr = expr.subst({name: extent - 1})
-        else:
-            open_axes[name] = (0, extent.bounds(symbols)[1] - 1)
-    return expr.bounds({**symbols, **open_axes})[0]
+        if (direction := _direction(expr, name, ranges)) is not None:
+            expr = expr.subst({name: 0 if direction >= 0 else extent - 1})
+    return expr.bounds(ranges)[0]
+
+
+def _direction(expr: Dim, name: str, ranges: Ranges) -> int | None:
+    """1 where the expression does not fall as a name grows, -1 where it does not grow, 0 without it, None if unknown."""
+    if name not in expr.names():
+        return 0
+    if (slope := expr.coefficient(name)) is not None:
+        return _sign(slope, ranges)
+    found: set[int | None] = set()
+    for monomial, factor in expr.terms:
+        moving = [a for a in monomial if name in Dim((((a,), 1),)).names()]
+        if moving:
+            rest = Dim(((tuple(a for a in monomial if a not in moving), factor),))
+            sign = _sign(rest, ranges)
+            step = _atom_direction(moving[0], name, ranges) if len(moving) == 1 else None
+            found.add(None if sign is None or step is None else sign * step)
+    return found.pop() if len(found) == 1 else None
+
+
+def _atom_direction(atom: Atom, name: str, ranges: Ranges) -> int | None:
+    if isinstance(atom, str):
+        return 1
+    first, *rest = atom.args
+    if atom.kind == "floordiv":
+        return (
+            _direction(first, name, ranges)
+            if name not in rest[0].names() and _sign(rest[0], ranges) == 1
+            else None
+        )
+    if atom.kind == "mod":
+        return None
+    found = {_direction(a, name, ranges) for a in atom.args} - {0}
+    return found.pop() if len(found) == 1 else None
+
+
+def _sign(expr: Dim, ranges: Ranges) -> int | None:
+    low, high = expr.bounds(ranges)
+    return 1 if low >= 0 else -1 if high <= 0 else None
 
 
 @irdl_op_definition

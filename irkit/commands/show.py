@@ -13,7 +13,7 @@ from xdsl.dialects.builtin import ModuleOp, VectorType
 from xdsl.ir import Attribute, Operation
 
 from dialects import buffer, kernel
-from dialects.dims import Dim
+from dialects.graph import ForOp
 from dialects.types import RefType, is_float
 from irkit.api import lower
 from irkit.commands.arguments import bytes_text, count_text, read_dims
@@ -46,13 +46,15 @@ def execute(args: argparse.Namespace) -> None:
     ops = graph_ops(module)
     lower(module, "kernel", target=args.target, cc=cc)
     costs = {c.name: c for c in kernel_costs(module)}
-    launches = launch_counts(module)
+    launches, known = launch_counts(module)
     lower(module, "buffer", target=args.target, cc=cc)
     program = next(op for op in module.ops if isinstance(op, buffer.ProgramOp))
     most = {name: high for name, _, high in program.symbols.data}
     print(f"{sum(ops.values())} ops: " + ", ".join(f"{n} {name}" for name, n in ops.most_common()))
     _print_table(costs, launches)
     peak, bound = (f.data.evaluate(most) for f in (program.peak_bytes, program.lower_bound_bytes))
+    if not known:
+        print("a loop whose bounds are data counts as one iteration")
     if most:
         print("sizes are for " + ", ".join(f"{n} = {v}" for n, v in most.items()))
     print(f"intermediates {bytes_text(peak)} at the peak, lower bound {bytes_text(bound)}")
@@ -88,25 +90,30 @@ def kernel_cost(op: kernel.DefOp) -> KernelCost:
     return KernelCost(op.sym_name.data, shown, ops, flops, size)
 
 
-def launch_counts(module: ModuleOp) -> Counter[str]:
-    """How often each kernel is launched; the body of a loop counts once for each iteration where that is known."""
+def launch_counts(module: ModuleOp) -> tuple[Counter[str], bool]:
+    """How often each kernel is launched, and whether that is known.
+
+    The body of a loop counts once for each iteration, and once in all where the bounds are data.
+    """
     counts: Counter[str] = Counter()
+    known = True
     for op in module.walk():
         if isinstance(op, kernel.LaunchOp):
-            counts[op.callee.root_reference.data] += _iterations(op)
-    return counts
+            times = iterations(op)
+            known = known and times is not None
+            counts[op.callee.root_reference.data] += 1 if times is None else times
+    return counts, known
 
 
-def _iterations(op: Operation) -> int:
-    from dialects.graph import ForOp
-
+def iterations(op: Operation) -> int | None:
+    """How often the loops around an op run it; None where their bounds are no constants."""
     total, parent = 1, op.parent_op()
     while parent is not None:
         if isinstance(parent, ForOp):
-            bounds = [getattr(parent, n, None) for n in ("lower", "upper")]
-            values = [b.data.value if isinstance(getattr(b, "data", None), Dim) else None for b in bounds]
-            if values[0] is not None and values[1] is not None:
-                total *= max(0, values[1] - values[0])
+            lower, upper = (b.data.value if b is not None else None for b in (parent.lower, parent.upper))
+            if lower is None or upper is None:
+                return None
+            total *= max(0, upper - lower)
         parent = parent.parent_op()
     return total
 

@@ -106,7 +106,8 @@ class Emitter:
         for item in fn.inputs:
             with self.reporting():
                 frame.names[item.name.id] = BAD
-                self.program.check_new_name(item.name)
+                if emits:  # inputs and parameters stand side by side in the program's interface
+                    self.program.check_new_name(item.name)
                 self.program.bind_overrides(item.type, frame.dims)
                 arg = block.insert_arg(self.type(item.type, frame), len(block.args))
                 arg.name_hint = item.name.id
@@ -118,6 +119,10 @@ class Emitter:
             with self.reporting():
                 self.param(param)
                 attrs.append(self.arg_attrs(param, "param", param.init))
+        for result in fn.results if emits else ():
+            if result.name:
+                with self.reporting():
+                    self.program.check_new_name(tree.Name(result.name, result.span))
         results = self.body(fn, frame)
         if results is None or len(self.program.errors) > count or not emits:
             return None
@@ -244,10 +249,12 @@ class Emitter:
                 self.assign(node, frame)
             case tree.IndexAssign():
                 with self.reporting():
-                    self.mark_bad([node.target], frame)
-                    self.bind(
-                        node.target, emit_index(self, node.axes, node.value, node.boundary, frame), frame
-                    )
+                    try:
+                        value = emit_index(self, node.axes, node.value, node.boundary, frame)
+                    except (IrkitError, Skip):
+                        self.mark_bad([node.target], frame)
+                        raise
+                    self.bind(node.target, value, frame)
             case tree.For():
                 with self.reporting():
                     self.loop(node, frame)
@@ -620,16 +627,14 @@ def difference(found: AnyTensor, expected: AnyTensor) -> str | None:
 
 
 def result_names(fn: tree.FnDecl, taken: set[str]) -> list[str]:
-    """Names for the results: as declared, or as returned, or out0, out1, ..."""
+    """Names for the results: as declared, or the name that is returned, or out (out0, out1, ... of several)."""
     last = fn.body[-1]
     values = last.values if isinstance(last, tree.Return) and len(last.values) == len(fn.results) else ()
     names: list[str] = []
     for i, result in enumerate(fn.results):
         value = values[i] if values else None
-        name = result.name or (
-            value.id if isinstance(value, tree.Name) else f"out{i}" if len(fn.results) > 1 else "out"
-        )
-        if name in taken or name in names:
-            name = f"out{i}"
-        names.append(name)
+        wanted = [result.name, value.id if isinstance(value, tree.Name) else None]
+        wanted += ["out"] if len(fn.results) == 1 else []
+        wanted += [f"out{n}" for n in range(i, i + len(taken) + len(names) + 1)]
+        names.append(next(w for w in wanted if w and w not in taken and w not in names))
     return names

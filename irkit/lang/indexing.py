@@ -114,7 +114,8 @@ class _Statement:
         self.reads: list[Read] = []
         self.read_of: dict[int, int] = {}
         self.scope_of: dict[int, Scope] = {}
-        self.used_in: dict[int, set[str]] = {}
+        self.own_of: dict[int, set[str]] = {}
+        self.free_in: dict[int, set[str]] = {}
         self.places: dict[str, Loc] = {}
         self.ranges: dict[str, Interval] = {}
         self.reduced: list[str] = []
@@ -181,9 +182,13 @@ class _Statement:
                     inner = dict(names)
                     for axis in node.axes:
                         self.add_axis(axis, inner)
-                    self.reduced += [inner[a.id] for a in node.axes]
-                    self.scope_of[id(node)] = inner
-                    self.used_in[id(node)] = set()
+                    own = [inner[a.id] for a in node.axes]
+                    self.reduced += own
+                    self.scope_of[id(node)], self.own_of[id(node)], self.free_in[id(node)] = (
+                        inner,
+                        set(own),
+                        set(),
+                    )
                     stack.append((node.body, inner, (*inside, id(node))))
                 case tree.Subscript():
                     read = self.access(node, names)
@@ -192,8 +197,12 @@ class _Statement:
                     self.use({names[node.id]}, inside)
 
     def use(self, axes: set[str], inside: Sequence[int]) -> None:
-        for reduction in inside:
-            self.used_in[reduction] |= axes
+        """Notes axes as free in the reductions around their use, up to the one that reduces them."""
+        for axis in axes:
+            for reduction in reversed(inside):
+                if axis in self.own_of[reduction]:
+                    break
+                self.free_in[reduction].add(axis)
 
     def axes_of(self, read: int) -> set[str]:
         """The axes that an access depends on, through gathered indices too."""
@@ -394,12 +403,9 @@ class _Statement:
             case tree.Call():
                 return self.call(node, op, scope)
             case tree.Reduction():
-                used = self.used_in[id(node)]
-                own = {self.scope_of[id(node)][a.id] for a in node.axes}
-                axes = [a for a in self.places if a in used - own]
+                axes = [a for a in self.places if a in self.free_in[id(node)]]
                 tensor = self.reduction(node, axes)
-                index = tuple(Dim.of(a) + self.ranges[a][0] * 0 for a in axes)
-                return self.read_tensor(tensor, index, Boundary("none"), op, loc)
+                return self.read_tensor(tensor, tuple(map(Dim.of, axes)), Boundary("none"), op, loc)
         raise IrkitError("this is no number", loc, expected="a number or an element of a tensor")
 
     def binary(self, node: tree.Binary, op: Op, scope: Scope) -> Scalar | Number:

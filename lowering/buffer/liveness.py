@@ -133,8 +133,8 @@ def read_loop(op: ForOp) -> HostLoop:
     """A `graph.for` with its bounds as one thing each."""
     return HostLoop(
         op,
-        op.lower.data if op.lower_value is None else op.lower_value,
-        op.upper.data if op.upper_value is None else op.upper_value,
+        op.bounds()[0],
+        op.bounds()[1],
         tuple(op.inits),
         op.block,
     )

@@ -39,16 +39,77 @@ C_TYPES: dict[str, str] = {
 """The C type of an element in the interface. Complex numbers are pairs: real part, imaginary part."""
 
 _C_WORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef typeof union unsigned void volatile while asm "
-    "bool true false class new delete this template namespace using public private protected virtual operator friend "
-    "try catch throw and or not xor linux unix NULL errno".split()
+    [
+        "auto",
+        "break",
+        "case",
+        "char",
+        "const",
+        "continue",
+        "default",
+        "do",
+        "double",
+        "else",
+        "enum",
+        "extern",
+        "float",
+        "for",
+        "goto",
+        "if",
+        "inline",
+        "int",
+        "long",
+        "register",
+        "restrict",
+        "return",
+        "short",
+        "signed",
+        "sizeof",
+        "static",
+        "struct",
+        "switch",
+        "typedef",
+        "typeof",
+        "union",
+        "unsigned",
+        "void",
+        "volatile",
+        "while",
+        "asm",
+        "bool",
+        "true",
+        "false",
+        "class",
+        "new",
+        "delete",
+        "this",
+        "template",
+        "namespace",
+        "using",
+        "public",
+        "private",
+        "protected",
+        "virtual",
+        "operator",
+        "friend",
+        "try",
+        "catch",
+        "throw",
+        "and",
+        "or",
+        "not",
+        "xor",
+        "linux",
+        "unix",
+        "NULL",
+        "errno",
+    ]
 )
 
 
 @dataclass(frozen=True)
 class ArgSpec:
-    """An argument: its name and dtype in the language, its dims as texts of dim expressions, where its data comes from."""
+    """An argument: name and dtype in the language, dims as texts of dim expressions, where its data comes from."""
 
     name: str
     role: str
@@ -139,7 +200,7 @@ def header_text(spec: ProgramSpec) -> str:
             'extern "C" {',
             "#endif",
             "",
-            *_SHARED,
+            _SHARED,
             f"#define {upper}_ABI_VERSION {ABI_VERSION}",
             *codes,
             f"#define {upper}_ARENA_ALIGNMENT 64",
@@ -211,27 +272,25 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-_SHARED = (
-    f"""#ifndef IRK_ABI
+_SHARED = f"""#ifndef IRK_ABI
 #define IRK_ABI {ABI_VERSION}
-""".split("\n")
-    + """typedef struct irk_team irk_team;
+typedef struct irk_team irk_team;
 
-typedef struct irk_arg_info {
+typedef struct irk_arg_info {{
   const char *name;
   const char *role;  // input, param or output
   const char *dtype;
   int rank;
   const char *const *dims;  // expressions over the symbols
-} irk_arg_info;
+}} irk_arg_info;
 
-typedef struct irk_symbol_info {
+typedef struct irk_symbol_info {{
   const char *name;
   int64_t low;
   int64_t high;
-} irk_symbol_info;
+}} irk_symbol_info;
 
-typedef struct irk_info {
+typedef struct irk_info {{
   int abi_version;
   const char *name;
   int arg_count;
@@ -242,7 +301,6 @@ typedef struct irk_info {
   size_t scratch_bytes;  // of each thread
   size_t peak_bytes;
   size_t lower_bound_bytes;
-} irk_info;
+}} irk_info;
 #endif  // IRK_ABI
-""".split("\n")
-)
+"""

@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, FloatAttr, IntegerAttr, IntegerType, VectorType, i1
+from xdsl.dialects.builtin import (
+    DenseIntOrFPElementsAttr,
+    FloatAttr,
+    IntegerAttr,
+    IntegerType,
+    VectorType,
+    i1,
+)
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 
 from dialects import loop
@@ -21,9 +28,53 @@ from lowering.c.types import Vector, c_type, short_name, unsigned_vector, vector
 from lowering.loop.memory import alloc_offsets
 
 RESERVED = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while tid nthreads "
-    "team scratch team_mem arena args main r p l".split()
+    [
+        "auto",
+        "break",
+        "case",
+        "char",
+        "const",
+        "continue",
+        "default",
+        "do",
+        "double",
+        "else",
+        "enum",
+        "extern",
+        "float",
+        "for",
+        "goto",
+        "if",
+        "inline",
+        "int",
+        "long",
+        "register",
+        "restrict",
+        "return",
+        "short",
+        "signed",
+        "sizeof",
+        "static",
+        "struct",
+        "switch",
+        "typedef",
+        "union",
+        "unsigned",
+        "void",
+        "volatile",
+        "while",
+        "tid",
+        "nthreads",
+        "team",
+        "scratch",
+        "team_mem",
+        "arena",
+        "args",
+        "main",
+        "r",
+        "p",
+        "l",
+    ]
 )
 
 
@@ -85,7 +136,9 @@ class FunctionEmitter:
 
     def _head(self) -> list[str]:
         func = self.func
-        aliased = {i for p, f in enumerate(func.signature.data) if f.alias_of is not None for i in (p, f.alias_of)}
+        aliased = {
+            i for p, f in enumerate(func.signature.data) if f.alias_of is not None for i in (p, f.alias_of)
+        }
         params = [f"int64_t {name}" for name, _, _ in func.symbols.data]
         for position, (arg, facts) in enumerate(zip(func.block.args, func.signature.data, strict=True)):
             type_ = arg.type
@@ -101,8 +154,10 @@ class FunctionEmitter:
             comment = [f"// {loc.file}:{loc.line}:{loc.col}" + (f"  {text.strip()}" if text else "")]
         name = kernel_name(func.sym_name.data)
         pad = ",\n" + " " * (len(name) + 13)
-        unused = "  " + " ".join(f"(void){n};" for n in ("scratch", "team_mem", "tid", "nthreads", "team")) + "".join(
-            f" (void){n};" for n, _, _ in func.symbols.data
+        unused = (
+            "  "
+            + " ".join(f"(void){n};" for n in ("scratch", "team_mem", "tid", "nthreads", "team"))
+            + "".join(f" (void){n};" for n, _, _ in func.symbols.data)
         )
         return [*comment, f"static void {name}({pad.join(params)}) {{", unused]
 
@@ -111,7 +166,11 @@ class FunctionEmitter:
             type_ = op.ref_type
             name, element = self.new(op.result), c_type(type_.element_type)
             if type_.space.data == "stack":
-                size = self.dim(type_.bytes()) if type_.bytes().value is None else str((type_.bytes().value or 0) // element_bytes(type_.element_type))
+                size = (
+                    self.dim(type_.bytes())
+                    if type_.bytes().value is None
+                    else str((type_.bytes().value or 0) // element_bytes(type_.element_type))
+                )
                 self.line(f"{element} {name}[{size}] __attribute__((aligned(64)));")
                 continue
             base = "scratch" if type_.space.data == "scratch" else "team_mem"
@@ -121,7 +180,7 @@ class FunctionEmitter:
         for op in block.ops:
             self._op(op)
 
-    def _op(self, op: Operation) -> None:
+    def _op(self, op: Operation) -> None:  # noqa: C901
         match op:
             case loop.AllocOp() | loop.YieldOp():
                 pass
@@ -180,7 +239,8 @@ class FunctionEmitter:
             self.line(body)
             return
         head = "".join(
-            f"IRK_UNROLL for (int r{d or ''} = 0; r{d or ''} < {n}; r{d or ''}++) " for d, n in enumerate(layout.rows)
+            f"IRK_UNROLL for (int r{d or ''} = 0; r{d or ''} < {n}; r{d or ''}++) "
+            for d, n in enumerate(layout.rows)
         )
         self.line(f"{head}IRK_UNROLL for (int p = 0; p < {layout.parts}; p++) {body}")
 
@@ -205,7 +265,11 @@ class FunctionEmitter:
         self.ranges[variable] = (low, max(low, high))
         name = variable if variable not in RESERVED else variable + "_"
         self.variables[variable] = name
-        single = op.role.data != "parallel" and (op.upper - op.lower).value is not None and (op.step - (op.upper - op.lower)).bounds({})[0] >= 0
+        single = (
+            op.role.data != "parallel"
+            and (op.upper - op.lower).value is not None
+            and (op.step - (op.upper - op.lower)).bounds({})[0] >= 0
+        )
         step = f"{name}++" if op.step == ONE else f"{name} += {self.dim(op.step)}"
         unroll = "IRK_UNROLL " if op.role.data == "unrolled" else ""
         if single:
@@ -236,15 +300,27 @@ class FunctionEmitter:
             return
         for arg, value in zip(op.block.args, last.operands, strict=True):
             owner = value.owner
-            direct = isinstance(owner, loop.ContractOp) or type(owner) in SUPPORTED
-            if direct and owner.parent is op.block and arg in owner.operands and len(list(arg.uses)) == 1 and len(list(value.uses)) == 1:  # pyright: ignore
+            direct = isinstance(owner, Operation) and (
+                isinstance(owner, loop.ContractOp) or type(owner) in SUPPORTED
+            )
+            if (
+                direct
+                and owner.parent is op.block
+                and arg in owner.operands  # pyright: ignore[reportAttributeAccessIssue]
+                and len(list(arg.uses)) == 1
+                and len(list(value.uses)) == 1
+            ):  # pyright: ignore
                 self.folded.add(value)
 
     def _yield(self, op: loop.ForOp) -> None:
         last = op.block.last_op
         if not isinstance(last, loop.YieldOp):
             return
-        pending = [(a, v) for a, v in zip(op.block.args, last.operands, strict=True) if self.names[a] != self.names[v]]
+        pending = [
+            (a, v)
+            for a, v in zip(op.block.args, last.operands, strict=True)
+            if self.names[a] != self.names[v]
+        ]
         carried = {self.names[a] for a, _ in pending}
         if any(self.names[v] in carried for _, v in pending):
             temporary = {}
@@ -329,7 +405,10 @@ class FunctionEmitter:
             self.line("} else {")
             self.depth += 1
             value = self._literal(op.otherwise, layout.element)
-            self.each(layout, f"{name}{self.subscript(layout) if layout.count > 1 else ''} = IRK_SPLAT({layout.name}, ({c_type(layout.element)}){value});")
+            self.each(
+                layout,
+                f"{name}{self.subscript(layout) if layout.count > 1 else ''} = IRK_SPLAT({layout.name}, ({c_type(layout.element)}){value});",
+            )
             self.depth -= 1
             self.line("}")
 
@@ -347,7 +426,9 @@ class FunctionEmitter:
         return [type_.strides.data[d.value or 0] for d in op.along.data]
 
     def _row_offset(self, steps: Sequence[Dim]) -> str:
-        parts = [f" + r{d or ''} * {c_factor(s, self.ranges, self.variables)}" for d, s in enumerate(steps[:-1])]
+        parts = [
+            f" + r{d or ''} * {c_factor(s, self.ranges, self.variables)}" for d, s in enumerate(steps[:-1])
+        ]
         return "".join(parts)
 
     def _load_vector(self, op: loop.LoadOp, name: str, layout: Vector, array: str) -> None:
@@ -360,7 +441,14 @@ class FunctionEmitter:
             self.depth += 1
         if steps[-1] == ONE:
             part = f" + {layout.lanes} * p" if layout.parts > 1 else ""
-            self.each(layout, self._store_mask_or(name + sub, layout, f"*(const {layout.memory_name}u *)({pointer}{self._row_offset(steps)}{part})"))
+            self.each(
+                layout,
+                self._store_mask_or(
+                    name + sub,
+                    layout,
+                    f"*(const {layout.memory_name}u *)({pointer}{self._row_offset(steps)}{part})",
+                ),
+            )
         else:
             self._lanewise_load(name, layout, array, base, steps, None)
         if fast is not None:
@@ -386,7 +474,9 @@ class FunctionEmitter:
         pairs = [(v, n) for v, n in zip(op.valid.data, type_.get_shape(), strict=True) if v != Dim.of(n)]
         return " && ".join(f"{self.dim(v)} == {n}" for v, n in pairs) or None
 
-    def _lanewise_load(self, name: str, layout: Vector, array: str, base: str, steps: Sequence[Dim], op: loop.LoadOp | None) -> None:
+    def _lanewise_load(
+        self, name: str, layout: Vector, array: str, base: str, steps: Sequence[Dim], op: loop.LoadOp | None
+    ) -> None:
         """Through memory, one element after another; only the lanes that exist."""
         width = layout.parts * layout.lanes
         rows = 1
@@ -404,8 +494,14 @@ class FunctionEmitter:
         else:
             counts_text = [str(c) for c in counts]
         names = [*(f"r{d or ''}" for d in range(len(layout.rows))), "l"]
-        loops = "".join(f"for (int64_t {n} = 0; {n} < {c}; {n}++) " for n, c in zip(names, counts_text, strict=True))
-        source = base + self._row_offset(steps) + (f" + l * {c_factor(steps[-1], self.ranges, self.variables)}" if steps[-1] != ONE else " + l")
+        loops = "".join(
+            f"for (int64_t {n} = 0; {n} < {c}; {n}++) " for n, c in zip(names, counts_text, strict=True)
+        )
+        source = (
+            base
+            + self._row_offset(steps)
+            + (f" + l * {c_factor(steps[-1], self.ranges, self.variables)}" if steps[-1] != ONE else " + l")
+        )
         self.line(f"{loops}{tmp}[{self._flat(layout, width)}] = {array}[{source}];")
         self._from_lanes(name, layout, tmp, width)
         self.depth -= 1
@@ -424,13 +520,23 @@ class FunctionEmitter:
         for d, n in enumerate(layout.rows):
             row = f"r{d or ''}"
             text = row if not text else f"({text}) * {n} + {row}"
-        position = (f"({text}) * {width}" if text else "0") + (f" + {layout.lanes} * p" if layout.parts > 1 else "")
+        position = (f"({text}) * {width}" if text else "0") + (
+            f" + {layout.lanes} * p" if layout.parts > 1 else ""
+        )
         sub = self.subscript(layout) if layout.count > 1 else ""
-        self.each(layout, self._store_mask_or(name + sub, layout, f"*(const {layout.memory_name}u *)({tmp} + {position})"))
+        self.each(
+            layout,
+            self._store_mask_or(name + sub, layout, f"*(const {layout.memory_name}u *)({tmp} + {position})"),
+        )
 
     def _is_row_of_scalars(self, op: loop.LoadOp) -> bool:
         """A vector that only serves one scalar at a time: broadcast along rows, or the left side of a contraction."""
-        if op.guard or not isinstance(op.result.type, VectorType) or op.result.type.get_num_dims() != 1 or op.result.type.get_element_type() == i1:
+        if (
+            op.guard
+            or not isinstance(op.result.type, VectorType)
+            or op.result.type.get_num_dims() != 1
+            or op.result.type.get_element_type() == i1
+        ):
             return False
         for use in op.result.uses:
             user = use.operation
@@ -450,7 +556,11 @@ class FunctionEmitter:
         (count,), element = type_.get_shape(), c_type(type_.get_element_type())
         name = self.new(op.result)
         base, (step,) = self.offset(op.array, op.index.data), self._steps(op)
-        at = f"{array}[{base} + r * {c_factor(step, self.ranges, self.variables)}]" if step != ONE else f"{array}[{base} + r]"
+        at = (
+            f"{array}[{base} + r * {c_factor(step, self.ranges, self.variables)}]"
+            if step != ONE
+            else f"{array}[{base} + r]"
+        )
         self.line(f"{element} {name}[{count}];")
         full = self._full(op)
         loop_text = f"IRK_UNROLL for (int r = 0; r < {count}; r++) {name}[r] = "
@@ -477,7 +587,9 @@ class FunctionEmitter:
             self._to_lanes(self.names[value], il, text, width)
             index.append(f"{text}[l]")
         self.line(f"{c_type(layout.element)} {tmp}[{rows * width}] __attribute__((aligned(64)));")
-        self.line(f"for (int l = 0; l < {rows * width}; l++) {tmp}[l] = {array}[{self.offset(op.array, op.index.data, index)}];")
+        self.line(
+            f"for (int l = 0; l < {rows * width}; l++) {tmp}[l] = {array}[{self.offset(op.array, op.index.data, index)}];"
+        )
         self._from_lanes(name, layout, tmp, width)
         self.depth -= 1
         self.line("}")
@@ -487,9 +599,13 @@ class FunctionEmitter:
         for d, n in enumerate(layout.rows):
             row = f"r{d or ''}"
             text = row if not text else f"({text}) * {n} + {row}"
-        position = (f"({text}) * {width}" if text else "0") + (f" + {layout.lanes} * p" if layout.parts > 1 else "")
+        position = (f"({text}) * {width}" if text else "0") + (
+            f" + {layout.lanes} * p" if layout.parts > 1 else ""
+        )
         sub = self.subscript(layout) if layout.count > 1 else ""
-        self.each(layout, f"*({layout.memory_name}u *)({tmp} + {position}) = {self._as_memory(name + sub, layout)};")
+        self.each(
+            layout, f"*({layout.memory_name}u *)({tmp} + {position}) = {self._as_memory(name + sub, layout)};"
+        )
 
     @staticmethod
     def _as_memory(text: str, layout: Vector) -> str:
@@ -521,7 +637,9 @@ class FunctionEmitter:
             self.depth -= 1
             self.line("}")
 
-    def _lanewise_store(self, op: loop.StoreOp, layout: Vector, array: str, base: str, steps: Sequence[Dim], *, partial: bool) -> None:
+    def _lanewise_store(
+        self, op: loop.StoreOp, layout: Vector, array: str, base: str, steps: Sequence[Dim], *, partial: bool
+    ) -> None:
         width = layout.parts * layout.lanes
         rows = layout.count // layout.parts
         tmp = self.fresh("lanes")
@@ -529,10 +647,20 @@ class FunctionEmitter:
         self.depth += 1
         self.line(f"{c_type(layout.element)} {tmp}[{rows * width}] __attribute__((aligned(64)));")
         self._to_lanes(self.names[op.value], layout, tmp, width)
-        counts = [self.dim(v) for v in op.valid.data] if partial and op.valid is not None else [str(c) for c in (*layout.rows, width)]
+        counts = (
+            [self.dim(v) for v in op.valid.data]
+            if partial and op.valid is not None
+            else [str(c) for c in (*layout.rows, width)]
+        )
         names = [*(f"r{d or ''}" for d in range(len(layout.rows))), "l"]
-        loops = "".join(f"for (int64_t {n} = 0; {n} < {c}; {n}++) " for n, c in zip(names, counts, strict=True))
-        target = base + self._row_offset(steps) + (f" + l * {c_factor(steps[-1], self.ranges, self.variables)}" if steps[-1] != ONE else " + l")
+        loops = "".join(
+            f"for (int64_t {n} = 0; {n} < {c}; {n}++) " for n, c in zip(names, counts, strict=True)
+        )
+        target = (
+            base
+            + self._row_offset(steps)
+            + (f" + l * {c_factor(steps[-1], self.ranges, self.variables)}" if steps[-1] != ONE else " + l")
+        )
         self.line(f"{loops}{array}[{target}] = {tmp}[{self._flat(layout, width)}];")
         self.depth -= 1
         self.line("}")
@@ -572,7 +700,9 @@ class FunctionEmitter:
         if layout.count == 1:
             self.line(add.replace("[r]", "[0]"))
             return
-        self.line(f"IRK_UNROLL for (int r = 0; r < {m}; r++) IRK_UNROLL for (int p = 0; p < {layout.parts}; p++) {add}")
+        self.line(
+            f"IRK_UNROLL for (int r = 0; r < {m}; r++) IRK_UNROLL for (int p = 0; p < {layout.parts}; p++) {add}"
+        )
 
     @staticmethod
     def _element_text(name: str, layout: Vector, position: str) -> str:
@@ -596,7 +726,11 @@ class FunctionEmitter:
         sub = self.subscript(layout) if layout.count > 1 else ""
         source = op.value.type
         if not isinstance(source, VectorType):
-            text = f"({'-' if source == i1 else ''}{self.names[op.value]})" if source == i1 else self.names[op.value]
+            text = (
+                f"({'-' if source == i1 else ''}{self.names[op.value]})"
+                if source == i1
+                else self.names[op.value]
+            )
             cast = "(int32_t)" if source == i1 else f"({c_type(source)})"
             self.each(layout, f"{name}{sub} = IRK_SPLAT({layout.name}, {cast}{text});")
             return
@@ -623,7 +757,10 @@ class FunctionEmitter:
         lanes = ", ".join(str(n) for n in range(layout.lanes))
         part = f"{layout.lanes} * p + " if layout.parts > 1 else ""
         stride = c_factor(op.stride.data, self.ranges, self.variables)
-        self.each(layout, f"{name}{sub} = ({part}({layout.name}){{{lanes}}}) * {stride} + ({self.dim(op.expr.data)});")
+        self.each(
+            layout,
+            f"{name}{sub} = ({part}({layout.name}){{{lanes}}}) * {stride} + ({self.dim(op.expr.data)});",
+        )
 
     def _fold(self, op: loop.FoldOp) -> None:
         arrays: list[str] = []
@@ -642,7 +779,9 @@ class FunctionEmitter:
             arrays.append(name)
         count = len(arrays)
         half = self.fresh("half")
-        self.line(f"for (int {half} = {width // 2}; {half} > 0; {half} /= 2) for (int l = 0; l < {half}; l++) {{")
+        self.line(
+            f"for (int {half} = {width // 2}; {half} > 0; {half} /= 2) for (int l = 0; l < {half}; l++) {{"
+        )
         self.depth += 1
         for position, arg in enumerate(op.combine.block.args):
             text = f"{arrays[position % count]}[l{'' if position < count else f' + {half}'}]"
@@ -662,13 +801,22 @@ class FunctionEmitter:
     def _pointwise(self, op: Operation) -> None:
         result = op.results[0]
         if not isinstance(result.type, VectorType):
-            self.line(f"const {c_type(result.type)} {self.new(result)} = {scalar(op, [self.names[o] for o in op.operands])};")
+            self.line(
+                f"const {c_type(result.type)} {self.new(result)} = {scalar(op, [self.names[o] for o in op.operands])};"
+            )
             return
-        carried = next((o for o in op.operands if isinstance(o, BlockArgument) and result in self.folded), None)
+        carried = next(
+            (o for o in op.operands if isinstance(o, BlockArgument) and result in self.folded), None
+        )
         layout = self.layout(result.type)
         args = [self.at(o, self.layout(o.type)) for o in op.operands]
         name = self._target(result, carried, layout)
-        self.each(layout, self._vector_statement(op, name + (self.subscript(layout) if layout.count > 1 else ""), layout, args))
+        self.each(
+            layout,
+            self._vector_statement(
+                op, name + (self.subscript(layout) if layout.count > 1 else ""), layout, args
+            ),
+        )
 
     def _vector_statement(self, op: Operation, out: str, layout: Vector, args: list[str]) -> str:
         kind = type(op)
@@ -689,7 +837,10 @@ class FunctionEmitter:
             if layout.element == i1:
                 return f"{out} = ({args[0]} & {args[1]}) | (~{args[0]} & {args[2]});"
             return f"irk_select_{short_name(layout.element)}x{layout.lanes}(&{out}, &{args[0]}, &{args[1]}, &{args[2]});"
-        if isinstance(op, ConvertOp) and (text := self._converted(op.kind.data, source, layout, args[0])) is not None:
+        if (
+            isinstance(op, ConvertOp)
+            and (text := self._converted(op.kind.data, source, layout, args[0])) is not None
+        ):
             return f"{out} = {text};"
         return self._by_lanes(op, out, layout, args)
 
@@ -709,13 +860,20 @@ class FunctionEmitter:
         if kind in ("extui", "uitofp"):
             value = f"-{value}" if source.element == i1 else f"({unsigned_vector(source)}){value}"
         known = {short_name(source.element), short_name(layout.element)} == {"f32", "f64"}
-        if (kind in ("extf", "truncf") and not known) or layout.element == i1 or (kind == "extsi" and source.element == i1):
+        if (
+            (kind in ("extf", "truncf") and not known)
+            or layout.element == i1
+            or (kind == "extsi" and source.element == i1)
+        ):
             return None
         return f"__builtin_convertvector({value}, {layout.name})"
 
     def _by_lanes(self, op: Operation, out: str, layout: Vector, args: list[str]) -> str:
         """An op without a vector form, lane by lane."""
-        lanes = [f"{a}[l]" if self.layout(o.type).element != i1 else f"({a}[l] & 1)" for a, o in zip(args, op.operands, strict=True)]
+        lanes = [
+            f"{a}[l]" if self.layout(o.type).element != i1 else f"({a}[l] & 1)"
+            for a, o in zip(args, op.operands, strict=True)
+        ]
         sign = "-" if layout.element == i1 else ""
         return f"for (int l = 0; l < {layout.lanes}; l++) {out}[l] = {sign}{scalar(op, lanes)};"
 
@@ -729,5 +887,7 @@ def number_text(value: float | int, element: Attribute) -> str:
     if value != value:
         return "(0.0f / 0.0f)" if short_name(element) == "f32" else "(0.0 / 0.0)"
     if value in (float("inf"), float("-inf")):
-        return ("-" if value < 0 else "") + ("INFINITY" if short_name(element) == "f32" else "(double)INFINITY")
+        return ("-" if value < 0 else "") + (
+            "INFINITY" if short_name(element) == "f32" else "(double)INFINITY"
+        )
     return f"{np.float32(value)}f" if short_name(element) == "f32" else repr(float(value))

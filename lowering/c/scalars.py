@@ -23,7 +23,12 @@ INFIX: dict[type[Operation], str] = {
 }
 """Ops that C spells the same on scalars and vectors."""
 
-WRAPPING: dict[type[Operation], str] = {arith.AddiOp: "+", arith.SubiOp: "-", arith.MuliOp: "*", arith.ShLIOp: "<<"}
+WRAPPING: dict[type[Operation], str] = {
+    arith.AddiOp: "+",
+    arith.SubiOp: "-",
+    arith.MuliOp: "*",
+    arith.ShLIOp: "<<",
+}
 """Integer ops that wrap: on scalars they go through the unsigned type."""
 
 FUNCTIONS: dict[type[Operation], str] = {
@@ -87,7 +92,11 @@ def scalar(op: Operation, args: list[str]) -> str:
     element = element_of(op.results[0].type)
     if (infix := INFIX.get(type(op))) is not None:
         text = f"{args[0]} {infix} {args[1]}"
-        return f"({c_type(element)})({text})" if isinstance(element, IntegerType) and element.width.data < 32 else text
+        return (
+            f"({c_type(element)})({text})"
+            if isinstance(element, IntegerType) and element.width.data < 32
+            else text
+        )
     if (infix := WRAPPING.get(type(op))) is not None:
         wide = unsigned(element) if element_bytes(element) >= 4 else "uint32_t"
         return f"({c_type(element)})(({wide}){args[0]} {infix} ({wide}){args[1]})"
@@ -143,11 +152,17 @@ def _convert(op: Operation, args: list[str]) -> str:
 
 def _from_unsigned(op: Operation, args: list[str]) -> str:
     source, target = element_of(op.operands[0].type), element_of(op.results[0].type)
-    return f"({c_type(target)})({unsigned(source)}){args[0]}" if source != i1 else f"({c_type(target)}){args[0]}"
+    return (
+        f"({c_type(target)})({unsigned(source)}){args[0]}" if source != i1 else f"({c_type(target)}){args[0]}"
+    )
 
 
 def _sign_extend(op: Operation, args: list[str]) -> str:
-    value = f"-({c_type(element_of(op.results[0].type))}){args[0]}" if element_of(op.operands[0].type) == i1 else args[0]
+    value = (
+        f"-({c_type(element_of(op.results[0].type))}){args[0]}"
+        if element_of(op.operands[0].type) == i1
+        else args[0]
+    )
     return f"({c_type(element_of(op.results[0].type))}){value}"
 
 
@@ -221,4 +236,3 @@ _RULES[ConvertOp] = _cast
 
 SUPPORTED = {*_RULES, *INFIX, *WRAPPING, *FUNCTIONS, *MINMAX}
 """Every op with a scalar spelling."""
-

@@ -14,8 +14,7 @@ from dialects.errors import union_location
 from dialects.graph import ConstantOp, ForOp, GraphOp, IndexOp, operation_name
 from dialects.graph.elementwise import CastOp, Elementwise
 from dialects.graph.reduction import ArgmaxOp, LayerNormOp, Reduce, SoftmaxOp
-from dialects.kernel import GroupOp
-from dialects.kernel import YieldOp as KernelYield
+from dialects.kernel import GroupOp, YieldOp as KernelYield
 from dialects.types import dims_of
 
 VIEWS = frozenset({"reshape", "transpose", "broadcast", "slice"})
@@ -83,7 +82,9 @@ class _Grouping:
         for group in alive:
             _outline_in_place(group)
         for op in list(self.block.ops):
-            if (is_view(op) or (isinstance(op, ConstantOp) and is_scalar_constant(op))) and not any(r.uses for r in op.results):
+            if (is_view(op) or (isinstance(op, ConstantOp) and is_scalar_constant(op))) and not any(
+                r.uses for r in op.results
+            ):
                 self.block.erase_op(op)
         for op in reversed(list(self.block.ops)):
             if is_view(op) and not any(True for _ in op.results[0].uses):
@@ -126,7 +127,12 @@ class _Grouping:
         target = next((g for g in open_groups if g.heavy or g.reduced is not None), open_groups[0])
         if isinstance(op, Elementwise | CastOp):
             for other in open_groups:
-                if other is not target and not other.heavy and other.reduced is None and other.shape == target.shape:
+                if (
+                    other is not target
+                    and not other.heavy
+                    and other.reduced is None
+                    and other.shape == target.shape
+                ):
                     self._merge(target, other)
         if not isinstance(op, Elementwise | CastOp):
             _describe_reduction(target, op)
@@ -135,8 +141,14 @@ class _Grouping:
     def _merge(self, target: Group, other: Group) -> None:
         if len(target.ops) + len(other.ops) > MAX_OPS:
             return
-        position = {op: i for i, op in enumerate(self.block.ops)} if len(other.ops) + len(target.ops) > 2 else {}
-        target.ops = sorted([*target.ops, *other.ops], key=lambda o: position[o]) if position else [*other.ops, *target.ops]
+        position = (
+            {op: i for i, op in enumerate(self.block.ops)} if len(other.ops) + len(target.ops) > 2 else {}
+        )
+        target.ops = (
+            sorted([*target.ops, *other.ops], key=lambda o: position[o])
+            if position
+            else [*other.ops, *target.ops]
+        )
         for op in other.ops:
             self.of[op] = target
         other.alive = False
@@ -158,9 +170,9 @@ class _Grouping:
         while isinstance(owner, Operation) and is_view(owner):
             value, through_view = owner.operands[0], True
             owner = value.owner
-        if isinstance(owner, Operation) and (group := self.of.get(owner)) is not None:
-            if group is not by or through_view:
-                group.consumed = True
+        group = self.of.get(owner) if isinstance(owner, Operation) else None
+        if group is not None and (group is not by or through_view):
+            group.consumed = True
 
     def _materialise_views(self) -> None:
         """Views that others than kernels read become kernels of their own."""
@@ -220,7 +232,11 @@ def _fits(op: Operation, group: Group) -> bool:
     """Whether an op's iteration matches the group's."""
     shape = dims_of(op.results[0].type)
     if isinstance(op, Elementwise | CastOp):
-        return shape in (group.shape, group.result_shape) if group.reduced is None else shape == group.result_shape
+        return (
+            shape in (group.shape, group.result_shape)
+            if group.reduced is None
+            else shape == group.result_shape
+        )
     if group.heavy:
         return False
     source = dims_of(op.operands[0].type)
@@ -229,7 +245,9 @@ def _fits(op: Operation, group: Group) -> bool:
     if group.reduced is None:
         return True
     same_result = isinstance(op, SoftmaxOp | LayerNormOp) and group.result_shape == group.shape
-    return group.reduced == _reduction_key(op) and (same_result or group.result_shape != group.shape and False)
+    return group.reduced == _reduction_key(op) and (
+        same_result or (group.result_shape != group.shape and False)
+    )
 
 
 def _outline_in_place(group: Group) -> None:
@@ -239,7 +257,13 @@ def _outline_in_place(group: Group) -> None:
     outside: list[SSAValue] = []
     for op in group.ops:
         for result in op.results:
-            if any(use.operation not in members and not _only_feeds(use.operation, members) for use in result.uses) and result not in outside:
+            if (
+                any(
+                    use.operation not in members and not _only_feeds(use.operation, members)
+                    for use in result.uses
+                )
+                and result not in outside
+            ):
                 outside.append(result)
     copies: dict[SSAValue, SSAValue] = {}
     inner = Block()
@@ -267,7 +291,9 @@ def _only_feeds(op: Operation, members: set[Operation]) -> bool:
     return False
 
 
-def _copied(value: SSAValue, members: set[Operation], copies: dict[SSAValue, SSAValue], block: Block) -> SSAValue:
+def _copied(
+    value: SSAValue, members: set[Operation], copies: dict[SSAValue, SSAValue], block: Block
+) -> SSAValue:
     """The value inside the kernel: views and scalar constants are copied in, everything else is read from outside."""
     chain: list[SSAValue] = []
     current = value
@@ -296,5 +322,3 @@ def title_of(ops: list[Operation]) -> str:
     names = dict.fromkeys(operation_name(op).removeprefix("graph.") for op in ops)
     text = "_".join(names)
     return text if len(text) <= 48 else text[:48].rsplit("_", 1)[0]
-
-

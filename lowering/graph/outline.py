@@ -109,7 +109,9 @@ def _unique(title: str, taken: set[str]) -> str:
     return name
 
 
-def _make_kernel(name: str, group: GroupOp, inputs: list[SSAValue], symbols: tuple[tuple[str, int, int], ...]) -> DefOp:
+def _make_kernel(
+    name: str, group: GroupOp, inputs: list[SSAValue], symbols: tuple[tuple[str, int, int], ...]
+) -> DefOp:
     block = Block(arg_types=[v.type for v in inputs])
     mapping: dict[SSAValue, SSAValue] = dict(zip(inputs, block.args, strict=True))
     for new, old in zip(block.args, inputs, strict=True):

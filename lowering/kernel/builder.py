@@ -67,7 +67,13 @@ class Builder:
                 self.current = outer
         return self.fields[key]
 
-    def read(self, value: SSAValue, index: Sequence[Dim], otherwise: float | None = None, indices: Sequence[SSAValue] = ()) -> SSAValue:
+    def read(
+        self,
+        value: SSAValue,
+        index: Sequence[Dim],
+        otherwise: float | None = None,
+        indices: Sequence[SSAValue] = (),
+    ) -> SSAValue:
         """Reads a stored tensor; outside it the value is `otherwise`, where given."""
         array = self.arrays[value]
         key = (array, tuple(index), otherwise, tuple(indices))
@@ -138,7 +144,7 @@ class Builder:
         self,
         over: Sequence[Dim],
         inputs: Sequence[SSAValue],
-        init: Sequence[float | int | Attribute],
+        init: Sequence[float | int],
         types: Sequence[Attribute],
         step: Callable[[Builder, list[SSAValue], list[SSAValue]], list[SSAValue]],
         combine: Callable[[Builder, list[SSAValue], list[SSAValue]], list[SSAValue]],
@@ -157,7 +163,10 @@ class Builder:
             return Region(block)
 
         regions = [
-            region([], lambda _: [self.constant(v, t) if isinstance(v, int | float) else self.add(arith.ConstantOp(v)) for v, t in zip(init, types, strict=True)]),  # pyright: ignore
+            region(
+                [],
+                lambda _: [self.constant(v, t) for v, t in zip(init, types, strict=True)],
+            ),  # pyright: ignore
             region([*types, *elements], lambda a: step(self, a[:n], a[n:])),
             region([*types, *types], lambda a: combine(self, a[:n], a[n:])),
         ]

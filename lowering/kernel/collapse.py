@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from xdsl.context import Context
 from xdsl.dialects import builtin
@@ -53,7 +54,9 @@ def _mergeable(kernel: DefOp) -> tuple[str, str] | None:
     for first, second in _neighbours(accesses):
         if first in blocked or second in blocked or not _reduced_alike(kernel, first, second):
             continue
-        if all(_walks_together(op, first, second, kernel) for op in accesses) and _arrays_agree(accesses, first, second):
+        if all(_walks_together(op, first, second, kernel) for op in accesses) and _arrays_agree(
+            accesses, first, second
+        ):
             return first, second
     return None
 
@@ -63,7 +66,7 @@ def _neighbours(accesses: list[Access]) -> list[tuple[str, str]]:
     pairs: dict[tuple[str, str], None] = {}
     for op in accesses:
         plain = [_plain(e) for e in op.index.data]
-        pairs.update(((a, b), None) for a, b in zip(plain, plain[1:], strict=False) if a and b and a != b)
+        pairs.update(((a, b), None) for a, b in pairwise(plain) if a and b and a != b)
     return list(pairs)
 
 
@@ -76,7 +79,9 @@ def _plain(expr: Dim) -> str | None:
 
 def _reduced_alike(kernel: DefOp, first: str, second: str) -> bool:
     """Whether every reduction removes both axes or neither."""
-    return all((first in op.axes) == (second in op.axes) for op in kernel.body.walk() if isinstance(op, ReduceOp))
+    return all(
+        (first in op.axes) == (second in op.axes) for op in kernel.body.walk() if isinstance(op, ReduceOp)
+    )
 
 
 def _walks_together(op: Access, first: str, second: str, kernel: DefOp) -> bool:
@@ -126,4 +131,6 @@ def _merge(kernel: DefOp, first: str, second: str) -> None:
         assert isinstance(type_, RefType)
         shape, strides = type_.shape.data, type_.strides.data
         new_shape = (*shape[:at], shape[at] * shape[at + 1], *shape[at + 2 :])
-        Rewriter.replace_value_with_new_type(array, ref(type_.element_type, new_shape, (*strides[:at], *strides[at + 1 :]), type_.space.data))
+        Rewriter.replace_value_with_new_type(
+            array, ref(type_.element_type, new_shape, (*strides[:at], *strides[at + 1 :]), type_.space.data)
+        )

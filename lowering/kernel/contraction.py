@@ -74,7 +74,7 @@ def _summed_product(op: ReduceOp) -> tuple[int, int] | None:
     product = total.rhs if total.lhs is acc else total.lhs if total.rhs is acc else None
     if product is None or not isinstance(mul := product.owner, arith.MulfOp):
         return None
-    elements = list(step.args[1:])
+    elements: list[SSAValue] = list(step.args[1:])
     if mul.lhs not in elements or mul.rhs not in elements:
         return None
     return elements.index(mul.lhs), elements.index(mul.rhs)

@@ -53,7 +53,9 @@ def to_axes_form(kernel: DefOp) -> DefOp:
         raise IrkitError(f"@{kernel.sym_name.data} does not end with kernel.yield", kernel)
     for op in kernel.block.ops:
         if op is not last and type(op) not in RULES and not isinstance(op, ConcatOp):
-            raise IrkitError(f"{op.name} has no kernel form", op, expected="an op with a rule in lowering/kernel/rules")
+            raise IrkitError(
+                f"{op.name} has no kernel form", op, expected="an op with a rule in lowering/kernel/rules"
+            )
     results = list(last.operands)
     block = Block(arg_types=[ref_of(v.type) for v in (*kernel.block.args, *results)])  # pyright: ignore
     builder = Builder(kernel, block, RULES)
@@ -71,12 +73,16 @@ def to_axes_form(kernel: DefOp) -> DefOp:
         signature.append(arg("out", _alias(block, position, {f.alias_of for f in signature})))
         del array
     _drop_dead(block)
-    out = DefOp(kernel.sym_name.data, Region(block), signature, tuple(builder.axes.items()), kernel.symbols.data)
+    out = DefOp(
+        kernel.sym_name.data, Region(block), signature, tuple(builder.axes.items()), kernel.symbols.data
+    )
     out.location = kernel.location
     return out
 
 
-def _write(b: Builder, value: SSAValue, array: SSAValue, axes: dict[tuple[Dim, ...], tuple[Dim, ...]]) -> None:
+def _write(
+    b: Builder, value: SSAValue, array: SSAValue, axes: dict[tuple[Dim, ...], tuple[Dim, ...]]
+) -> None:
     """Computes a result at a point of its axes and stores it; results of one shape share axes."""
     owner = value.owner
     b.current = owner if isinstance(owner, Operation) else None
@@ -93,7 +99,9 @@ def _write(b: Builder, value: SSAValue, array: SSAValue, axes: dict[tuple[Dim, .
 def output_axes(b: Builder, shape: Sequence[Dim]) -> tuple[Dim, ...]:
     """An axis for each dim, none for dims of size one: the last two are i and j, earlier ones a, b, c, ..."""
     names = ["abcdefgh"[n % 8] for n in range(max(len(shape) - 2, 0))] + ["i", "j"][2 - min(len(shape), 2) :]
-    return tuple(Dim.of(0) if size == ONE else b.axis(name, size) for name, size in zip(names, shape, strict=True))
+    return tuple(
+        Dim.of(0) if size == ONE else b.axis(name, size) for name, size in zip(names, shape, strict=True)
+    )
 
 
 def _store(b: Builder, field: SSAValue, array: SSAValue, index: Sequence[Dim]) -> None:

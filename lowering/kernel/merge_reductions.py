@@ -46,11 +46,18 @@ def simple_op(op: ReduceOp) -> type[Operation] | None:
         return None
     for region in (op.step, op.combine):
         ops = list(region.block.ops)
-        if len(ops) != 2 or set(ops[0].operands) != set(region.block.args) or ops[1].operands[0] is not ops[0].results[0]:
+        if (
+            len(ops) != 2
+            or set(ops[0].operands) != set(region.block.args)
+            or ops[1].operands[0] is not ops[0].results[0]
+        ):
             return None
     finish = op.finish.block.last_op
     assert finish is not None
-    same = type(op.step.block.first_op) is type(op.combine.block.first_op) and finish.operands[0] is op.finish.block.args[0]
+    same = (
+        type(op.step.block.first_op) is type(op.combine.block.first_op)
+        and finish.operands[0] is op.finish.block.args[0]
+    )
     return type(op.step.block.first_op) if same and op.step.block.first_op is not None else None
 
 
@@ -87,7 +94,9 @@ def merge_exp_sum(top: ReduceOp, total: ReduceOp, x: SSAValue) -> None:
     init.add_ops([low, zero, YieldOp(low.result, zero.result)])
     finish = Block(arg_types=[element] * 2)
     finish.add_op(YieldOp(*finish.args))
-    merged = ReduceOp(top.axes, [x], [element, element], [Region(init), region(3, 1), region(4, 2), Region(finish)])
+    merged = ReduceOp(
+        top.axes, [x], [element, element], [Region(init), region(3, 1), region(4, 2), Region(finish)]
+    )
     merged.location = total.location
     block = top.parent
     assert block is not None

@@ -48,7 +48,9 @@ class KernelSchedule(ModulePass):
                 directives = choose(kernel, target)
                 kernel.properties["schedule"] = ScheduleAttr(tuple(directives))
                 packed = any(d.startswith("pack") for d in directives)
-                self.stats["packed" if packed else "direct"] = self.stats.get("packed" if packed else "direct", 0) + 1
+                self.stats["packed" if packed else "direct"] = (
+                    self.stats.get("packed" if packed else "direct", 0) + 1
+                )
 
 
 def choose(kernel: DefOp, target: Target) -> list[str]:
@@ -56,7 +58,9 @@ def choose(kernel: DefOp, target: Target) -> list[str]:
     axes = field_axes(kernel)
     sizes = _sizes(kernel)
     reductions = [op for op in kernel.block.ops if isinstance(op, ReduceOp)]
-    contraction = next((c for op in reductions if (c := match_contraction(kernel, op, axes)) is not None), None)
+    contraction = next(
+        (c for op in reductions if (c := match_contraction(kernel, op, axes)) is not None), None
+    )
     if contraction is not None and can_pack(kernel, contraction):
         packed = _pack(contraction, sizes, target)
         if packed is not None:
@@ -67,7 +71,10 @@ def choose(kernel: DefOp, target: Target) -> list[str]:
 def _sizes(kernel: DefOp) -> dict[str, int]:
     """Each axis' extent at the maximum of the symbols."""
     maxima = kernel.symbols.maxima() if hasattr(kernel.symbols, "maxima") else {}
-    return {name: extent.subst({k: Dim.of(v) for k, v in maxima.items()}).value or 1 for name, extent in kernel.axes.data}
+    return {
+        name: extent.subst({k: Dim.of(v) for k, v in maxima.items()}).value or 1
+        for name, extent in kernel.axes.data
+    }
 
 
 # -- packed contractions ----------------------------------------------------------------------------------------
@@ -117,7 +124,12 @@ def _direct(
     scores = _contiguity(kernel)
     out: list[str] = []
     free = _free_axes(kernel)
-    whole = [a for op in reductions for a in _extra_state_axes(op, axes) if sizes[a] <= WHOLE_LIMIT and dict(kernel.axes.data)[a].value]
+    whole = [
+        a
+        for op in reductions
+        for a in _extra_state_axes(op, axes)
+        if sizes[a] <= WHOLE_LIMIT and dict(kernel.axes.data)[a].value
+    ]
     out += [f"whole {a}" for a in dict.fromkeys(whole)]
     lanes = target.lanes(_widest(kernel))
     vector = None if whole else _best(free, scores, sizes)

@@ -51,10 +51,11 @@ class _Packed:
                 )
         self.m, self.n, self.depth = extents[self.i], extents[self.j], extents[self.k]
         self.mr, self.nr = self.schedule.tile[self.i], self.schedule.tile[self.j]
-        self.kc = self.schedule.split.get(self.k, 0)
-        whole_k = self.depth.value is not None and self.depth.value <= self.kc
-        self.kc = self.depth.value if whole_k or not self.kc else self.kc  # pyright: ignore[reportAttributeAccessIssue]
-        self.blocks_k = self.kc is not None and self.depth.value != self.kc
+        wanted = self.schedule.split.get(self.k)
+        size = self.depth.value
+        # One block where the axis is no longer than the wanted block, or where none is wanted.
+        self.blocks_k = wanted is not None and (size is None or size > wanted)
+        self.kc = wanted if self.blocks_k and wanted is not None else 0
         self.mc = -(-self.schedule.split.get(self.i, 8 * self.mr) // self.mr) * self.mr
         self.by_columns = self.schedule.parallel == self.j
         self.element: Attribute = c.reduce.results[0].type
@@ -66,9 +67,13 @@ class _Packed:
 
     def lower(self) -> None:
         nest = Nest(self.shared, [Level(self.body)])
-        k_block = Dim.of(self.kc) if self.kc is not None else self.depth
+        k_block = Dim.of(self.kc) if self.blocks_k else self.depth
         self.rhs = self._alloc(nest, [ceildiv(self.n, self.nr), k_block, self.nr], "team")
-        self.lhs = self._alloc(nest, [ceildiv(self.m, self.mr) if self.by_columns else self.mc // self.mr, k_block, self.mr], "scratch")
+        self.lhs = self._alloc(
+            nest,
+            [ceildiv(self.m, self.mr) if self.by_columns else self.mc // self.mr, k_block, self.mr],
+            "scratch",
+        )
         self.partial = self._partial_sums(nest)
         for axis in self.contraction.batch:
             nest.open(axis, 0, self.kernel.extents()[axis])
@@ -103,10 +108,16 @@ class _Packed:
         if not self.blocks_k:
             return None
         for op in self.kernel.block.ops:
-            if isinstance(op, WriteOp) and op.value.type == self.element and isinstance(op.array, BlockArgument):
-                if self.kernel.signature.data[op.array.index].alias_of is None:
-                    names = [str(e) for e in op.index.data]
-                    return self.shared.arrays[op.array], op.index.data, [names.index(self.i), names.index(self.j)]
+            if (
+                not isinstance(op, WriteOp)
+                or op.value.type != self.element
+                or not isinstance(op.array, BlockArgument)
+            ):
+                continue
+            if self.kernel.signature.data[op.array.index].alias_of is None:
+                names = [str(e) for e in op.index.data]
+                dims = [names.index(self.i), names.index(self.j)]
+                return self.shared.arrays[op.array], op.index.data, dims
         return self._alloc(nest, [self.m, self.n], "team"), (Dim.of(self.i), Dim.of(self.j)), [0, 1]
 
     # -- packing ----------------------------------------------------------------------------------------------
@@ -126,7 +137,17 @@ class _Packed:
         self._pack(nest, self.contraction.lhs, self.lhs, self.i, start, self.m, self.mr, Dim.of(panel))
         nest.close()
 
-    def _pack(self, nest: Nest, value: SSAValue, panels: SSAValue, axis: str, start: Dim, extent: Dim, size: int, panel: Dim) -> None:
+    def _pack(
+        self,
+        nest: Nest,
+        value: SSAValue,
+        panels: SSAValue,
+        axis: str,
+        start: Dim,
+        extent: Dim,
+        size: int,
+        panel: Dim,
+    ) -> None:
         """One panel: for each reduced point a row of `size` points of the axis, zero past the extent."""
         kk = nest.fresh(f"{self.k}i")
         valid = None if extent.value is not None and extent.value % size == 0 else dmin(size, extent - start)
@@ -167,8 +188,20 @@ class _Packed:
         start = panel * self.nr
         full_n = self.n.value is not None and self.n.value % self.nr == 0
         full_m = self.m.value is not None and self.m.value % self.mr == 0
-        nest.open(self.i, first, last, step=self.mr, vectors=[VectorAxis(self.i, self.mr, None if full_m else dmin(self.mr, last - Dim.of(self.i)))])
-        nest.open(self.j, start, start + 1, step=self.nr, vectors=[VectorAxis(self.j, self.nr, None if full_n else dmin(self.nr, self.n - start))])
+        nest.open(
+            self.i,
+            first,
+            last,
+            step=self.mr,
+            vectors=[VectorAxis(self.i, self.mr, None if full_m else dmin(self.mr, last - Dim.of(self.i)))],
+        )
+        nest.open(
+            self.j,
+            start,
+            start + 1,
+            step=self.nr,
+            vectors=[VectorAxis(self.j, self.nr, None if full_n else dmin(self.nr, self.n - start))],
+        )
         self._tile(nest, (Dim.of(self.i) - first) // self.mr, panel)
 
     def _tile(self, nest: Nest, row_panel: Dim, column_panel: Dim) -> None:
@@ -233,7 +266,11 @@ def can_pack(kernel: DefOp, contraction: Contraction) -> bool:
     reductions = [op for op in kernel.block.ops if isinstance(op, ReduceOp)]
     single = len(contraction.m) == len(contraction.n) == len(contraction.k) == 1
     out = {contraction.m[0], contraction.n[0], *contraction.batch} if single else set[str]()
-    return single and len(reductions) == 1 and all(_covers(op, out) for op in kernel.block.ops if isinstance(op, WriteOp))
+    return (
+        single
+        and len(reductions) == 1
+        and all(_covers(op, out) for op in kernel.block.ops if isinstance(op, WriteOp))
+    )
 
 
 def _covers(write: WriteOp, axes: set[str]) -> bool:

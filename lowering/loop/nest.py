@@ -71,7 +71,12 @@ class Shared:
 
     @staticmethod
     def of(definition: DefOp, body: Block, reduce: Callable[[Nest, ReduceOp], None]) -> Shared:
-        return Shared(definition, field_axes(definition), dict(zip(definition.block.args, body.args, strict=True)), reduce)
+        return Shared(
+            definition,
+            field_axes(definition),
+            dict(zip(definition.block.args, body.args, strict=True)),
+            reduce,
+        )
 
 
 class Nest:
@@ -96,7 +101,9 @@ class Nest:
 
     def fresh(self, name: str) -> str:
         """A loop variable that no open level uses."""
-        used = {n for level in self.levels for n in level.ranges} | {n for n, _, _ in self.shared.kernel.symbols.data}
+        used = {n for level in self.levels for n in level.ranges} | {
+            n for n, _, _ in self.shared.kernel.symbols.data
+        }
         candidate, count = name, 0
         while candidate in used:
             count += 1
@@ -121,7 +128,11 @@ class Nest:
         ranges = self.ranges()
         low, high = lower.bounds(ranges)[0], upper.bounds(ranges)[1] - 1
         level = Level(
-            op.block, op, dict(binds if binds is not None else {name: Dim.of(name)}), list(vectors), {name: (low, max(low, high))}
+            op.block,
+            op,
+            dict(binds if binds is not None else {name: Dim.of(name)}),
+            list(vectors),
+            {name: (low, max(low, high))},
         )
         for arg, init in zip(op.block.args, inits, strict=True):
             self.shared.shapes[arg] = self.shapes(init)
@@ -243,7 +254,9 @@ class Nest:
             return self.index_value(op.expr.data.subst(self.binds()), ())
         values, shape = self.align(operands)
         if shape and (kind := op.name.removeprefix("arith.")) in kernel.ConvertOp.KINDS:
-            return self._shaped(kernel.ConvertOp(kind, values[0], self.vector_type(op.results[0].type, shape)), shape)
+            return self._shaped(
+                kernel.ConvertOp(kind, values[0], self.vector_type(op.results[0].type, shape)), shape
+            )
         if shape and isinstance(op, arith.CmpiOp | arith.CmpfOp):
             names = kernel.CompareOp.INTEGER if isinstance(op, arith.CmpiOp) else kernel.CompareOp.FLOAT
             return self._compare(names[op.predicate.value.data], values[0], values[1], shape)
@@ -334,7 +347,9 @@ class Nest:
             return value
         shape = self.shapes(value)
         type_ = self.vector_type(i64, shape)
-        return self._shaped(kernel.ConvertOp("extsi", value, type_) if shape else arith.ExtSIOp(value, i64), shape)
+        return self._shaped(
+            kernel.ConvertOp("extsi", value, type_) if shape else arith.ExtSIOp(value, i64), shape
+        )
 
     def _shaped(self, op: Operation, shape: Shape) -> SSAValue:
         """Appends an op whose result has the given vector axes."""
@@ -356,7 +371,11 @@ class Nest:
         array = self.shared.arrays[op.array]
         binds = self.binds()
         exprs = [without_idle_clamps(e.subst(binds), self.holds) for e in op.index.data]
-        shape = tuple(v.axis for v in self.vectors() if any(v.axis in e.names() for e in exprs) or any(v.axis in self.shapes(o) for o in operands))
+        shape = tuple(
+            v.axis
+            for v in self.vectors()
+            if any(v.axis in e.names() for e in exprs) or any(v.axis in self.shapes(o) for o in operands)
+        )
         guard = self.guard(exprs, array.type) if op.otherwise is not None else []
         if not shape:
             return self._scalar_read(array, exprs, operands, guard, op.otherwise)
@@ -377,7 +396,14 @@ class Nest:
         self.shared.shapes[load.result] = shape
         return load.result
 
-    def _scalar_read(self, array: SSAValue, exprs: Sequence[Dim], operands: Sequence[SSAValue], guard: list[Dim], otherwise: Attribute | None) -> SSAValue:
+    def _scalar_read(
+        self,
+        array: SSAValue,
+        exprs: Sequence[Dim],
+        operands: Sequence[SSAValue],
+        guard: list[Dim],
+        otherwise: Attribute | None,
+    ) -> SSAValue:
         if guard and any(n.startswith("_") for g in guard for n in g.names()):
             return self._select_in_range(array, exprs, operands, guard, otherwise, ())
         load = loop.LoadOp(
@@ -408,7 +434,13 @@ class Nest:
         for expr, size in zip(exprs, type_.shape.data, strict=True):
             names = expr.names()
             if not (names & set(shape)) and not any(n.startswith("_") for n in names):
-                clamped = dmax(0, dmin(expr, size - 1)) if any((g - expr).value is not None or (g + expr).names().isdisjoint(names) for g in guard) else expr
+                clamped = (
+                    dmax(0, dmin(expr, size - 1))
+                    if any(
+                        (g - expr).value is not None or (g + expr).names().isdisjoint(names) for g in guard
+                    )
+                    else expr
+                )
                 index.append(clamped)
                 continue
             value = self.index_value(expr, operands)
@@ -429,11 +461,22 @@ class Nest:
             result = self._where_nonnegative(condition, operands, result, otherwise, type_.element_type)
         return result
 
-    def _where_nonnegative(self, condition: Dim, operands: Sequence[SSAValue], value: SSAValue, otherwise: Attribute | None, element: Attribute) -> SSAValue:
-        (number, zero), lanes = self.align([self.index_value(condition, operands), self.index_value(ZERO, ())])
+    def _where_nonnegative(
+        self,
+        condition: Dim,
+        operands: Sequence[SSAValue],
+        value: SSAValue,
+        otherwise: Attribute | None,
+        element: Attribute,
+    ) -> SSAValue:
+        (number, zero), lanes = self.align(
+            [self.index_value(condition, operands), self.index_value(ZERO, ())]
+        )
         test = self._compare("sge", number, zero, lanes)
         (mask, kept, other), shape = self.align([test, value, self.constant(otherwise, element)])
-        return self._shaped(kernel.SelectOp(mask, kept, other) if shape else arith.SelectOp(mask, kept, other), shape)
+        return self._shaped(
+            kernel.SelectOp(mask, kept, other) if shape else arith.SelectOp(mask, kept, other), shape
+        )
 
     def _compare(self, predicate: str, a: SSAValue, b: SSAValue, shape: Shape) -> SSAValue:
         if not shape:
@@ -450,7 +493,12 @@ class Nest:
         """A value (a constant, mostly) with the given vector axes."""
         owner = value.owner
         # A dense constant with inf or NaN does not survive printing and parsing, so those are broadcast.
-        if isinstance(owner, arith.ConstantOp) and shape and isinstance(owner.value, FloatAttr | IntegerAttr) and isfinite(owner.value.value.data):
+        if (
+            isinstance(owner, arith.ConstantOp)
+            and shape
+            and isinstance(owner.value, FloatAttr | IntegerAttr)
+            and isfinite(owner.value.value.data)
+        ):
             type_ = self.vector_type(value.type, shape)
             dense = DenseIntOrFPElementsAttr.from_list(type_, [owner.value.value.data])  # pyright: ignore
             op = arith.ConstantOp(dense)
@@ -468,7 +516,11 @@ class Nest:
         value = self.splat(value, shape)
         along = self.unit_dims(exprs, array.type, shape)
         if along is None:
-            raise IrkitError(f"cannot vectorise the store of {op.value.type} along {', '.join(shape)}", op, hint="choose another axis in the schedule")
+            raise IrkitError(
+                f"cannot vectorise the store of {op.value.type} along {', '.join(shape)}",
+                op,
+                hint="choose another axis in the schedule",
+            )
         self.add(loop.StoreOp(value, array, exprs, along=along, valid=self.valid(shape)))
 
     def valid(self, shape: Shape) -> list[Dim] | None:
@@ -486,7 +538,9 @@ class Nest:
 
     def holds(self, condition: Dim) -> bool:
         """Whether an expression is known to be at least zero at the innermost point."""
-        return any(condition in level.idle for level in self.levels) or condition.bounds(self.ranges())[0] >= 0
+        return (
+            any(condition in level.idle for level in self.levels) or condition.bounds(self.ranges())[0] >= 0
+        )
 
     def unit_dims(self, exprs: Sequence[Dim], array: Attribute, shape: Shape) -> list[int] | None:
         """For each vector axis the array dim along which it steps by one; None where an index is not of that form."""
@@ -552,7 +606,10 @@ def idle_form(opaque: Opaque) -> tuple[Dim, list[Dim]] | None:
 
 def _rises(expr: Dim) -> bool:
     """Whether an expression holds a name with a positive factor (and so is the index, not a bound on it)."""
-    return any(m and c > 0 and not all(isinstance(a, Opaque) and not _rises_atom(a) for a in m) for m, c in expr.terms)
+    return any(
+        m and c > 0 and not all(isinstance(a, Opaque) and not _rises_atom(a) for a in m)
+        for m, c in expr.terms
+    )
 
 
 def _rises_atom(atom: Opaque) -> bool:
@@ -568,4 +625,3 @@ def _no_overflow(op_type: type[Operation]) -> dict[str, Attribute]:
     if op_type in (arith.AddiOp, arith.MuliOp, arith.SubiOp):
         return {"overflowFlags": arith.IntegerOverflowAttr("none")}
     return {}
-

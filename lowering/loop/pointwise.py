@@ -67,7 +67,9 @@ class _Plan:
             nest.open(axis, 0, self.extent(axis), role="parallel" if axis == parallel else "serial")
         for axis in tiled:
             size = self.schedule.tile[axis]
-            self._open_vector(nest, axis, Dim.of(0), self.extent(axis), size, "parallel" if axis == parallel else "serial")
+            self._open_vector(
+                nest, axis, Dim.of(0), self.extent(axis), size, "parallel" if axis == parallel else "serial"
+            )
         for axis in whole:
             # A loop of one iteration, so that what does not depend on the axis stays outside.
             size = self.extent(axis).value
@@ -152,14 +154,24 @@ class _Plan:
     def _shape(self, nest: Nest, axes: Axes) -> tuple[str, ...]:
         return tuple(v.axis for v in nest.vectors() if v.axis in axes)
 
-    def _step(self, nest: Nest, op: ReduceOp, states: Sequence[SSAValue], elements: Sequence[SSAValue], state_axes: Sequence[Axes], extra: tuple[str, ...] = ()) -> list[SSAValue]:
+    def _step(
+        self,
+        nest: Nest,
+        op: ReduceOp,
+        states: Sequence[SSAValue],
+        elements: Sequence[SSAValue],
+        state_axes: Sequence[Axes],
+        extra: tuple[str, ...] = (),
+    ) -> list[SSAValue]:
         following = nest.inline(op.step.block, [*states, *elements])
         return [
             nest.splat(v, tuple(x.axis for x in nest.vectors() if x.axis in s or x.axis in extra))
             for v, s in zip(following, state_axes, strict=True)
         ]
 
-    def _in_lanes(self, nest: Nest, op: ReduceOp, states: Sequence[SSAValue], axis: str, state_axes: Sequence[Axes]) -> list[SSAValue]:
+    def _in_lanes(
+        self, nest: Nest, op: ReduceOp, states: Sequence[SSAValue], axis: str, state_axes: Sequence[Axes]
+    ) -> list[SSAValue]:
         """The reduced axis in vector lanes: a vector loop, a fold of the lanes, and a scalar loop over what is left."""
         size = self.schedule.vector[axis]
         extent = self.extent(axis)
@@ -167,7 +179,9 @@ class _Plan:
         result = list(states)
         if main != Dim.of(0):
             # An inner level in the same block: what it holds for the lanes is not seen by what is emitted around it.
-            inner = Nest(nest.shared, [*nest.levels, Level(nest.level.block, vectors=[VectorAxis(axis, size)])])
+            inner = Nest(
+                nest.shared, [*nest.levels, Level(nest.level.block, vectors=[VectorAxis(axis, size)])]
+            )
             shapes = [self._lane_shape(inner, s, axis) for s in state_axes]
             init = [inner.splat(v, s) for v, s in zip(inner.inline(op.init.block, []), shapes, strict=True)]
             level = inner.open(axis, 0, main, step=size, inits=init)
@@ -208,8 +222,16 @@ def _interior(kernel: DefOp, axis: str, extent: Dim, nest: Nest) -> tuple[Dim, D
     None where no access needs it.
     """
     ranges = nest.ranges()
-    ranges.update({name: (0, size.bounds(ranges)[1] - 1) for name, size in kernel.axes.data if name not in ranges})
-    wanted = [c for op in kernel.body.walk() if isinstance(op, ReadOp) for c in _conditions(op, axis) if c.bounds(ranges)[0] < 0]
+    ranges.update(
+        {name: (0, size.bounds(ranges)[1] - 1) for name, size in kernel.axes.data if name not in ranges}
+    )
+    wanted = [
+        c
+        for op in kernel.body.walk()
+        if isinstance(op, ReadOp)
+        for c in _conditions(op, axis)
+        if c.bounds(ranges)[0] < 0
+    ]
     low, high, held = Dim.of(0), extent, set[Dim]()
     bound = set(nest.ranges())
     for condition in dict.fromkeys(wanted):

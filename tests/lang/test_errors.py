@@ -123,6 +123,8 @@ DECLARATIONS = [
     ("param p: f32[2] = x", "this cannot fill a parameter", "load"),
     ("fn g(x: f32) -> f32 { y = x }", "'g' does not return", "return f32"),
     ("fn g(x: f32, x: f32) -> f32 { return x }", "'x' is declared twice", ""),
+    ("dim Q = 2\nfn g(Q: f32) -> f32 { return Q }", "'Q' is a dim", "another name"),
+    ("fn g(x: f32) -> (x: f32) { return x }", "'x' is declared twice", ""),
     ("fn g(x: f32[2 - 3]) -> f32 { return sum(x) }", "a dim may be negative here", ""),
 ]
 

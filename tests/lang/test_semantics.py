@@ -194,6 +194,36 @@ def test_boundaries(boundary: str, pad: dict) -> None:
     assert_allclose(run(text, u, w)[0], want, rtol=1e-4, atol=1e-5)
 
 
+def test_reductions_of_reductions() -> None:
+    a, b = f32(3, 4), f32(4, 5)
+    text = """
+    fn f(a: f32[3, 4], b: f32[4, 5]) -> (f32, f32, f32[3]) {
+      x = sum(i) max(j) a[i, j]
+      y = 1 + sum(i) a[i, 0] * (max(j) a[i, j] * (sum(k) b[j, k]))
+      z[i] = exp(a[i, 0]) + (sum(j) a[i, j] * (sum(k) b[j, k]))
+      return x, y, z
+    }"""
+    x, y, z = run(text, a, b)
+    assert_allclose(x, a.max(1).sum(), rtol=1e-5)
+    assert_allclose(y, 1 + (a[:, 0] * (a * b.sum(1)).max(1)).sum(), rtol=1e-5)
+    assert_allclose(z, np.exp(a[:, 0]) + a @ b.sum(1), rtol=1e-5, atol=1e-5)
+
+
+def test_an_index_statement_may_read_what_it_replaces() -> None:
+    u = f32(5)
+    (out,) = run("fn f(u: f32[5]) -> f32[5] { u[i] = u[i] + u[i-1], boundary=wrap return u }", u)
+    assert_allclose(out, u + np.roll(u, 1))
+
+
+def test_inputs_of_called_functions_may_be_called_like_parameters() -> None:
+    text = """
+    param w: f32[3] = zeros()
+    fn scale(x: f32[N], w: f32) -> f32[N] { return x * w }
+    fn f(x: f32[3]) -> f32[3] { return scale(x, 2) + w }"""
+    x = f32(3)
+    assert_allclose(run(text, x, np.ones(3))[0], x * 2 + 1)
+
+
 def test_gathers() -> None:
     table, index = f32(6, 3), np.array([5, 0, 9, -4], np.int32)
     text = """

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tools.bench import budgets, speed, worker
+from tools.bench import budgets, rows, worker
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -24,17 +24,17 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--threads", type=int, nargs="+", default=[1], metavar="N", help="thread counts of the races"
     )
-    parser.add_argument("--peers", default=",".join(speed.PEERS), help="peers to race (default: %(default)s)")
+    parser.add_argument("--peers", default=",".join(rows.PEERS), help="peers to race (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     parser.add_argument("--list", action="store_true", help="list the rows that match")
     args = parser.parse_args(argv)
     args.peers = [p for p in args.peers.split(",") if p]
     patterns = args.rows.split(",")
     args.names = [
-        r.name for r in (*speed.ROWS, *budgets.ROWS) if any(fnmatchcase(r.name, p) for p in patterns)
+        r.name for r in (*rows.ROWS, *budgets.ROWS) if any(fnmatchcase(r.name, p) for p in patterns)
     ]
-    if unknown := set(args.peers) - set(speed.PEERS):
-        parser.error(f"unknown peer {min(unknown)}; known are {', '.join(speed.PEERS)}")
+    if unknown := set(args.peers) - set(rows.PEERS):
+        parser.error(f"unknown peer {min(unknown)}; known are {', '.join(rows.PEERS)}")
     if not args.names:
         parser.error(f"no row is called {args.rows}; --list names them")
     if min(args.threads) < 1:
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(args.names))
         return 0
     names = args.names
-    races = [n for n in names if any(n == r.name for r in speed.ROWS)]
+    races = [n for n in names if any(n == r.name for r in rows.ROWS)]
     others = [n for n in names if n not in races]
     results: list[dict] = []
     for count in args.threads if races else ():
@@ -74,32 +74,30 @@ def show(results: list[dict]) -> None:
 
 
 def speed_table(results: list[dict]) -> Table:
-    peers = [name for name in results[0]["seconds"] if name != "irkit"]
-    versions = results[0]["versions"]
+    versions = {peer: v for r in results for peer, v in r["versions"].items()}
     table = Table(title="Times in ms, medians; ratio: our speed in multiples of the best peer's")
     table.add_column("row", no_wrap=True)
-    for heading in (
+    headings = (
         "threads",
         "irkit",
-        *(f"{p} {versions[p]}" for p in peers),
+        *(f"{p} {versions[p]}" for p in versions),
         "GFLOP/s",
         "ratio",
         "95%",
         "goal",
-    ):
+    )
+    for heading in (*headings, "compile s", "arena MiB"):
         table.add_column(heading, justify="right")
-    table.add_column("compile s", justify="right")
-    table.add_column("arena MiB", justify="right")
     for r in results:
-        ratio = r["ratio"]
+        ratio, seconds = r["ratio"], r["seconds"]
         table.add_row(
             r["row"],
             str(r["threads"]),
-            *(f"{r['seconds'][name] * 1e3:.3g}" for name in ("irkit", *peers)),
-            f"{r['flops'] / r['seconds']['irkit'] / 1e9:.0f}",
-            coloured(f"{ratio['median']:.2f}", r["reached"]),
+            *(f"{seconds[name] * 1e3:.3g}" if name in seconds else "" for name in ("irkit", *versions)),
+            f"{r['flops'] / seconds['irkit'] / 1e9:.0f}",
+            coloured(f"{ratio['median']:.2f}", r["reached"]) if r["goal"] else f"{ratio['median']:.2f}",
             f"{ratio['low']:.2f}-{ratio['high']:.2f}",
-            f"{r['goal']:.2f}",
+            f"{r['goal']:.2f}" if r["goal"] else "",
             f"{r['compile_seconds']:.2f}",
             f"{r['peak_bytes'] / 2**20:.1f}",
         )

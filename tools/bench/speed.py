@@ -1,9 +1,9 @@
-"""Rows that race the peers. Each states its program, its inputs, its work, and the same thing in every peer."""
+"""Runs a race: checks our result against every peer's, then times them in turn."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from statistics import median
@@ -11,25 +11,11 @@ from statistics import median
 import numpy as np
 
 import irkit
-from tools.bench import programs
 from tools.bench.measure import Ratio, interleaved, paired_ratio
+from tools.bench.rows import Arrays, Call, Row
 
 ROUNDS = 15
-
-Arrays = dict[str, np.ndarray]
-Call = Callable[[], object]
-
-
-@dataclass(frozen=True)
-class Row:
-    """A race: `goal` is the least speed, in multiples of the best peer's, that the row has to reach."""
-
-    name: str
-    program: str
-    inputs: Mapping[str, tuple[int, ...]]
-    flops: float
-    goal: float
-    peers: Mapping[str, Callable[[Arrays, np.ndarray], Call]]
+TOLERANCE = 2e-5
 
 
 @dataclass(frozen=True)
@@ -41,7 +27,7 @@ class Result:
     seconds: dict[str, float]
     best_peer: str
     ratio: Ratio
-    goal: float
+    goal: float | None
     flops: float
     compile_seconds: float
     peak_bytes: int
@@ -49,71 +35,47 @@ class Result:
 
     @property
     def reached(self) -> bool:
-        return self.ratio.median >= self.goal
-
-
-# -- peers ------------------------------------------------------------------------------------------------------
-
-
-def numpy_matmul(x: Arrays, out: np.ndarray) -> Call:
-    return lambda: np.matmul(x["a"], x["b"], out=out)
-
-
-def torch_matmul(x: Arrays, out: np.ndarray) -> Call:
-    import torch
-
-    a, b, c = torch.from_numpy(x["a"]), torch.from_numpy(x["b"]), torch.from_numpy(out)
-    return lambda: torch.mm(a, b, out=c)
-
-
-PEERS = ("numpy", "torch")
-
-
-def gemm(n: int, goal: float) -> Row:
-    peers = {"numpy": numpy_matmul, "torch": torch_matmul}
-    return Row(f"gemm{n}", programs.matmul(n, n, n), {"a": (n, n), "b": (n, n)}, 2.0 * n**3, goal, peers)
-
-
-ROWS = [
-    gemm(512, 0.85),
-    gemm(1024, 0.85),
-    gemm(2048, 0.85),
-    gemm(1021, 0.8 * 0.85),
-    gemm(1025, 0.8 * 0.85),
-]
-
-
-# -- the race ---------------------------------------------------------------------------------------------------
+        return self.goal is None or self.ratio.median >= self.goal
 
 
 def aligned(shape: Sequence[int]) -> np.ndarray:
     """An f32 array that starts on a cache line, as every candidate likes it."""
     count = int(np.prod(shape))
-    memory = np.empty(4 * count + 64, np.uint8)
+    memory = np.zeros(4 * count + 64, np.uint8)
     start = -memory.ctypes.data % 64
     return memory[start : start + 4 * count].view(np.float32).reshape(shape)
 
 
+def inputs(row: Row) -> Arrays:
+    """Normal numbers; what is multiplied into a sum is scaled so that results stay near one."""
+    rng = np.random.default_rng(0)
+    arrays: dict[str, np.ndarray] = {}
+    for name, shape in row.inputs.items():
+        arrays[name] = aligned(shape)
+        arrays[name][:] = rng.standard_normal(shape, np.float32)
+        if len(shape) > 1 and name != "x":
+            arrays[name] /= np.float32(np.sqrt(np.prod(shape[1:] if len(shape) == 4 else shape[:1])))
+    return arrays
+
+
 def run(row: Row, threads: int, peers: Sequence[str]) -> Result:
-    """Checks our result against the first peer's, then races. Raises ArithmeticError for a wrong result."""
+    """Races one row. Raises ArithmeticError for a wrong result, ValueError where no peer has it."""
+    peers = [peer for peer in peers if peer in row.peers]
+    if not peers:
+        raise ValueError(f"none of the peers has {row.name}; it is in {', '.join(row.peers)}")
     if "torch" in peers:
         import torch
 
         torch.set_num_threads(threads)
-    rng = np.random.default_rng(0)
-    x: Arrays = {}
-    for name, shape in row.inputs.items():
-        x[name] = aligned(shape)
-        x[name][:] = rng.standard_normal(shape, np.float32)
+    x = inputs(row)
     start = time.perf_counter()
     ours = irkit.compile(row.program, threads=threads)
     compile_seconds = time.perf_counter() - start
-    shape = ours.prepare(**x).run()[0].shape
-    out = aligned(shape)
+    out = aligned(ours.prepare(**x).run()[0].shape)
     candidates: dict[str, Call] = {"irkit": lambda: ours(**x, out=out)}
     candidates["irkit"]()
     for peer in peers:
-        theirs = aligned(shape)
+        theirs = np.zeros_like(out)
         candidates[peer] = row.peers[peer](x, theirs)
         candidates[peer]()
         check(row.name, peer, out, theirs)
@@ -135,7 +97,7 @@ def run(row: Row, threads: int, peers: Sequence[str]) -> Result:
 
 def check(row: str, peer: str, ours: np.ndarray, theirs: np.ndarray) -> None:
     error = np.abs(ours - theirs).max() / np.abs(theirs).max()
-    if not error < 1e-5:
+    if not error < TOLERANCE:
         raise ArithmeticError(f"{row}: our result is off {peer}'s by {error:.1e} of its range")
 
 

@@ -100,10 +100,10 @@
 #define ERF_P(z) \
   (((((-0x1.3f4f72p-11f * (z) + 0x1.4876cap-8f) * (z) - 0x1.b6bee2p-6f) * (z) + 0x1.ce1dd2p-4f) * (z) - 0x1.8126fap-2f) * (z) + \
    0x1.06eba6p-3f)
-/* log(1 - erf(u + 2)) for -1.1 <= u <= 2 */
+/* log(1 - erf(u + 1.25)) for -0.35 <= u */
 #define ERFC_P(u) \
-  (((((((-0x1.5d71ccp-16f * (u) + 0x1.252ae8p-13f) * (u) - 0x1.7e46f4p-11f) * (u) + 0x1.d3e230p-9f) * (u) - 0x1.0dca5ep-6f) * (u) - \
-     0x1.d8f5e8p-1f) * (u) - 0x1.1ac326p+2f) * (u) - 0x1.575b32p+2f)
+  (((((((-0x1.5d7194p-16f * (u) + 0x1.053ec2p-12f) * (u) - 0x1.a48adcp-10f) * (u) + 0x1.fe96eep-8f) * (u) \
+    - 0x1.0bc628p-5f) * (u) - 0x1.bddad2p-1f) * (u) - 0x1.88ab2ep+1f) * (u) - 0x1.48050ap+1f)
 /* (2 atanh(s) - 2 s - 2/3 s^3) / s^5, of z = s^2, for |s| <= 0.172 */
 #define ATANH_P(z) ((0x1.dfa34cp-3f * (z) + 0x1.245278p-2f) * (z) + 0x1.999a00p-2f)
 #define TWO_THIRDS 0x1.555556p-1f
@@ -153,12 +153,13 @@
           0x1.f4cf59398e9dbp-17) * (z) + 0x1.f9a30627feab8p-14) * (z) - 0x1.c02db3140cf2dp-11) * (z) + 0x1.565bcd0a31c11p-8) * (z) - \
       0x1.b82ce31271dd4p-6) * (z) + 0x1.ce2f21a0427e1p-4) * (z) - 0x1.812746b0379e2p-2) * (z) + 0x1.06eba8214db69p-3)
 #define ERFC_P(u) \
-  ((((((((((((((((((0x1.81179606c3f9ap-40 * (u) - 0x1.a2c0c483441c2p-37) * (u) + 0x1.4f269b3814e40p-35) * (u) - \
-                  0x1.27e346d649205p-35) * (u) - 0x1.36fad00004442p-32) * (u) + 0x1.59d28ede73fa9p-29) * (u) - \
-               0x1.dea74958454a0p-27) * (u) + 0x1.f0c274c277e42p-25) * (u) - 0x1.73ff8cd2dc582p-23) * (u) + \
-            0x1.b541848a76b48p-23) * (u) + 0x1.06052b66c95b8p-19) * (u) - 0x1.5b65636f01c59p-16) * (u) + \
-         0x1.1bc3a5409bdfap-13) * (u) - 0x1.7ffcfb64877c0p-11) * (u) + 0x1.d406b3746afb9p-9) * (u) - \
-      0x1.0dc3b5faf71a4p-6) * (u) - 0x1.d8f5dece92304p-1) * (u) - 0x1.1ac3258a8dc35p+2) * (u) - 0x1.575b329b1f516p+2)
+  ((((((((((((((((((0x1.8115d5351f9a4p-40 * (u) - 0x1.0b252e9bb0fecp-35) * (u) \
+    + 0x1.5232b7dc9ba38p-32) * (u) - 0x1.0153e961c4f54p-29) * (u) + 0x1.fcf66334fe628p-28) * (u) \
+    - 0x1.284b8c2b29a59p-26) * (u) - 0x1.5dd6644733aecp-29) * (u) + 0x1.0d7eb11cc0ec6p-22) * (u) \
+    - 0x1.840697e3f40f0p-20) * (u) + 0x1.5ab58bd2ad21bp-18) * (u) - 0x1.6b6c886c1d9e7p-17) * (u) \
+    - 0x1.50f137134ab9bp-17) * (u) + 0x1.02c592ab10de9p-12) * (u) - 0x1.a540a7570546bp-10) * (u) \
+    + 0x1.fea76c4b79c38p-8) * (u) - 0x1.0bc5a0297638cp-5) * (u) - 0x1.bddad46f50524p-1) * (u) \
+    - 0x1.88ab2d995013ap+1) * (u) - 0x1.48050902770fdp+1)
 #define ATANH_P(z) \
   (((((((0x1.eb20cf6e08625p-4 * (z) + 0x1.de318f1450aa9p-4) * (z) + 0x1.1120c17c28660p-3) * (z) + 0x1.3b13626737384p-3) * (z) + \
       0x1.745d18337a583p-3) * (z) + 0x1.c71c71c57e002p-3) * (z) + 0x1.2492492493049p-2) * (z) + 0x1.9999999999996p-2)
@@ -224,7 +225,7 @@ IRK_INLINE void NAME(sigmoid)(T *out, const T *px) {
 IRK_INLINE void NAME(erf)(T *out, const T *px) {
   const T x = *px, z = x * x, a = ABS(x);
   const T near_zero = x + x * ERF_P(z);
-  T u = SEL(a > ERF_ONE, K(ERF_ONE), a) - C(2.0), r;
+  T u = SEL(a > ERF_ONE, K(ERF_ONE), a) - C(1.25), r;
   U n;
   u = ERFC_P(u);
   MINE(reduce_exp)(&r, &n, &u);
@@ -338,7 +339,7 @@ IRK_INLINE void MINE(sin_quadrant)(T *out, const T *pr, const T *plow, const U *
 IRK_COLD T MINE(sin_large)(T x, int turn) {
   const I bits = TO_BITS(x) & ~SIGN_BIT;
   const int exponent = (int)(bits >> MANTISSA);
-  double f[2], r;
+  double f[2], r, error = 0.0;
   T y, angle, low;
   U quadrant;
   int q;
@@ -351,7 +352,13 @@ IRK_COLD T MINE(sin_large)(T x, int turn) {
   }
   r = f[0] * 0x1.921fb54442d18p+0;
   angle = (T)r;
-  low = (T)((r - (double)angle) + (f[0] * 0x1.1a62633145c07p-54 + f[1] * 0x1.921fb54442d18p+0));
+#if IRK_BITS == 64
+  {
+    const double half_pi = 0x1.921fb54442d18p+0;
+    irk_product_error_f64n(&error, f, &half_pi, &r);
+  }
+#endif
+  low = (T)((r - (double)angle) + (error + f[0] * 0x1.1a62633145c07p-54 + f[1] * 0x1.921fb54442d18p+0));
   quadrant = (U)(q + turn) & 3;
   MINE(sin_quadrant)(&y, &angle, &low, &quadrant);
   return y;

@@ -11,11 +11,10 @@ from xdsl.ir import Operation, SSAValue
 from dialects.dims import ZERO, Dim, dmax, dmin
 from dialects.graph import OPS, IndexOp
 from dialects.graph.contraction import Pool
-from dialects.graph.structure import Access
-from dialects.graph.structure import YieldOp as GraphYield
+from dialects.graph.structure import Access, YieldOp as GraphYield
 from lowering.kernel.builder import Builder, Index, Rule
-from lowering.kernel.rules.parameters import flag, ints, number
 from lowering.kernel.rules.elementwise import FLOAT_PREDICATES, broadcast_index
+from lowering.kernel.rules.parameters import flag, ints, number
 from lowering.kernel.rules.reduction import INF, fold
 
 
@@ -53,7 +52,10 @@ def _conv2d(b: Builder, op: Operation, index: Index) -> SSAValue:
     n, o, h, v = index
     c, r, s = b.axis("c", ws[1]), b.axis("r", ws[2]), b.axis("s", ws[3])
     channel = c if groups == 1 else (o // (ws[0].value // groups)) * ws[1] + c  # pyright: ignore
-    spot = [p * st + q * d - pad for p, q, st, d, pad in zip((h, v), (r, s), stride, dilation, padding, strict=True)]
+    spot = [
+        p * st + q * d - pad
+        for p, q, st, d, pad in zip((h, v), (r, s), stride, dilation, padding, strict=True)
+    ]
     padded = 0.0 if any(padding) else None
     pixel = b.read(x, [n, channel, *spot], padded)
     total = sum_of_products(b, [c, r, s], b.at(w, (o, c, r, s)), pixel)
@@ -69,7 +71,11 @@ def _pool(b: Builder, op: Operation, index: Index) -> SSAValue:
     fill = (-INF if largest else 0.0) if any(padding) else None
     x = b.read(op.operands[0], [*index[:-2], *spot], fill)
     total = fold(b, "max" if largest else "sum", [r, s], x, b.element(op.operands[0]))
-    return total if largest else b.binary(arith.DivfOp, total, b.constant(float(kernel[0] * kernel[1]), total.type))
+    return (
+        total
+        if largest
+        else b.binary(arith.DivfOp, total, b.constant(float(kernel[0] * kernel[1]), total.type))
+    )
 
 
 def _attention(b: Builder, op: Operation, index: Index) -> SSAValue:
@@ -119,13 +125,18 @@ def online_softmax_sum(b: Builder, j: Dim, x: SSAValue, v: SSAValue, element: ob
         top = b.binary(arith.MaximumfOp, state[0], new[0])
         shrink, weight = rescaled(b, top, state[0]), rescaled(b, top, new[0])
         total = b.binary(arith.AddfOp, b.binary(arith.MulfOp, state[1], shrink), weight)
-        acc = b.binary(arith.AddfOp, b.binary(arith.MulfOp, state[2], shrink), b.binary(arith.MulfOp, weight, new[1]))
+        acc = b.binary(
+            arith.AddfOp, b.binary(arith.MulfOp, state[2], shrink), b.binary(arith.MulfOp, weight, new[1])
+        )
         return [top, total, acc]
 
     def combine(b: Builder, left: list[SSAValue], right: list[SSAValue]) -> list[SSAValue]:
         top = b.binary(arith.MaximumfOp, left[0], right[0])
         a, c = rescaled(b, top, left[0]), rescaled(b, top, right[0])
-        parts = [b.binary(arith.AddfOp, b.binary(arith.MulfOp, x, a), b.binary(arith.MulfOp, y, c)) for x, y in zip(left[1:], right[1:], strict=True)]
+        parts = [
+            b.binary(arith.AddfOp, b.binary(arith.MulfOp, x, a), b.binary(arith.MulfOp, y, c))
+            for x, y in zip(left[1:], right[1:], strict=True)
+        ]
         return [top, *parts]
 
     def finish(b: Builder, state: list[SSAValue]) -> list[SSAValue]:
@@ -180,24 +191,36 @@ def _index(b: Builder, op: Operation, index: Index) -> SSAValue:
     if op.combiner is None:
         return value
     product = value.owner
-    if op.combiner.data == "sum" and isinstance(product, arith.MulfOp) and not any(True for _ in product.result.uses):
+    if (
+        op.combiner.data == "sum"
+        and isinstance(product, arith.MulfOp)
+        and not any(True for _ in product.result.uses)
+    ):
         lhs, rhs = product.lhs, product.rhs
         b.block.erase_op(product)
         return sum_of_products(b, over, lhs, rhs)
     return fold(b, op.combiner.data, over, value, b.element(op.results[0]))
 
 
-def _access(b: Builder, op: IndexOp, access: Access, names: dict[str, Dim], before: Sequence[SSAValue]) -> SSAValue:
+def _access(
+    b: Builder, op: IndexOp, access: Access, names: dict[str, Dim], before: Sequence[SSAValue]
+) -> SSAValue:
     source = op.inputs[access.operand]
     gathered = sorted({n for e in access.index for n in e.names() if n.startswith("_")})
     renamed = {**names, **{n: Dim.of(f"_{i}") for i, n in enumerate(gathered)}}
     indices = [before[int(n[1:])] for n in gathered]
-    spot = [bounded(e.subst(renamed), size, access.boundary) for e, size in zip(access.index, b.shape(source), strict=True)]
+    spot = [
+        bounded(e.subst(renamed), size, access.boundary)
+        for e, size in zip(access.index, b.shape(source), strict=True)
+    ]
     otherwise = access.value if access.boundary == "value" else 0.0 if access.boundary == "zero" else None
     if not indices and otherwise is None and not b.stored(source):
         return b.at(source, spot)
     if gathered and access.boundary == "none":
-        spot = [dmax(0, dmin(e, size - 1)) if any(n.startswith("_") for n in e.names()) else e for e, size in zip(spot, b.shape(source), strict=True)]
+        spot = [
+            dmax(0, dmin(e, size - 1)) if any(n.startswith("_") for n in e.names()) else e
+            for e, size in zip(spot, b.shape(source), strict=True)
+        ]
     return b.read(source, spot, otherwise, indices)
 
 
@@ -209,4 +232,3 @@ CONTRACTION: dict[type[Operation], Rule] = {
     OPS["attention"]: _attention,
     IndexOp: _index,
 }
-

@@ -38,7 +38,9 @@ def _is_int(element: Attribute) -> bool:
     return isinstance(element, IntegerType)
 
 
-def _pick(float_op: type[Operation], int_op: type[Operation], unsigned_op: type[Operation] | None = None) -> Scalar:
+def _pick(
+    float_op: type[Operation], int_op: type[Operation], unsigned_op: type[Operation] | None = None
+) -> Scalar:
     def build(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:
         if not _is_int(element):
             return b.binary(float_op, x[0], x[1])
@@ -91,7 +93,9 @@ def _relu(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:
 
 def _sigmoid(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:
     one = b.constant(1.0, x[0].type)
-    return b.binary(arith.DivfOp, one, b.binary(arith.AddfOp, one, b.add(math.ExpOp(b.add(arith.NegfOp(x[0]))))))
+    return b.binary(
+        arith.DivfOp, one, b.binary(arith.AddfOp, one, b.add(math.ExpOp(b.add(arith.NegfOp(x[0])))))
+    )
 
 
 def _gelu(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:
@@ -121,7 +125,13 @@ UNSIGNED_PREDICATES = {"eq": 0, "ne": 1, "lt": 6, "le": 7, "gt": 8, "ge": 9}
 def _compare(b: Builder, op: Operation, index: Index) -> SSAValue:
     fields = [b.at(v, broadcast_index(index, b.shape(v))) for v in op.operands]
     element = b.element(op.operands[0])
-    table = FLOAT_PREDICATES if is_float(element) else UNSIGNED_PREDICATES if is_unsigned(element) else SIGNED_PREDICATES
+    table = (
+        FLOAT_PREDICATES
+        if is_float(element)
+        else UNSIGNED_PREDICATES
+        if is_unsigned(element)
+        else SIGNED_PREDICATES
+    )
     return b.compare(table[str(op.values()["pred"])], *fields)  # pyright: ignore
 
 

@@ -10,8 +10,8 @@ from dialects.dims import ONE, ZERO, Dim, dmax, dmin, row_major
 from dialects.graph import OPS
 from dialects.graph.movement import SliceOp, TransposeOp
 from lowering.kernel.builder import Builder, Index, Rule
-from lowering.kernel.rules.parameters import axis_of
 from lowering.kernel.rules.elementwise import broadcast_index
+from lowering.kernel.rules.parameters import axis_of
 
 
 def _reshape(b: Builder, op: Operation, index: Index) -> SSAValue:
@@ -76,7 +76,9 @@ def _broadcast(b: Builder, op: Operation, index: Index) -> SSAValue:
 def _slice(b: Builder, op: Operation, index: Index) -> SSAValue:
     assert isinstance(op, SliceOp)
     ranges = SliceOp.ranges(op.operands[0].type, op.values())  # pyright: ignore
-    return b.at(op.operands[0], [start + i * stride for i, (start, _, stride) in zip(index, ranges, strict=True)])
+    return b.at(
+        op.operands[0], [start + i * stride for i, (start, _, stride) in zip(index, ranges, strict=True)]
+    )
 
 
 def _gather(b: Builder, op: Operation, index: Index) -> SSAValue:

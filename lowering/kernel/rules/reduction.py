@@ -146,7 +146,9 @@ def _layer_norm(b: Builder, op: Operation, index: Index) -> SSAValue:
         b.reads[key], b.reads[(*key, "scale")] = results
     mean, inverse = b.reads[key], b.reads[(*key, "scale")]
     normal = b.binary(arith.MulfOp, b.binary(arith.SubfOp, b.at(source, index), mean), inverse)
-    return b.binary(arith.AddfOp, b.binary(arith.MulfOp, normal, b.at(scale, index[-1:])), b.at(bias, index[-1:]))
+    return b.binary(
+        arith.AddfOp, b.binary(arith.MulfOp, normal, b.at(scale, index[-1:])), b.at(bias, index[-1:])
+    )
 
 
 def _argmax(b: Builder, op: Operation, index: Index) -> SSAValue:
@@ -168,7 +170,9 @@ def _argmax(b: Builder, op: Operation, index: Index) -> SSAValue:
         if not integer:
             new_nan, old_nan = b.compare(13, new[0], new[0]), b.compare(13, old[0], old[0])
             number = b.binary(arith.XOrIOp, old_nan, b.constant(1, old_nan.type))
-            wins = b.binary(arith.OrIOp, b.binary(arith.AndIOp, wins, number), b.binary(arith.AndIOp, new_nan, number))
+            wins = b.binary(
+                arith.OrIOp, b.binary(arith.AndIOp, wins, number), b.binary(arith.AndIOp, new_nan, number)
+            )
             equal = b.binary(arith.OrIOp, equal, b.binary(arith.AndIOp, new_nan, old_nan))
         earlier = b.compare(2, new[1], old[1])
         wins = b.binary(arith.OrIOp, wins, b.binary(arith.AndIOp, equal, earlier))
@@ -188,9 +192,11 @@ def _argmax(b: Builder, op: Operation, index: Index) -> SSAValue:
 
 
 REDUCTION: dict[type[Operation], Rule] = {
-    **{OPS[name]: _reduce for name in ("reduce_sum", "reduce_mean", "reduce_max", "reduce_min", "reduce_prod")},
+    **{
+        OPS[name]: _reduce
+        for name in ("reduce_sum", "reduce_mean", "reduce_max", "reduce_min", "reduce_prod")
+    },
     OPS["softmax"]: _softmax,
     OPS["layer_norm"]: _layer_norm,
     OPS["argmax"]: _argmax,
 }
-
