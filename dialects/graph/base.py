@@ -400,7 +400,7 @@ def resolved(cls: type[GraphOp], types: Sequence[AnyTensor], found: Mapping[str,
         if given is None:
             if param.default is Param.REQUIRED:
                 raise Mismatch(
-                    f"{short_name(cls)} needs the parameter '{key}'", expected=f"{key} = {param.text}"
+                    f"{short_name(cls)} needs the parameter '{key}'", expected=f"{key}=..., {param.text}"
                 )
             values[key] = param.default  # pyright: ignore[reportArgumentType]
             continue

@@ -83,6 +83,11 @@ def kernel_name(symbol: str) -> str:
     return "k_" + re.sub(r"\W", "_", symbol)
 
 
+def loop_name(variable: str) -> str:
+    """The C name of a loop variable; arrays and values take other names."""
+    return variable if variable not in RESERVED else variable + "_"
+
+
 class FunctionEmitter:
     """Walks a nest once and writes it down; all decisions were taken before."""
 
@@ -93,7 +98,8 @@ class FunctionEmitter:
         self.lines: list[str] = []
         self.depth = 1
         self.names: dict[SSAValue, str] = {}
-        self.used: set[str] = {*RESERVED, *(n for n, _, _ in func.symbols.data)}
+        loops = (op.variable for op in func.walk() if isinstance(op, loop.ForOp))
+        self.used: set[str] = {*RESERVED, *(n for n, _, _ in func.symbols.data), *map(loop_name, loops)}
         self.ranges: dict[str, tuple[float, float]] = func.symbols.ranges()
         self.variables: dict[str, str] = {}
         self.folded: set[SSAValue] = set()
@@ -263,8 +269,7 @@ class FunctionEmitter:
             self.line(f"irk_chunk({lower}, {upper}, {self.dim(op.step)}, tid, nthreads, &{first}, &{last});")
             lower, upper = first, last
         self.ranges[variable] = (low, max(low, high))
-        name = variable if variable not in RESERVED else variable + "_"
-        self.variables[variable] = name
+        name = self.variables[variable] = loop_name(variable)
         single = (
             op.role.data != "parallel"
             and (op.upper - op.lower).value is not None

@@ -17,7 +17,7 @@ from dialects.dims import Dim, Opaque
 from dialects.errors import IrkitError
 from dialects.graph import Access, ForOp, GraphOp, IndexOp
 from dialects.graph.numerics import greatest, least, widened
-from dialects.kernel import DefOp, LaunchOp
+from dialects.kernel import DefOp, LaunchOp, YieldOp as KernelYield
 from dialects.types import dims_of, np_dtype, type_text
 from lowering.graph.scalars import run_scalar, signless
 
@@ -157,7 +157,9 @@ class _Interpreter:
             module = module.parent_op()
         name = op.callee.root_reference.data
         for kernel in module.ops if module is not None else ():
-            if isinstance(kernel, DefOp) and kernel.sym_name.data == name and not kernel.in_axes_form:
+            if not isinstance(kernel, DefOp) or kernel.sym_name.data != name:
+                continue
+            if isinstance(kernel.block.last_op, KernelYield):
                 return kernel
         raise IrkitError(f"there is no kernel @{name} of graph ops", op)
 

@@ -148,3 +148,20 @@ def test_heat_follows_the_analytic_solution():
     assert float(error) < 2e-4
     _, coarse = run("heat.tg", dims={"N": 31})(steps=np.int32(250))
     assert 3 < float(coarse) / float(error) < 5
+
+
+# -- names ------------------------------------------------------------------------------------------------------
+
+
+def test_inputs_may_be_named_like_the_axes_of_kernels():
+    """Loops are called a, b, i, j, k; so may arrays be."""
+    program = irkit.compile(
+        "fn main(a: f32[3, 4, 5], b: f32[3, 5, 6], i: f32[4, 6], j: f32[6]) -> (k: f32[3, 4, 6]) {\n"
+        "  return a @ b + i + j\n"
+        "}\n"
+    )
+    rng = np.random.default_rng(2)
+    shapes = {"a": (3, 4, 5), "b": (3, 5, 6), "i": (4, 6), "j": (6,)}
+    x = {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
+    (k,) = program.prepare(**x).run()
+    np.testing.assert_allclose(k, x["a"] @ x["b"] + x["i"] + x["j"], rtol=1e-5, atol=1e-5)

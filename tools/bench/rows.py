@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from typing import TypeAlias
 
@@ -67,7 +68,7 @@ def mlp(batch: int) -> Row:
     """The perceptron of examples/mlp.tg; each layer is one call in torch."""
     sizes = (784, 512, 512, 10)
     inputs: dict[str, tuple[int, ...]] = {"x": (batch, sizes[0])}
-    for i, (m, n) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), 1):
+    for i, (m, n) in enumerate(pairwise(sizes), 1):
         inputs |= {f"w{i}": (m, n), f"b{i}": (n,)}
     text = f"fn main({declared(inputs)}) -> (y: f32[{batch}, 10])"
     text += " { return relu(relu(x @ w1 + b1) @ w2 + b2) @ w3 + b3 }\n"
@@ -80,7 +81,7 @@ def mlp(batch: int) -> Row:
         h = torch.addmm(b1, x, w1).relu_()
         torch.addmm(b3, torch.addmm(b2, h, w2).relu_(), w3, out=out)
 
-    work = sum(2.0 * batch * m * n for m, n in zip(sizes[:-1], sizes[1:], strict=True))
+    work = sum(2.0 * batch * m * n for m, n in pairwise(sizes))
     return Row(f"mlp{batch}", text, inputs, work, None, {"numpy": in_numpy(numpy), "torch": in_torch(torch)})
 
 

@@ -1,0 +1,69 @@
+// RUN: irkit-opt -p graph-simplify %s | filecheck %s
+
+// CHECK-LABEL: func.func @drops_neutral_elements
+// CHECK-NEXT: func.return %x
+func.func @drops_neutral_elements(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %zero = graph.constant dense<-0.0> : tensor<f32>
+  %one = graph.constant dense<1.0> : tensor<f32>
+  %0 = graph.add %x, %zero : (tensor<4xf32>, tensor<f32>) -> tensor<4xf32>
+  %1 = graph.mul %one, %0 : (tensor<f32>, tensor<4xf32>) -> tensor<4xf32>
+  %2 = graph.neg %1 : (tensor<4xf32>) -> tensor<4xf32>
+  %3 = graph.neg %2 : (tensor<4xf32>) -> tensor<4xf32>
+  func.return %3 : tensor<4xf32>
+}
+
+// -0.0 + 0.0 is 0.0.
+// CHECK-LABEL: func.func @keeps_positive_zero
+// CHECK: graph.add
+func.func @keeps_positive_zero(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %zero = graph.constant dense<0.0> : tensor<f32>
+  %0 = graph.add %x, %zero : (tensor<4xf32>, tensor<f32>) -> tensor<4xf32>
+  func.return %0 : tensor<4xf32>
+}
+
+// CHECK-LABEL: func.func @composes_transposes
+// CHECK-NEXT: %[[T:.*]] = graph.transpose %x {perm = array<i64: 2, 1, 0>}
+// CHECK-NEXT: func.return %[[T]]
+func.func @composes_transposes(%x: tensor<2x3x4xf32>) -> tensor<4x3x2xf32> {
+  %0 = graph.transpose %x {perm = array<i64: 1, 2, 0>} : (tensor<2x3x4xf32>) -> tensor<3x4x2xf32>
+  %1 = graph.transpose %0 {perm = array<i64: 1, 0, 2>} : (tensor<3x4x2xf32>) -> tensor<4x3x2xf32>
+  func.return %1 : tensor<4x3x2xf32>
+}
+
+// CHECK-LABEL: func.func @keeps_single_transpose
+// CHECK: graph.transpose
+func.func @keeps_single_transpose(%x: tensor<2x3xf32>) -> tensor<3x2xf32> {
+  %0 = graph.transpose %x {perm = array<i64: 1, 0>} : (tensor<2x3xf32>) -> tensor<3x2xf32>
+  func.return %0 : tensor<3x2xf32>
+}
+
+// CHECK-LABEL: func.func @keeps_a_cast_that_rounds
+// CHECK: graph.cast
+// CHECK-NEXT: graph.cast
+func.func @keeps_a_cast_that_rounds(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = graph.cast %x {dtype = "bf16"} : (tensor<4xf32>) -> tensor<4xbf16>
+  %1 = graph.cast %0 {dtype = "f32"} : (tensor<4xbf16>) -> tensor<4xf32>
+  func.return %1 : tensor<4xf32>
+}
+
+// CHECK-LABEL: func.func @computes_constants
+// CHECK-NEXT: %[[C:.*]] = graph.constant dense<[3, -4]> : tensor<2xsi32>
+// CHECK-NEXT: func.return %[[C]]
+func.func @computes_constants() -> tensor<2xsi32> {
+  %a = graph.constant dense<[7, -7]> : tensor<2xsi32>
+  %b = graph.constant dense<2> : tensor<si32>
+  %0 = graph.div %a, %b : (tensor<2xsi32>, tensor<si32>) -> tensor<2xsi32>
+  func.return %0 : tensor<2xsi32>
+}
+
+// CHECK-LABEL: func.func @reshapes_once
+// CHECK-NEXT: graph.reshape %x {shape = #dim.list<[B * 2, 2]>}
+// CHECK-NEXT: func.return
+func.func @reshapes_once(%x: tensor<?x4xf32, #graph.t<dims=[B, 4]>>) -> tensor<?x2xf32, #graph.t<dims=[B * 2, 2]>>
+    attributes {graph.symbols = #dim.symbols<[B: 1 to 64]>} {
+  %0 = graph.reshape %x {shape = #dim.list<[B * 4]>}
+    : (tensor<?x4xf32, #graph.t<dims=[B, 4]>>) -> tensor<?xf32, #graph.t<dims=[B * 4]>>
+  %1 = graph.reshape %0 {shape = #dim.list<[B * 2, 2]>}
+    : (tensor<?xf32, #graph.t<dims=[B * 4]>>) -> tensor<?x2xf32, #graph.t<dims=[B * 2, 2]>>
+  func.return %1 : tensor<?x2xf32, #graph.t<dims=[B * 2, 2]>>
+}
