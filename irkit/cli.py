@@ -1,8 +1,9 @@
-"""irkit: runs a `.tg` file, compiles it to a pair of C files, or shows what it becomes.
+"""irkit: runs a `.tg` file, compiles it to a pair of C files, shows what it becomes, or lays it out.
 
 irkit run examples/digits.tg
 irkit compile examples/digits.tg -o build
 irkit show examples/digits.tg
+irkit fmt examples/digits.tg
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def _run(args: argparse.Namespace) -> int:
     except Exception as fault:
         if args.debug:
             raise
-        _report(fault, args.file)
+        _report(fault, getattr(args, "file", "-"))
         return 1
     return 0
 
@@ -133,6 +134,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     show = commands.add_parser("show", help="list the kernels with their operations, bytes and memory")
     _add_common(show)
+    fmt = commands.add_parser("fmt", help="lay .tg files out in one way")
+    fmt.add_argument("files", nargs="+", metavar="FILE", help="a .tg file, or - for standard input to output")
+    fmt.add_argument(
+        "--check", action="store_true", help="write nothing; exit with 1 where a file would change"
+    )
+    fmt.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     return parser
 
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -37,6 +37,9 @@ from irkit.opt_arguments import (
 )
 from irkit.pass_manager import PassManager, Watch, crash
 from irkit.pipeline_text import SOURCE_NAME, Step, describe_options, format_pipeline, parse_pipeline
+
+if TYPE_CHECKING:
+    from irkit.checking import Checker
 
 EMIT = ("ast", *pipeline.LEVELS)
 SPLIT = "// -----"
@@ -80,6 +83,7 @@ class OptMain(xDSLOptMain):
         return Watch(
             verify=not args.disable_verify,
             verify_each=args.verify_each,
+            checker=self._checker() if args.check else None,
             print_between=args.print_between_passes,
             print_changes=args.print_ir_after_change,
             filter_passes=split_names(args.print_ir_filter_pass),
@@ -88,6 +92,11 @@ class OptMain(xDSLOptMain):
             debug_info=args.print_debuginfo,
             reraise=args.debug,
         )
+
+    def _checker(self) -> Checker:
+        from irkit.checking import Checker
+
+        return Checker(self.args.check_seed, self.args.cc, self.args.machine)
 
     def run(self) -> None:
         """Does what the command line asks for; `failed` says whether errors were printed."""

@@ -72,6 +72,14 @@ def add_watch_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--verify-each", action="store_true", help="verify after every pass, not only between levels"
     )
+    group.add_argument(
+        "--check",
+        action="store_true",
+        help="run the functions on random inputs before and after every pass, and name the first that changes numbers",
+    )
+    group.add_argument(
+        "--check-seed", type=int, default=0, metavar="N", help="the seed of the inputs (default 0)"
+    )
     group.add_argument("--disable-verify", action="store_true", help="never verify")
     group.add_argument(
         "--verify-diagnostics",

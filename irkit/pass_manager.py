@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from io import StringIO
+from typing import TYPE_CHECKING
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -24,6 +25,9 @@ from irkit.pipeline import level_of
 from irkit.pipeline_text import Step
 from lowering.verify import verify_module
 
+if TYPE_CHECKING:
+    from irkit.checking import Checker
+
 KNOWN_FAULTS = (IrkitError, ErrorList, DiagnosticException, ParseError, ShrinkException)
 """Exceptions that tell of the input; any other one that leaves a pass is a fault of the pass."""
 
@@ -34,6 +38,7 @@ class Watch:
 
     verify: bool = True
     verify_each: bool = False
+    checker: Checker | None = None
     print_between: bool = False
     print_changes: bool = False
     filter_passes: frozenset[str] = frozenset()
@@ -60,6 +65,8 @@ class PassManager:
         watch = self.watch
         if watch.verify:
             self.verify(module)
+        if watch.checker is not None and steps:
+            watch.checker.start(module)
         for number, step in enumerate(steps):
             name, last = step.run.name, number == len(steps) - 1
             level = level_of(module)
@@ -70,6 +77,9 @@ class PassManager:
                 self._print_change(name, before, self.text(module))
             if watch.verify and (watch.verify_each or last or level != level_of(module)):
                 self.verify(module, name)
+            if watch.checker is not None:
+                with self.timed("check"):
+                    watch.checker.after(module, name)
             if watch.print_between and not last and (not watch.filter_passes or name in watch.filter_passes):
                 print(f"IR after {name}:\n{self.text(module)}\n\n\n")
 

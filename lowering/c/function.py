@@ -272,7 +272,7 @@ class FunctionEmitter:
         name = self.variables[variable] = loop_name(variable)
         single = (
             op.role.data != "parallel"
-            and (op.upper - op.lower).value is not None
+            and ((op.upper - op.lower).value or 0) > 0
             and (op.step - (op.upper - op.lower)).bounds({})[0] >= 0
         )
         step = f"{name}++" if op.step == ONE else f"{name} += {self.dim(op.step)}"
@@ -409,7 +409,7 @@ class FunctionEmitter:
             self.depth -= 1
             self.line("} else {")
             self.depth += 1
-            value = self._literal(op.otherwise, layout.element)
+            value = self._literal(op.otherwise, layout.element, lane=True)
             self.each(
                 layout,
                 f"{name}{self.subscript(layout) if layout.count > 1 else ''} = IRK_SPLAT({layout.name}, ({c_type(layout.element)}){value});",
@@ -672,11 +672,15 @@ class FunctionEmitter:
 
     # -- values -----------------------------------------------------------------------------------------------
 
-    def _literal(self, value: Attribute | None, element: Attribute) -> str:
+    def _literal(self, value: Attribute | None, element: Attribute, lane: bool = False) -> str:
+        """A constant in C. A scalar bool is 1 where it is true, a lane of a mask -1."""
         if value is None:
             return "0"
         assert isinstance(value, FloatAttr | IntegerAttr)
-        return number_text(value.value.data, element)
+        number = value.value.data
+        if element == i1:
+            return ("-1" if lane else "1") if number else "0"
+        return number_text(number, element)
 
     def _constant(self, op: arith.ConstantOp) -> None:
         type_ = op.result.type

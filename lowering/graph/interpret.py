@@ -1,6 +1,7 @@
 """Runs a function of the graph level in NumPy, op by op, by the ops' references: the judge of all that comes below.
 
-It also runs the forms on the way to kernels: `kernel.group`, and `kernel.launch` of kernels that still hold graph ops.
+It also runs what the function becomes on its way down: `kernel.group`, and `kernel.launch` of kernels of graph ops, of
+named axes (`lowering.kernel.interpret`) and of loops (`lowering.loop.interpret`).
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from dialects.dims import Dim, Opaque
+from dialects.dims import Dim
 from dialects.errors import IrkitError
 from dialects.graph import Access, ForOp, GraphOp, IndexOp
 from dialects.graph.numerics import greatest, least, widened
 from dialects.kernel import DefOp, LaunchOp, YieldOp as KernelYield
+from dialects.loop import FuncOp as LoopFunc
 from dialects.types import dims_of, np_dtype, type_text
 from lowering.graph.scalars import run_scalar, signless
+from lowering.points import evaluate
 
 Array = np.ndarray
 Env = dict[SSAValue, Array]
@@ -30,11 +33,16 @@ CHUNK = 1 << 22
 
 
 def run_graph(
-    func: FuncOp, arrays: Mapping[str, Array] | Sequence[Array], dims: Mapping[str, int] | None = None
+    func: FuncOp,
+    arrays: Mapping[str, Array] | Sequence[Array],
+    dims: Mapping[str, int] | None = None,
+    threads: int = 1,
+    checked: bool = True,
 ) -> list[Array]:
     """The results of a function on arrays, in the order of its arguments or by their names (`graph.name`).
 
-    Symbolic dims take their values from the shapes, or from dims. Raises IrkitError for arrays that do not fit.
+    Symbolic dims take their values from the shapes, or from dims. Raises IrkitError for arrays that do not fit; without
+    `checked`, floats may be wider than the function says, which shows its own rounding error.
     """
     names = argument_names(func)
     given = [arrays.get(name) for name in names] if isinstance(arrays, Mapping) else list(arrays)
@@ -54,9 +62,10 @@ def run_graph(
     for arg, name, array in zip(func.body.block.args, names, given, strict=True):
         if array is None:
             raise IrkitError(f"there is no array for '{name}'", func)
-        _bind_dims(arg.type, name, array, symbols, func)
+        if checked:
+            _bind_dims(arg.type, name, array, symbols, func)
         env[arg] = array
-    return _Interpreter(func, symbols).block(func.body.block, env)
+    return _Interpreter(func, symbols, threads).block(func.body.block, env)
 
 
 def argument_names(func: FuncOp) -> list[str]:
@@ -97,9 +106,10 @@ def _bind_dims(type_: Attribute, name: str, array: Array, symbols: dict[str, int
 class _Interpreter:
     """Evaluates blocks; values are dropped after their last use."""
 
-    def __init__(self, func: Operation, symbols: Mapping[str, int]):
+    def __init__(self, func: Operation, symbols: Mapping[str, int], threads: int = 1):
         self.func = func
         self.symbols = symbols
+        self.threads = threads
         self.uses: dict[Block, Counter[SSAValue]] = {}
         self.rules: dict[str, Callable[[Operation, Env], Sequence[Array]]] = {
             "graph.for": self._for,
@@ -145,23 +155,37 @@ class _Interpreter:
         return self.block(op.regions[0].block, dict(env))
 
     def _launch(self, op: Operation, env: Env) -> Sequence[Array]:
+        """Runs a kernel of graph ops, of named axes, or of loops, as far as it has come."""
         assert isinstance(op, LaunchOp)
-        kernel = self._kernel(op)
-        return self.block(
-            kernel.block, dict(zip(kernel.block.args, (env[v] for v in op.inputs), strict=True))
-        )
+        kernel, inputs = self._kernel(op), [env[v] for v in op.inputs]
+        if isinstance(kernel, DefOp) and isinstance(kernel.block.last_op, KernelYield):  # still graph ops
+            return self.block(kernel.block, dict(zip(kernel.block.args, inputs, strict=True)))
+        outputs = [self._empty(r.type) for r in op.results]
+        first, rest = iter(map(_contiguous, inputs)), iter(map(signless, outputs))
+        arrays = [next(rest if a.is_output else first) for a in kernel.signature.data]
+        if isinstance(kernel, DefOp):
+            from lowering.kernel.interpret import run_kernel
 
-    def _kernel(self, op: LaunchOp) -> DefOp:
+            run_kernel(kernel, arrays, self.symbols)
+        else:
+            from lowering.loop.interpret import run_function
+
+            run_function(kernel, arrays, self.symbols, self.threads)
+        return outputs
+
+    def _empty(self, type_: Attribute) -> Array:
+        assert isinstance(type_, TensorType)
+        return np.zeros([d.evaluate(self.symbols) for d in dims_of(type_)], np_dtype(type_.element_type))
+
+    def _kernel(self, op: LaunchOp) -> DefOp | LoopFunc:
         module: Operation | None = self.func
         while module is not None and not isinstance(module, ModuleOp):
             module = module.parent_op()
         name = op.callee.root_reference.data
         for kernel in module.ops if module is not None else ():
-            if not isinstance(kernel, DefOp) or kernel.sym_name.data != name:
-                continue
-            if isinstance(kernel.block.last_op, KernelYield):
+            if isinstance(kernel, DefOp | LoopFunc) and kernel.sym_name.data == name:
                 return kernel
-        raise IrkitError(f"there is no kernel @{name} of graph ops", op)
+        raise IrkitError(f"there is no kernel @{name}", op)
 
     # -- index notation -----------------------------------------------------------------------------------------
 
@@ -216,6 +240,10 @@ class _Interpreter:
         return env[block.last_op.operands[0]]
 
 
+def _contiguous(array: Array) -> Array:
+    return signless(np.ascontiguousarray(array).reshape(array.shape))
+
+
 def _use_counts(block: Block) -> Counter[SSAValue]:
     """How often each value is used by the ops of a block; uses inside their regions count as one that never ends."""
     counts: Counter[SSAValue] = Counter()
@@ -256,32 +284,6 @@ def _bounded(place: Array, size: int, boundary: str, is_gathered: bool) -> Array
         assert not place.size or (place.min() >= 0 and place.max() < size)
         return place
     return np.clip(place, 0, max(size - 1, 0))
-
-
-def evaluate(dim: Dim, names: Mapping[str, Array | int]) -> Array | int:
-    """A dim expression over arrays of indices."""
-    total: Array | int = 0
-    for monomial, factor in dim.terms:
-        term: Array | int = factor
-        for atom in monomial:
-            term = term * (_atom(atom, names) if isinstance(atom, Opaque) else names[atom])
-        total = total + term
-    return total
-
-
-def _atom(atom: Opaque, names: Mapping[str, Array | int]) -> Array | int:
-    first, *rest = [evaluate(a, names) for a in atom.args]
-    for other in rest:
-        match atom.kind:
-            case "floordiv":
-                first = first // other
-            case "mod":
-                first = first % other
-            case "min":
-                first = np.minimum(first, other)
-            case _:
-                first = np.maximum(first, other)
-    return first
 
 
 def signless_view(array: Array, dtype: np.dtype) -> Array:

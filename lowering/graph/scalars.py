@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, FloatAttr, IntegerAttr, StringAttr
+from xdsl.dialects.builtin import (
+    DenseIntOrFPElementsAttr,
+    FloatAttr,
+    IntegerAttr,
+    StringAttr,
+    VectorType,
+)
 from xdsl.ir import Attribute, Operation
 
 from dialects.errors import IrkitError
@@ -29,7 +35,8 @@ def run_scalar(op: Operation, operands: Sequence[Array]) -> Array:
         raise IrkitError(
             f"'{op.name}' has no NumPy form", op, expected="an op of arith or math, or a scalar op of kernel"
         )
-    dtype = np_dtype(op.results[0].type)
+    type_ = op.results[0].type
+    dtype = np_dtype(type_.get_element_type() if isinstance(type_, VectorType) else type_)
     out = np.asarray(rule(op, list(operands), dtype))
     return out if out.dtype == dtype else out.astype(dtype)
 
@@ -108,19 +115,37 @@ def _predicate(op: Operation) -> int:
 
 
 def _compare_integers(op: Operation, x: list[Array], dtype: np.dtype) -> Array:
-    name = _INTEGER_PREDICATES[_predicate(op)]
-    a, b = map(unsigned, x) if name[0] == "u" else x
+    return _compared_integers(_INTEGER_PREDICATES[_predicate(op)], *x)
+
+
+def _compared_integers(name: str, a: Array, b: Array) -> Array:
+    if name[0] == "u":
+        a, b = unsigned(a), unsigned(b)
     return _COMPARE[name[-2:]](a, b)
 
 
 def _compare_floats(op: Operation, x: list[Array], dtype: np.dtype) -> Array:
-    name = _FLOAT_PREDICATES[_predicate(op)]
+    return _compared_floats(_FLOAT_PREDICATES[_predicate(op)], *x)
+
+
+def _compared_floats(name: str, *x: Array) -> Array:
     a, b = widened(x)
     nan = np.isnan(a) | np.isnan(b)
     if name in ("false", "true", "ord", "uno"):
         return {"false": np.zeros_like(nan), "true": np.ones_like(nan), "ord": ~nan, "uno": nan}[name]
     found = _COMPARE[name[1:]](a, b)
     return found & ~nan if name[0] == "o" else found | nan
+
+
+def _compare_vectors(op: Operation, x: list[Array], dtype: np.dtype) -> Array:
+    """kernel.compare: the predicate is a name, and the operands tell which table it is from."""
+    name = _text(op, "predicate")
+    return _compared_integers(name, *x) if x[0].dtype.kind in "ib" else _compared_floats(name, *x)
+
+
+def _convert(op: Operation, x: list[Array], dtype: np.dtype) -> Array:
+    """kernel.convert: arith's cast of that name."""
+    return SCALARS[f"arith.{_text(op, 'kind')}"](op, x, dtype)
 
 
 def _to_integer(is_unsigned: bool) -> Rule:
@@ -162,7 +187,11 @@ def _integer_division(op: Operation, x: list[Array], dtype: np.dtype) -> Array:
 
 
 def _kind(op: Operation) -> str:
-    attr: Attribute = op.properties["kind"]
+    return _text(op, "kind")
+
+
+def _text(op: Operation, key: str) -> str:
+    attr: Attribute = op.properties[key]
     assert isinstance(attr, StringAttr)
     return attr.data
 
@@ -228,7 +257,11 @@ SCALARS: dict[str, Rule] = {
     "math.powf": _plain(np.power),
     "math.ipowi": _plain(power),
     "math.fma": _plain(lambda a, b, c: a * b + c),
+    "arith.index_cast": _plain(lambda x: x),
     "kernel.fptoint": _float_to_integer,
+    "kernel.compare": _compare_vectors,
+    "kernel.select": lambda op, x, dtype: np.where(x[0], x[1], x[2]),
+    "kernel.convert": _convert,
     "kernel.intdiv": _integer_division,
 }
 """Every scalar op that runs in NumPy, by name."""

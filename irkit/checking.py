@@ -1,0 +1,196 @@
+"""Runs a module before and after every pass on random inputs, and names the first pass that changed the numbers.
+
+Graph, kernel and loop level run in NumPy (`lowering.graph.interpret`), the buffer level as C. The judge is the module as
+it came in. What a result may differ by follows from the judge's own rounding: four times the error that its f32 (or
+smaller) arithmetic makes against the same ops in f64, and at least some units in the last place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import ml_dtypes
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
+from xdsl.dialects.func import FuncOp
+
+from dialects.errors import IrkitError
+from dialects.syntax import SymbolsAttr
+from dialects.types import dims_of, dtype_name, np_dtype, type_text
+from lowering.graph.interpret import argument_names, run_graph
+
+Arrays = dict[str, np.ndarray]
+
+SIZE = 3
+"""What a symbolic dim is set to, where its range allows it."""
+
+ULPS = 16
+
+
+@dataclass
+class Judge:
+    """The results of one function of the module as it came in, and how far others may be from them."""
+
+    inputs: Arrays
+    sizes: dict[str, int]
+    names: list[str]
+    expected: list[np.ndarray]
+    slack: list[float]
+    blame: FuncOp = field(repr=False)
+
+
+class Checker:
+    """Compares a module with what it computed before the first pass."""
+
+    def __init__(self, seed: int = 0, cc: str | None = None, target: str = "native"):
+        self.seed = seed
+        self.cc = cc
+        self.target = target
+        self.judges: dict[str, Judge] = {}
+
+    def start(self, module: ModuleOp) -> None:
+        """Runs every function of the module. Raises IrkitError where it holds none that runs in NumPy."""
+        funcs = [op for op in module.ops if isinstance(op, FuncOp) and not op.is_declaration]
+        if not funcs:
+            raise IrkitError(
+                "--check finds no function to run",
+                module,
+                expected="a func.func at the graph, kernel or loop level",
+                hint="start from an earlier level",
+            )
+        self.judges = {func.sym_name.data: self._judge(func) for func in funcs}
+
+    def after(self, module: ModuleOp, name: str) -> None:
+        """Runs every function again. Raises IrkitError that names the pass if a result changed."""
+        for op in module.ops:
+            symbol = op.properties.get("sym_name")
+            judge = self.judges.get(symbol.data) if isinstance(symbol, StringAttr) else None
+            if judge is None:
+                continue
+            if isinstance(op, FuncOp):
+                found = run_graph(op, judge.inputs, judge.sizes)
+            elif op.name == "buffer.program":
+                found = self._run_c(module, judge)
+            else:
+                continue
+            for label, a, b, slack in zip(judge.names, found, judge.expected, judge.slack, strict=True):
+                _compare(f"pass '{name}' changed the numbers of '{label}'", judge.blame, a, b, slack)
+
+    def _judge(self, func: FuncOp) -> Judge:
+        attr = func.attributes.get("graph.symbols")
+        ranges = attr.data if isinstance(attr, SymbolsAttr) else ()
+        sizes = {name: min(max(SIZE, low), high) for name, low, high in ranges}
+        inputs = random_inputs(func, sizes, self.seed)
+        expected = run_graph(func, inputs, sizes)
+        return Judge(
+            inputs, sizes, _result_names(func), expected, _slacks(func, inputs, sizes, expected), func
+        )
+
+    def _run_c(self, module: ModuleOp, judge: Judge) -> list[np.ndarray]:
+        from irkit.runtime import cache
+        from irkit.runtime.compiler import find_compiler
+        from irkit.runtime.module import Program
+        from lowering.c.emit import emit_program
+        from lowering.target import get_target
+
+        compiler = find_compiler(self.cc)
+        machine = get_target(self.target, compiler.name)
+        spec = emit_program(module, machine, "checked")
+        threads = 2 if any(op.name == "buffer.barrier" for op in module.walk()) else 1  # none are placed yet
+        program = Program(spec, cache.library(spec, compiler, tuple(machine.cflags)), None, threads)
+        return list(program.prepare(**judge.inputs).run())
+
+
+def random_inputs(func: FuncOp, sizes: Mapping[str, int], seed: int = 0) -> Arrays:
+    """An array for each argument: floats normal, integers small and of either sign, bools even."""
+    rng = np.random.default_rng(seed)
+    arrays: Arrays = {}
+    for arg, name in zip(func.body.block.args, argument_names(func), strict=True):
+        type_ = arg.type
+        assert isinstance(type_, TensorType)
+        arrays[name] = random_array(type_, rng, sizes)
+    return arrays
+
+
+def random_array(
+    type_: TensorType, rng: np.random.Generator, sizes: Mapping[str, int] | None = None
+) -> np.ndarray:
+    """Numbers of moderate size, of either sign where the dtype has one. Symbolic dims take their size from `sizes`."""
+    missing = sorted({n for d in dims_of(type_) for n in d.names()} - set(sizes or {}))
+    if missing:
+        raise IrkitError(f"the size of '{missing[0]}' is not known", found=type_text(type_))
+    shape = [d.evaluate(sizes or {}) for d in dims_of(type_)]
+    name, dtype = dtype_name(type_.element_type), np_dtype(type_.element_type)
+    if name == "bool":
+        return np.asarray(rng.random(shape) < 0.5)
+    if name[0] in "iu":
+        return np.asarray(rng.integers(0 if name[0] == "u" else -7, 8, shape)).astype(dtype)
+    values = rng.standard_normal(shape)
+    if name[0] == "c":
+        return np.asarray(values + 1j * rng.standard_normal(shape)).astype(dtype)
+    return np.asarray(values).astype(np.float32).astype(dtype)
+
+
+def _slacks(
+    func: FuncOp, inputs: Arrays, sizes: Mapping[str, int], expected: Sequence[np.ndarray]
+) -> list[float]:
+    """For each result: four times its largest rounding error, as the same ops in f64 show it."""
+    wide = {n: a.astype(np.float64) if _is_float(a.dtype) else a for n, a in inputs.items()}
+    try:
+        with np.errstate(all="ignore"):
+            better = run_graph(func, wide, sizes, checked=False)
+    except (IrkitError, ValueError, TypeError, AssertionError):
+        return [0.0] * len(expected)
+    return [4 * _distance(a, b) for a, b in zip(expected, better, strict=True)]
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> float:
+    if not _is_float(a.dtype):
+        return 0.0
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    both = np.isfinite(x) & np.isfinite(y)
+    return float(np.max(np.abs(x - y)[both], initial=0.0))
+
+
+def _is_float(dtype: np.dtype) -> bool:
+    return dtype.kind == "f" or dtype.name.startswith(("bfloat", "float"))
+
+
+def _compare(what: str, func: FuncOp, found: np.ndarray, expected: np.ndarray, slack: float) -> None:
+    if found.shape != expected.shape or found.dtype != expected.dtype:
+        raise IrkitError(
+            what,
+            func,
+            found=f"{found.dtype}{list(found.shape)}",
+            expected=f"{expected.dtype}{list(expected.shape)}",
+        )
+    if not _is_float(expected.dtype):
+        wrong = found != expected
+        bound = 0.0
+    else:
+        a, b = found.astype(np.float64), expected.astype(np.float64)
+        finite = np.isfinite(b)
+        eps = float(ml_dtypes.finfo(expected.dtype).eps)
+        bound = slack + ULPS * eps * float(np.max(np.abs(b[finite]), initial=0.0))
+        with np.errstate(invalid="ignore"):
+            near = np.abs(a - b) <= bound
+        wrong = ~np.where(finite, near, (a == b) | (np.isnan(a) & np.isnan(b)))
+    if np.any(wrong):
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise IrkitError(
+            what,
+            func,
+            found=f"{found[place]} at {list(place)}, and {int(np.sum(wrong))} of {wrong.size} elements wrong",
+            expected=f"{expected[place]}" + (f", give or take {bound:.2g}" if bound else ""),
+            hint="run with --print-ir-after-change to see what the pass did",
+        )
+
+
+def _result_names(func: FuncOp) -> list[str]:
+    attrs = func.res_attrs.data if func.res_attrs is not None else ()
+    names: list[str] = []
+    for i in range(len(func.function_type.outputs)):
+        name = attrs[i].data.get("graph.name") if attrs else None
+        names.append(name.data if isinstance(name, StringAttr) else f"result {i}")
+    return names

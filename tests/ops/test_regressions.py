@@ -1,0 +1,24 @@
+"""Faults that compiled C once had."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.ops.harness import Call, check_all
+
+F32 = np.float32
+
+
+def test_an_empty_reduction_still_writes_its_result():
+    check_all(
+        [
+            Call("matmul", [np.ones((3, 0), F32), np.ones((0, 2), F32)]),
+            Call("reduce_sum", [np.ones((0, 3), np.int32)], {"axes": 0}),
+            Call("reduce_prod", [np.ones((2, 0), F32)], {"axes": 1}),
+        ]
+    )
+
+
+def test_scalar_bools_are_one_and_lanes_all_bits():
+    x = np.array([[0.5, 2, 1, 3, 0], [2, 1, 1, 0, 0], [1, 1, 4, 3, -1]], F32)
+    check_all([Call("argmax", [x], {"axis": 0}), Call("logical_not", [np.array([True, False, True])])])
