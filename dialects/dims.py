@@ -110,6 +110,21 @@ class Dim:
         """The part that is free of name."""
         return self.subst({name: 0})
 
+    def replace_atom(self, old: Opaque, new: Dim) -> Dim:
+        """Replaces a min, max, quotient or remainder, however deep it stands, by an expression."""
+        total = ZERO
+        for monomial, factor in self.terms:
+            product = _const(factor)
+            for atom in monomial:
+                if atom == old:
+                    product = product * new
+                elif isinstance(atom, str):
+                    product = product * Dim.of(atom)
+                else:
+                    product = product * _opaque(atom.kind, [a.replace_atom(old, new) for a in atom.args])
+            total = total + product
+        return total
+
     def subst(self, values: Mapping[str, DimLike]) -> Dim:
         """Replaces names by expressions."""
         if not self.terms or not (self.names() & values.keys()):

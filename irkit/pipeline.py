@@ -19,6 +19,9 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "kernel",
         (
+            "graph-decompose",
+            "graph-cse",
+            "graph-dce",
             "graph-fuse",
             "graph-outline",
             "graph-to-kernel",
@@ -37,6 +40,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "graph-simplify": ("lowering.graph.simplify", "GraphSimplify"),
     "graph-cse": ("lowering.graph.cse", "GraphCse"),
     "graph-dce": ("lowering.graph.dce", "GraphDce"),
+    "graph-decompose": ("lowering.graph.decompose", "GraphDecompose"),
     "graph-fuse": ("lowering.graph.fuse", "GraphFuse"),
     "graph-outline": ("lowering.graph.outline", "GraphOutline"),
     "graph-to-kernel": ("lowering.kernel.graph_to_kernel", "GraphToKernel"),

@@ -33,6 +33,7 @@ from dialects.graph.base import (
     register_op,
 )
 from dialects.graph.creation import ConstantOp
+from dialects.graph.derived import Derived
 from dialects.graph.quant import QuantType, ScalesAttr, ZeroPointsAttr, quant
 from dialects.graph.structure import (
     Access,
@@ -58,6 +59,7 @@ __all__ = [
     "Access",
     "AccessAttr",
     "ConstantOp",
+    "Derived",
     "DimAttr",
     "DimsAttr",
     "ForOp",

@@ -307,7 +307,7 @@ def _is_regular(value: list) -> bool:
 
 
 SPECIAL: dict[str, Handler] = {
-    **{name: _reduce for name in ("sum", "mean", "max", "min", "prod")},
+    **{name.removeprefix("reduce_"): _reduce for name in graph.OPS if name.startswith("reduce_")},
     "maximum": _renamed("max"),
     "minimum": _renamed("min"),
     "cast": _cast,

@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, f32, f64, i1
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, f32, f64, i1, i64
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 
-from dialects.dims import Dim
+from dialects.dims import Dim, dmax, dmin
 from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, YieldOp
 from dialects.types import RefType, dims_of, is_float, storage
 
 Index = tuple[Dim, ...]
+
+SIGNED_GE = 5
+"""arith's number for signed "greater or equal"."""
 
 
 def compute_type(element: Attribute) -> Attribute:
@@ -74,7 +77,12 @@ class Builder:
         otherwise: float | None = None,
         indices: Sequence[SSAValue] = (),
     ) -> SSAValue:
-        """Reads a stored tensor; outside it the value is `otherwise`, where given."""
+        """The field of a tensor at an index; outside it the value is `otherwise`, where given.
+
+        `indices` are fields that the index names `_0`, `_1`, ...; the tensor has to be stored then.
+        """
+        if value not in self.arrays and not indices:
+            return self.at(value, index) if otherwise is None else self._guarded(value, index, otherwise)
         array = self.arrays[value]
         key = (array, tuple(index), otherwise, tuple(indices))
         if key in self.reads:
@@ -89,6 +97,26 @@ class Builder:
             result = self.add(arith.ExtFOp(result, f32))
         self.reads[key] = result
         return result
+
+    def _guarded(self, value: SSAValue, index: Sequence[Dim], otherwise: float) -> SSAValue:
+        """A tensor that this kernel computes, at an index that may lie outside: computed at the nearest point inside."""
+        sizes = self.shape(value)
+        wide = compute_type(self.element(value))
+        fill = self.constant(otherwise, wide)
+        if any(size.value == 0 for size in sizes):
+            return fill
+        ranges = {name: (0.0, extent.bounds({})[1] - 1) for name, extent in self.axes.items()}
+        inside: SSAValue | None = None
+        nearest: list[Dim] = []
+        for expr, size in zip(index, sizes, strict=True):
+            for room in (expr, size - 1 - expr):
+                if room.bounds(ranges)[0] < 0:
+                    holds = self.compare(SIGNED_GE, self.index(room), self.constant(0, i64))
+                    inside = holds if inside is None else self.binary(arith.AndIOp, inside, holds)
+            nearest.append(dmax(0, dmin(expr, size - 1)))
+        if inside is None:
+            return self.at(value, index)
+        return self.add(arith.SelectOp(inside, self.at(value, nearest), fill))
 
     def stored(self, value: SSAValue) -> bool:
         """Whether a tensor is an argument of the kernel."""

@@ -558,7 +558,7 @@ def without_idle_clamps(expr: Dim, holds: Callable[[Dim], bool]) -> Dim:
     for opaque in clamps(expr):
         found = idle_form(opaque)
         if found is not None and all(map(holds, found[1])):
-            return without_idle_clamps(replace_atom(expr, opaque, found[0]), holds)
+            return without_idle_clamps(expr.replace_atom(opaque, found[0]), holds)
     return expr
 
 
@@ -573,17 +573,6 @@ def clamps(expr: Dim) -> list[Opaque]:
     return out
 
 
-def replace_atom(expr: Dim, atom: Opaque, value: Dim) -> Dim:
-    """The expression with one atom replaced."""
-    total = ZERO
-    for monomial, factor in expr.terms:
-        term = Dim.of(factor)
-        for part in monomial:
-            term = term * (value if part == atom else Dim((((part,), 1),)))
-        total = total + term
-    return total
-
-
 def idle_form(opaque: Opaque) -> tuple[Dim, list[Dim]] | None:
     """What a min, max or mod is where it changes nothing, and the conditions (each at least zero) for that."""
     args: list[Dim] = []
@@ -593,7 +582,7 @@ def idle_form(opaque: Opaque) -> tuple[Dim, list[Dim]] | None:
             form = idle_form(inner)
             if form is None:
                 return None
-            arg = replace_atom(arg, inner, form[0])
+            arg = arg.replace_atom(inner, form[0])
             conditions += form[1]
         args.append(arg)
     if opaque.kind == "mod":

@@ -20,7 +20,7 @@ from dialects.dims import Dim, ceildiv, dmax, dmin
 from dialects.kernel import DefOp, ReadOp, ReduceOp, WriteOp
 from dialects.types import RefType
 from lowering.kernel.fields import Axes
-from lowering.loop.nest import Level, Nest, Shared, VectorAxis, clamps, idle_form, replace_atom
+from lowering.loop.nest import Level, Nest, Shared, VectorAxis, clamps, idle_form
 from lowering.schedule import Schedule
 
 
@@ -265,7 +265,7 @@ def _conditions(op: ReadOp, axis: str) -> list[Dim]:
         for clamp in (c for c in clamps(expr) if axis in Dim((((c,), 1),)).names()):
             if (found := idle_form(clamp)) is not None:
                 out += found[1]
-                current = replace_atom(current, clamp, found[0])
+                current = current.replace_atom(clamp, found[0])
         if op.otherwise is not None and axis in current.names():
             out += [current, size - 1 - current]
     return [c for c in out if axis in c.names()]

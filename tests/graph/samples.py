@@ -91,6 +91,69 @@ UNARY = [
 BINARY = ["add", "sub", "mul", "div", "mod", "pow", "min", "max"]
 LOGICAL = ["logical_and", "logical_or"]
 
+IMAGE = ("f32", (2, 4, 3, 5))
+CHANNELS = ("f32", (4,))
+
+DERIVED = (
+    *(
+        Sample(name, (X,))
+        for name in (
+            *("log1p", "expm1", "tan", "atan", "round", "sign", "square", "reciprocal", "exp2", "log2"),
+            *("softplus", "leaky_relu", "elu", "relu6", "hardsigmoid", "hardswish", "log_sigmoid", "mish"),
+        )
+    ),
+    Sample("atan2", (X, ("f32", (5,)))),
+    Sample("clamp", (X,), {"low": -0.5, "high": 1}),
+    Sample("clamp", (("i32", (4,)),), {"low": -2, "high": 3}),
+    *(
+        Sample(f"reduce_{kind}", ((dtype, (3, 4, 5)),), values)
+        for kind, dtype in (
+            *(("any", "bool"), ("all", "bool")),
+            *((k, "f32") for k in ("var", "std", "logsumexp", "l2")),
+        )
+        for values in ({}, {"axes": [1]}, {"axes": [0, 2], "keepdims": True})
+    ),
+    Sample("argmin", (X,), {"axis": 0}),
+    Sample("argmin", (("u8", (3, 4)),), {"keepdims": True}),
+    *(
+        Sample("pad", (X,), {"pads": [1, 0, 2, 1], "mode": mode})
+        for mode in ("constant", "edge", "reflect", "wrap")
+    ),
+    Sample("tile", (X,), {"repeats": [2, 3]}),
+    Sample("flip", (X,)),
+    Sample("flip", (("bool", (3, 5)),), {"axes": [-1]}),
+    Sample("roll", (X,), {"shift": -2, "axis": 1}),
+    Sample("split", (("f32", (3, 6)),), {"parts": 3, "axis": 1}),
+    Sample("iota", (), {"shape": [3, 4], "axis": 0, "dtype": "f32"}),
+    Sample("iota", (), {"shape": ["B"]}),
+    Sample("one_hot", (("i32", (2, 3)),), {"classes": 4}),
+    Sample("tril", (X,), {"k": 1}),
+    Sample("triu", (("i16", (2, 4, 4)),)),
+    Sample("take_along", (X, ("i64", (3, 2)))),
+    Sample("pixel_shuffle", (IMAGE,), {"factor": 2}),
+    Sample("resize_nearest", (IMAGE,), {"size": [7, 2]}),
+    Sample("resize_bilinear", (IMAGE,), {"size": [2, 9]}),
+    Sample("log_softmax", (X,), {"axis": 0}),
+    Sample("rms_norm", (X, ("f32", (5,)))),
+    Sample("batch_norm", (IMAGE, *[CHANNELS] * 4)),
+    Sample("group_norm", (IMAGE, CHANNELS, CHANNELS), {"groups": 2}),
+    *(Sample(name, (X, X)) for name in ("squared_error", "absolute_error", "huber")),
+    *(Sample(name, (X, X)) for name in ("binary_cross_entropy", "kl_divergence")),
+    Sample("cross_entropy", (("f32", (2, 3, 5)), ("i32", (2, 3)))),
+    Sample("conv1d", (("f32", (2, 4, 11)), ("f32", (6, 2, 3))), {"stride": 2, "padding": 1, "groups": 2}),
+    Sample(
+        "conv_transpose2d", (IMAGE, ("f32", (4, 2, 3, 3)), ("f32", (2,))), {"stride": [2, 1], "padding": 1}
+    ),
+    Sample("global_avg_pool", (IMAGE,)),
+    Sample("global_max_pool", (IMAGE,)),
+    Sample("einsum", (("f32", (2, 3, 4)), ("f32", (2, 4, 5))), {"spec": "bij,bjk->bik"}),
+    Sample("einsum", (("i32", (3, 3)),), {"spec": "ii"}),
+    Sample("log_softmax", (("f32", ("B", 4)),)),
+    Sample("pad", (("f32", ("B", 4)),), {"pads": [1, 2, 0, 0]}),
+    Sample("cross_entropy", (("f32", ("B", "N")), ("i64", ("B",)))),
+)
+"""Ops that are stated by others."""
+
 SAMPLES: tuple[Sample, ...] = (
     *(Sample(name, (("f32", shape),)) for name in UNARY for shape in ((), (0, 4), (3, 5))),
     *(
@@ -150,4 +213,5 @@ SAMPLES: tuple[Sample, ...] = (
     Sample("slice", (("f32", ("B", 4)),), {"starts": [1], "stops": ["B"], "strides": [2]}),
     Sample("max_pool2d", (("f32", ("B", 3, "N", 8)),), {"kernel": 2}),
     Sample("random", (("u32", (2,)),), {"shape": ["B", 5]}),
+    *DERIVED,
 )

@@ -46,14 +46,12 @@ def test_every_op_is_documented() -> None:
     from dialects import graph
 
     text = PAGE.read_text(encoding="utf-8")
-    spelt_otherwise = {"add", "sub", "mul", "div", "mod", "neg", "compare"} | {
-        f"reduce_{r}" for r in ("sum", "mean", "max", "min", "prod")
-    }
+    spelt_otherwise = {"add", "sub", "mul", "div", "mod", "neg", "compare"}
     missing = [
         name
         for name, op in graph.OPS.items()
         if op.__module__.startswith("dialects.")
         and name not in spelt_otherwise
-        and not re.search(rf"\b{name}\b", text)
+        and not re.search(rf"\b{name.removeprefix('reduce_')}\b", text)
     ]
     assert not missing

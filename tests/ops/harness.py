@@ -41,8 +41,7 @@ class Call:
         types = [tensor(_ELEMENTS[a.dtype], a.shape) for a in arrays]
         block = Block(arg_types=types)
         op = make(self.name, list(block.args), self.values)
-        (result,) = op.run(list(arrays))
-        return result
+        return op.run(list(arrays))[0]
 
     def __str__(self) -> str:
         shapes = ", ".join(f"{a.dtype}{list(a.shape)}" for a in self.arrays)

@@ -1,0 +1,24 @@
+"""Ops that are stated by other ops: each has a NumPy reference of its own, and a formula that `graph-decompose` puts in
+its place before fusion. They stay whole until then, so that the passes on the graph see what was meant."""
+
+from dialects.graph.derived import (
+    activation,
+    arrangement,
+    loss,
+    mathematics,
+    normalisation,
+    reduction,
+    window,
+)
+from dialects.graph.derived.base import Derived
+
+__all__ = [
+    "Derived",
+    "activation",
+    "arrangement",
+    "loss",
+    "mathematics",
+    "normalisation",
+    "reduction",
+    "window",
+]

@@ -1,0 +1,487 @@
+"""Ops that move elements, or make them from their places: each is index notation with one read, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType
+from xdsl.ir import Attribute, Block, Operation, SSAValue
+
+from dialects.dims import Dim
+from dialects.graph.base import Array, Mismatch, Param, Value, Values, dense, register_op
+from dialects.graph.derived.base import Derived
+from dialects.graph.elementwise import check_kind, kind_of
+from dialects.graph.shapes import axis_of, dims, integer, ints, number, static_shape
+from dialects.graph.sketch import Sketch, Term, axis
+from dialects.graph.structure import Access
+from dialects.types import DTYPES, AnyTensor, dims_of, is_float, storage, tensor, type_text
+
+
+def _axes(x: Term) -> list[Dim]:
+    return [axis(i) for i in range(len(x.dims))]
+
+
+def _check_length(what: str, key: str, found: Sequence[object], x: AnyTensor, factor: int = 1) -> None:
+    rank = len(dims_of(x))
+    if len(found) != factor * rank:
+        raise Mismatch(
+            f"{key} of {what} has {len(found)} numbers",
+            found=type_text(x),
+            expected=f"{factor * rank}"
+            + (", before and after each dim" if factor == 2 else ", one for each dim"),
+        )
+
+
+PAD_MODES = {"constant": "value", "edge": "clamp", "reflect": "reflect", "wrap": "wrap"}
+
+
+@register_op
+class PadOp(Derived):
+    """Elements around a tensor: `graph.pad %x {pads = array<i64: 1, 1, 0, 2>, mode = "reflect"}`.
+
+    pads has the number of elements before and after each dim, in order. mode is constant (`value`), edge (the nearest
+    element), reflect (the mirror image, the edge not repeated) or wrap (the other side).
+    """
+
+    name = "graph.pad"
+    PARAMS: ClassVar = {
+        "pads": Param("ints"),
+        "mode": Param("str", "constant", tuple(PAD_MODES)),
+        "value": Param("float", 0.0),
+    }
+
+    @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        pads = ints(values, "pads")
+        _check_length("pad", "pads", pads, types[0], 2)
+        if min(pads, default=0) < 0:
+            raise Mismatch("pads are not negative", found=str(list(pads)), hint="x[1:] takes elements away")
+        for i, size in enumerate(dims_of(types[0])):
+            widest = max(pads[2 * i : 2 * i + 2])
+            if values["mode"] == "reflect" and size.value is not None and widest and widest >= size.value:
+                message = f"a dim of size {size} cannot be reflected {widest} wide"
+                raise Mismatch(message, found=type_text(types[0]), expected=f"at most {size.value - 1}")
+            if values["mode"] in ("edge", "wrap") and size.value == 0 and widest:
+                raise Mismatch("a dim of size 0 has no elements to repeat", found=type_text(types[0]))
+
+    @classmethod
+    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
+        (a,), pads = x, ints(values, "pads")
+        sizes = [d + (pads[2 * i] + pads[2 * i + 1]) for i, d in enumerate(a.dims)]
+        index = [axis(i) - pads[2 * i] for i in range(len(a.dims))]
+        return [a.sketch.moved(a, sizes, index, PAD_MODES[str(values["mode"])], number(values, "value"))]
+
+    @classmethod
+    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
+        pads = np.reshape(ints(values, "pads"), (-1, 2))
+        mode = str(values["mode"])
+        given = {"constant_values": number(values, "value")} if mode == "constant" else {}
+        return [np.pad(arrays[0], pads, mode, **given)]  # pyright: ignore
+
+
+@register_op
+class TileOp(Derived):
+    """The tensor repeated along each dim: `graph.tile %x {repeats = array<i64: 1, 3>}`."""
+
+    name = "graph.tile"
+    PARAMS: ClassVar = {"repeats": Param("ints")}
+
+    @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        _check_length("tile", "repeats", ints(values, "repeats"), types[0])
+        if min(ints(values, "repeats"), default=1) < 0:
+            raise Mismatch("repeats are not negative", found=str(list(ints(values, "repeats"))))
+
+    @classmethod
+    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
+        (a,), repeats = x, ints(values, "repeats")
+        sizes = [d * r for d, r in zip(a.dims, repeats, strict=True)]
+        return [a.sketch.moved(a, sizes, _axes(a), "wrap")]
+
+    @classmethod
+    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
+        return [np.tile(arrays[0], ints(values, "repeats"))]
+
+
+@register_op
+class FlipOp(Derived):
+    """The order reversed along dims, all where none are given: `graph.flip %x {axes = array<i64: 1>}`."""
+
+    name = "graph.flip"
+    PARAMS: ClassVar = {"axes": Param("ints", None)}
+
+    @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        rank = len(dims_of(types[0]))
+        given = values["axes"]
+        axes = range(rank) if given is None else ints(values, "axes")
+        values["axes"] = tuple(sorted({axis_of(a, rank, "flip") for a in axes}))
+
+    @classmethod
+    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
+        (a,), axes = x, ints(values, "axes")
+        index = [d - 1 - axis(i) if i in axes else axis(i) for i, d in enumerate(a.dims)]
+        return [a.sketch.moved(a, a.dims, index)]
+
+    @classmethod
+    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
+        return [np.flip(arrays[0], ints(values, "axes"))]
+
+
+@register_op
+class RollOp(Derived):
+    """Elements moved along a dim, those that leave it coming in at the other end: `graph.roll %x {shift = 1, axis = 0}`."""
+
+    name = "graph.roll"
+    PARAMS: ClassVar = {"shift": Param("int"), "axis": Param("int", 0)}
+
+    @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        values["axis"] = axis_of(values["axis"], len(dims_of(types[0])), "roll")
+
+    @classmethod
+    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
+        (a,), along = x, integer(values, "axis")
+        index = [axis(i) - integer(values, "shift") if i == along else axis(i) for i in range(len(a.dims))]
+        return [a.sketch.moved(a, a.dims, index, "wrap")]
+
+    @classmethod
+    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
+        return [np.roll(arrays[0], integer(values, "shift"), integer(values, "axis"))]
+
+
+@register_op
+class SplitOp(Derived):
+    """Equal parts along a dim, as several results: `%a, %b = graph.split %x {parts = 2, axis = 1}`."""
+
+    name = "graph.split"
+    PARAMS: ClassVar = {"parts": Param("int"), "axis": Param("int", 0)}
+
+    @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        values["axis"] = axis_of(values["axis"], len(dims_of(types[0])), "split")
+        size, parts = dims_of(types[0])[integer(values, "axis")], integer(values, "parts")
+        if parts < 1 or (size.value is not None and size.value % parts):
+            message = f"a dim of size {size} does not split into {parts} equal parts"
+            raise Mismatch(message, found=type_text(types[0]), hint="x[:, 0:2] takes any part")
+
+    @classmethod
+    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
+        (a,), along, parts = x, integer(values, "axis"), integer(values, "parts")
+        each = a.dims[along] // parts
+        sizes = [each if i == along else d for i, d in enumerate(a.dims)]
+        return [
+            a.sketch.moved(
+                a, sizes, [axis(i) + each * part if i == along else axis(i) for i in range(len(sizes))]
+            )
+            for part in range(parts)
+        ]
+
+    @classmethod
+    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
+        return list(np.split(arrays[0], integer(values, "parts"), integer(values, "axis")))
+
+
+# -- from places --------------------------------------------------------------------------------------------------
+
+
+def _number(block: Block, place: SSAValue, element: Attribute) -> SSAValue:
+    """An index as a scalar of a dtype."""
+    target = storage(element)
+    if is_float(element):
+        return _op(block, arith.SIToFPOp(place, target))  # pyright: ignore[reportArgumentType]
+    assert isinstance(target, IntegerType)
+    return place if target.width.data == 64 else _op(block, arith.TruncIOp(place, target))
+
+
+def _op(block: Block, op: Operation) -> SSAValue:
+    block.add_op(op)
+    return op.results[0]
+
+
+def _constant(block: Block, value: float, element: Attribute) -> SSAValue:
+    type_ = storage(element)
+    attr = IntegerAttr(int(value), type_) if isinstance(type_, IntegerType) else FloatAttr(value, type_)  # pyright: ignore
+    return _op(block, arith.ConstantOp(attr))
+
+
+@register_op
+class IotaOp(Derived):
+    """Each element is its place along one dim: `graph.iota {shape = #dim.list<[B, 4]>, axis = 1, dtype = "i32"}`."""
+
+    name = "graph.iota"
+    PARAMS: ClassVar = {"shape": Param("dims"), "axis": Param("int", -1), "dtype": Param("dtype", "i64")}
+    ARITY: ClassVar = (0, 0)
+    OPERANDS: ClassVar = ()
+
+    @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        values["axis"] = axis_of(values["axis"], len(dims(values, "shape")), "iota")
+        if kind_of(DTYPES[str(values["dtype"])]) not in "fi":
+            raise Mismatch(f"iota has no {values['dtype']} form", expected="a float or an integer dtype")
+
+    @classmethod
+    def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
+        return [tensor(str(values["dtype"]), dims(values, "shape"))]
+
+    def decomposed(self) -> tuple[list[Operation], list[SSAValue]]:
+        values = self.values()
+        element, along = DTYPES[str(values["dtype"])], integer(values, "axis")
+        sketch = Sketch(self.location)  # pyright: ignore[reportArgumentType]
+        axes = [(str(axis(i)), d) for i, d in enumerate(dims(values, "shape"))]
+        out = sketch.points([], axes, [], element, lambda block: _number(block, block.args[along], element))
+        return sketch.ops, [out.value]
+
+    @classmethod
+    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
+        shape, along = static_shape(results[0]), integer(values, "axis")
+        row = np.arange(shape[along]).reshape([-1 if i == along else 1 for i in range(len(shape))])
+        return [np.broadcast_to(row, shape)]
+
+
+@register_op
+class OneHotOp(Derived):
+    """1 where the place along a new last dim is the index, else 0: `graph.one_hot %i {classes = 10, dtype = "f32"}`."""
+
+    name = "graph.one_hot"
+    PARAMS: ClassVar = {"classes": Param("int"), "dtype": Param("dtype", "f32")}
+    OPERANDS: ClassVar = ("index",)
+
+    @classmethod
+    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
+        (index,) = x
+        check_kind("one_hot", "i", [index.type], index.type.element_type)
+        sizes = [*index.dims, Dim.of(integer(values, "classes"))]
+        axes = [(str(axis(i)), d) for i, d in enumerate(sizes)]
+        wide = index.cast("i64")
+
+        def body(block: Block) -> SSAValue:
+            return _op(block, arith.CmpiOp(block.args[0], block.args[len(sizes)], "eq"))
+
+        read = Access(0, tuple(axis(i) for i in range(len(index.dims))))
+        return [index.sketch.points([wide], axes, [read], DTYPES["bool"], body).cast(str(values["dtype"]))]
+
+    @classmethod
+    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
+        return [arrays[0][..., None].astype(np.int64) == np.arange(integer(values, "classes"))]
+
+
+class Triangle(Derived):
+    """Base: keeps one side of diagonal k of the last two dims, and puts zero on the other."""
+
+    PARAMS: ClassVar = {"k": Param("int", 0)}
+    PREDICATE: ClassVar[str]
+
+    @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        if len(dims_of(types[0])) < 2:
+            what = cls.name.partition(".")[2]
+            raise Mismatch(f"{what} needs a tensor of rank 2 or more", found=type_text(types[0]))
+
+    @classmethod
+    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
+        (a,) = x
+        rank, element = len(a.dims), a.type.element_type
+
+        def body(block: Block) -> SSAValue:
+            row, column = block.args[rank - 1], block.args[rank]
+            edge = _op(block, arith.AddiOp(row, _constant(block, integer(values, "k"), DTYPES["i64"])))
+            kept = _op(block, arith.CmpiOp(column, edge, cls.PREDICATE))
+            return _op(block, arith.SelectOp(kept, block.args[0], _constant(block, 0, element)))
+
+        axes = [(str(axis(i)), d) for i, d in enumerate(a.dims)]
+        return [a.sketch.points([a], axes, [Access(0, tuple(_axes(a)))], element, body)]
+
+
+@register_op
+class TrilOp(Triangle):
+    """The lower triangle, up to diagonal k: `graph.tril %x {k = 0}`."""
+
+    name = "graph.tril"
+    PREDICATE: ClassVar = "sle"
+
+    @classmethod
+    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
+        return [np.tril(arrays[0], integer(values, "k"))]
+
+
+@register_op
+class TriuOp(Triangle):
+    """The upper triangle, from diagonal k on: `graph.triu %x {k = 0}`."""
+
+    name = "graph.triu"
+    PREDICATE: ClassVar = "sge"
+
+    @classmethod
+    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
+        return [np.triu(arrays[0], integer(values, "k"))]
+
+
+@register_op
+class TakeAlongOp(Derived):
+    """Elements picked along one dim by an index of the same rank: `graph.take_along %x, %i {axis = 1}`.
+
+    The other dims of the index are those of x. An index outside is taken at the nearest end.
+    """
+
+    name = "graph.take_along"
+    PARAMS: ClassVar = {"axis": Param("int", -1)}
+    ARITY: ClassVar = (2, 2)
+    OPERANDS: ClassVar = ("x", "index")
+
+    @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        check_kind("take_along", "i", types[1:], types[1].element_type)
+        sizes, index = dims_of(types[0]), dims_of(types[1])
+        along = values["axis"] = axis_of(values["axis"], len(sizes), "take_along")
+        if len(sizes) != len(index) or any(
+            a != b for i, (a, b) in enumerate(zip(sizes, index, strict=True)) if i != along
+        ):
+            raise Mismatch(
+                "the index of take_along has other dims",
+                found=f"{type_text(types[0])} and {type_text(types[1])}",
+                expected=f"equal sizes but along dim {along}",
+            )
+
+    @classmethod
+    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
+        (a, index), along = x, integer(values, "axis")
+        axes = [(str(axis(i)), d) for i, d in enumerate(index.dims)]
+        place = [Dim.of("_0") if i == along else axis(i) for i in range(len(a.dims))]
+        reads = [Access(1, tuple(_axes(index))), Access(0, tuple(place))]
+        return [a.sketch.points([a, index], axes, reads, a.type.element_type, lambda block: block.args[1])]
+
+    @classmethod
+    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
+        x, index = arrays
+        along = integer(values, "axis")
+        inside = np.clip(index.astype(np.int64), 0, max(x.shape[along] - 1, 0))
+        return [np.take_along_axis(x, inside, along)]
+
+
+@register_op
+class PixelShuffleOp(Derived):
+    """Channels laid out as pixels: [N, C * r * r, H, W] to [N, C, H * r, W * r]: `graph.pixel_shuffle %x {factor = 2}`."""
+
+    name = "graph.pixel_shuffle"
+    PARAMS: ClassVar = {"factor": Param("int")}
+
+    @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        sizes, r = dims_of(types[0]), integer(values, "factor")
+        channels = sizes[1].value if len(sizes) == 4 else None
+        if len(sizes) != 4 or r < 1 or (channels is not None and channels % (r * r)):
+            raise Mismatch(
+                f"pixel_shuffle by {r} does not fit",
+                found=type_text(types[0]),
+                expected=f"[N, C * {r * r}, H, W]",
+            )
+
+    @classmethod
+    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
+        (a,), r = x, integer(values, "factor")
+        n, c, h, w = a.dims
+        split = a.reshape([n, c // (r * r), r, r, h, w])
+        return [split.of("transpose", perm=(0, 1, 4, 2, 5, 3)).reshape([n, c // (r * r), h * r, w * r])]
+
+    @classmethod
+    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
+        (x,), r = arrays, integer(values, "factor")
+        n, c, h, w = x.shape
+        split = x.reshape(n, c // (r * r), r, r, h, w)
+        return [split.transpose(0, 1, 4, 2, 5, 3).reshape(n, c // (r * r), h * r, w * r)]
+
+
+@register_op
+class ResizeNearestOp(Derived):
+    """The last two dims brought to a size, each element that of the nearest place: `graph.resize_nearest %x {size = ...}`.
+
+    Element i of n is taken at floor(i * size / n), as ONNX's asymmetric mode with rounding down has it.
+    """
+
+    name = "graph.resize_nearest"
+    PARAMS: ClassVar = {"size": Param("pair")}
+
+    @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        if len(dims_of(types[0])) < 2 or min(ints(values, "size")) < 1:
+            raise Mismatch("resize_nearest does not fit", found=type_text(types[0]), expected="[..., H, W]")
+
+    @classmethod
+    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
+        (a,) = x
+        size = ints(values, "size")
+        lead = len(a.dims) - 2
+        index = [axis(i) for i in range(lead)]
+        index += [axis(lead + i) * a.dims[lead + i] // n for i, n in enumerate(size)]
+        return [a.sketch.moved(a, [*a.dims[:lead], *map(Dim.of, size)], index)]
+
+    @classmethod
+    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
+        (x,), (h, w) = arrays, ints(values, "size")
+        rows, columns = np.arange(h) * x.shape[-2] // h, np.arange(w) * x.shape[-1] // w
+        return [x[..., rows[:, None], columns[None, :]]]
+
+
+@register_op
+class ResizeBilinearOp(Derived):
+    """The last two dims brought to a size by linear interpolation: `graph.resize_bilinear %x {size = array<i64: 8, 8>}`.
+
+    Pixel centres are aligned: element i of n stands at (i + 0.5) * size / n - 0.5, held inside the edges.
+    """
+
+    name = "graph.resize_bilinear"
+    PARAMS: ClassVar = {"size": Param("pair")}
+
+    @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        check_kind("resize_bilinear", "f", types, types[0].element_type)
+        sizes = dims_of(types[0])
+        if len(sizes) < 2 or min(ints(values, "size")) < 1 or any(d.value in (None, 0) for d in sizes[-2:]):
+            raise Mismatch(
+                "resize_bilinear does not fit",
+                found=type_text(types[0]),
+                expected="[..., H, W] of known H and W",
+            )
+
+    @classmethod
+    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
+        (a,) = x
+        for number_, size in zip((-2, -1), ints(values, "size"), strict=True):
+            a = _interpolated(a, len(a.dims) + number_, size)
+        return [a.cast(x[0].dtype)]
+
+    @classmethod
+    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
+        x = arrays[0].astype(np.float64)
+        for along, size in zip((-2, -1), ints(values, "size"), strict=True):
+            low, high, part = _stencil(x.shape[along], size)
+            part = part.reshape([-1, 1] if along == -2 else [-1])
+            x = np.take(x, low, along) * (1 - part) + np.take(x, high, along) * part
+        return [x]
+
+
+def _stencil(old: int, new: int) -> tuple[Array, Array, Array]:
+    """The two neighbours of each new element, and how much the second counts."""
+    place = np.clip((np.arange(new) + 0.5) * (old / new) - 0.5, 0, old - 1)
+    low = np.floor(place).astype(np.int64)
+    return low, np.minimum(low + 1, old - 1), place - low
+
+
+def _interpolated(x: Term, along: int, size: int) -> Term:
+    """Linear interpolation along one dim: two gathers and their weights."""
+    old = x.dims[along].value
+    assert old is not None
+    low, high, part = _stencil(old, size)
+    x = x.cast("f32") if x.dtype not in ("f32", "f64") else x
+    shape = [-1 if i == along else 1 for i in range(len(x.dims))]
+
+    def constant(array: Array, dtype: str) -> Term:
+        return x.sketch.make("constant", value=dense(array, dtype))
+
+    weight = constant(part.reshape(shape), x.dtype)
+    first, second = (x.sketch.make("gather", x, constant(i, "i64"), axis=along) for i in (low, high))
+    return first + (second - first) * weight
