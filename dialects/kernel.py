@@ -531,13 +531,14 @@ class SelectOp(IRDLOperation):
 
 
 @irdl_op_definition
-class IntDivOp(IRDLOperation):
-    """Integer division as the graph defines it: `kernel.intdiv "floordiv" %a, %b : i32`; also "mod", "udiv", "umod".
+class IntegerOp(IRDLOperation):
+    """Integer arithmetic that the graph defines where arith does not: `kernel.integer "floordiv" %a, %b : i32`.
 
-    floordiv rounds towards minus infinity, mod has the divisor's sign; division by zero gives 0, and so does mod.
+    floordiv rounds towards minus infinity, mod has the divisor's sign; udiv and umod take unsigned numbers; dividing by
+    zero gives 0. ipow wraps, and a negative power is the true quotient truncated; upow is of unsigned numbers.
     """
 
-    name = "kernel.intdiv"
+    name = "kernel.integer"
 
     T: ClassVar = VarConstraint("T", AnyAttr())
 
@@ -549,10 +550,72 @@ class IntDivOp(IRDLOperation):
     traits = traits_def(Pure())
     assembly_format = "$kind $lhs `,` $rhs attr-dict `:` type($result)"
 
-    KINDS: ClassVar = ("floordiv", "mod", "udiv", "umod")
+    KINDS: ClassVar = ("floordiv", "mod", "udiv", "umod", "ipow", "upow")
 
     def __init__(self, kind: str, lhs: SSAValue, rhs: SSAValue):
         super().__init__(operands=[lhs, rhs], properties={"kind": StringAttr(kind)}, result_types=[lhs.type])
+
+    def verify_(self) -> None:
+        if self.kind.data not in self.KINDS:
+            raise VerifyException(f"unknown kind '{self.kind.data}': expected one of {', '.join(self.KINDS)}")
+
+
+@irdl_op_definition
+class RemfOp(IRDLOperation):
+    """The remainder of a division that truncates, exact, with the sign of the first: `kernel.remf %a, %b : f32`.
+
+    This is arith.remf, which xDSL lacks.
+    """
+
+    name = "kernel.remf"
+
+    T: ClassVar = VarConstraint("T", AnyAttr())
+
+    lhs = operand_def(T)
+    rhs = operand_def(T)
+    result = result_def(T)
+
+    traits = traits_def(Pure())
+    assembly_format = "$lhs `,` $rhs attr-dict `:` type($result)"
+
+    def __init__(self, lhs: SSAValue, rhs: SSAValue):
+        super().__init__(operands=[lhs, rhs], result_types=[lhs.type])
+
+
+@irdl_op_definition
+class RandomOp(IRDLOperation):
+    """A random number from a key of two words and a counter: `kernel.random "normal" %k, %l, %n : i32, i64 to f32`.
+
+    uniform and normal give f32, bits i32, as `graph.random` says. Pure: the same bits for the same operands.
+    """
+
+    name = "kernel.random"
+
+    T: ClassVar = VarConstraint("T", AnyAttr())
+
+    dist = prop_def(StringAttr)
+    key0 = operand_def(T)
+    key1 = operand_def(T)
+    counter = operand_def()
+    result = result_def()
+
+    traits = traits_def(Pure())
+    assembly_format = (
+        "$dist $key0 `,` $key1 `,` $counter attr-dict `:` type($key0) `,` type($counter) `to` type($result)"
+    )
+
+    DISTRIBUTIONS: ClassVar = ("uniform", "normal", "bits")
+
+    def __init__(self, dist: str, key0: SSAValue, key1: SSAValue, counter: SSAValue, result_type: Attribute):
+        super().__init__(
+            operands=[key0, key1, counter], properties={"dist": StringAttr(dist)}, result_types=[result_type]
+        )
+
+    def verify_(self) -> None:
+        if self.dist.data not in self.DISTRIBUTIONS:
+            raise VerifyException(
+                f"unknown distribution '{self.dist.data}': expected one of {', '.join(self.DISTRIBUTIONS)}"
+            )
 
 
 @irdl_op_definition
@@ -727,7 +790,9 @@ Kernel = Dialect(
         ConvertOp,
         CompareOp,
         SelectOp,
-        IntDivOp,
+        IntegerOp,
+        RemfOp,
+        RandomOp,
         ReduceOp,
         YieldOp,
         GroupOp,

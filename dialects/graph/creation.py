@@ -12,7 +12,7 @@ from xdsl.printer import Printer
 
 from dialects.dims import product
 from dialects.graph.base import Array, GraphOp, Mismatch, Param, Values, array_of, register_op
-from dialects.graph.numerics import random_words
+from dialects.graph.numerics import random_numbers
 from dialects.graph.shapes import dims, static_shape
 from dialects.types import AnyTensor, tensor, type_text
 
@@ -122,11 +122,5 @@ class RandomOp(GraphOp):
     @classmethod
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
         shape = static_shape(results[0])
-        words = random_words(arrays[0], product(shape).value or 0)
-        if values["dist"] == "bits":
-            return [words[:, 0].reshape(shape)]
-        high = words >> np.uint32(8)
-        if values["dist"] == "uniform":
-            return [(high[:, 0].astype(np.float32) * np.float32(2.0**-24)).reshape(shape)]
-        u, v = (high[:, 0] + 1.0) * 2.0**-24, high[:, 1] * 2.0**-24
-        return [(np.sqrt(-2 * np.log(u)) * np.cos(2 * np.pi * v)).astype(np.float32).reshape(shape)]
+        counters = np.arange(product(shape).value or 0, dtype=np.uint64)
+        return [random_numbers(str(values["dist"]), arrays[0], counters).reshape(shape)]

@@ -176,9 +176,16 @@ def philox(key: tuple[int, int], counters: Array) -> Array:
     return np.stack(c, axis=-1).astype(np.uint32)
 
 
-def random_words(key: Array, count: int) -> Array:
-    """Words 0 and 1 of the counters 0 to count - 1, as uint32 [count, 2]; a counter fills words 0 and 1, low first."""
-    numbers = np.arange(count, dtype=np.uint64)
-    zeros = np.zeros_like(numbers)
-    counters = np.stack([numbers & _LOW, numbers >> _HALF, zeros, zeros], axis=-1)
-    return philox((int(key[0]), int(key[1])), counters)[:, :2]
+def random_numbers(dist: str, key: Array, counters: Array) -> Array:
+    """bits (u32), uniform or normal (f32) numbers for counters (u64 [n]); `graph.random` says how they are made."""
+    zeros = np.zeros_like(counters)
+    words = philox(
+        (int(key[0]), int(key[1])), np.stack([counters & _LOW, counters >> _HALF, zeros, zeros], axis=-1)
+    )
+    if dist == "bits":
+        return words[:, 0]
+    high = words[:, :2] >> np.uint32(8)
+    if dist == "uniform":
+        return high[:, 0].astype(np.float32) * np.float32(2.0**-24)
+    u, v = (high[:, 0] + 1.0) * 2.0**-24, high[:, 1] * 2.0**-24
+    return (np.sqrt(-2 * np.log(u)) * np.cos(2 * np.pi * v)).astype(np.float32)

@@ -205,9 +205,13 @@ class ScalarBuilder:
         return self.add(arith.MulfOp(self.add(arith.MulfOp(x, self.like(0.5, x, loc)), loc), lifted), loc)
 
     def float_mod(self, a: SSAValue, b: SSAValue, loc: Loc) -> SSAValue:
-        """a - floor(a / b) * b, which has the sign of b."""
-        whole = self.add(math.FloorOp(self.add(arith.DivfOp(a, b), loc)), loc)
-        return self.add(arith.SubfOp(a, self.add(arith.MulfOp(whole, b), loc)), loc)
+        """The remainder with the sign of b."""
+        rest = self.add(kernel.RemfOp(a, b), loc)
+        zero = self.like(0, rest, loc)
+        signs = [self.add(arith.CmpfOp(v, zero, "olt"), loc) for v in (rest, b)]
+        turned = self.add(arith.XOrIOp(*signs), loc)
+        apart = self.add(arith.AndIOp(self.add(arith.CmpfOp(rest, zero, "une"), loc), turned), loc)
+        return self.add(arith.SelectOp(apart, self.add(arith.AddfOp(rest, b), loc), rest), loc)
 
 
 _Unary = Callable[[ScalarBuilder, Scalar, Loc], SSAValue]
@@ -223,7 +227,7 @@ def _pair(cls: Callable[..., Operation]) -> _Binary:
 
 
 def _division(kind: str) -> _Binary:
-    return lambda b, x, y, loc: b.add(kernel.IntDivOp(kind, x, y), loc)
+    return lambda b, x, y, loc: b.add(kernel.IntegerOp(kind, x, y), loc)
 
 
 _UNARY_FLOAT: dict[str, _Unary] = {

@@ -858,7 +858,9 @@ class FunctionEmitter:
         integer = isinstance(source.element, IntegerType)
         number = (CompareOp.INTEGER if integer else CompareOp.FLOAT).index(predicate)
         if not integer:
-            return f"{out} = __builtin_convertvector({args[0]} {CMPF[number]} {args[1]}, {layout.name});"
+            test, is_negated = CMPF[number]
+            text = ("~" if is_negated else "") + test.format(a=args[0], b=args[1])
+            return f"{out} = __builtin_convertvector({text}, {layout.name});"
         infix, signed = CMPI[number]
         wide = "" if signed else f"({unsigned_vector(source)})"
         return f"{out} = __builtin_convertvector({wide}{args[0]} {infix} {wide}{args[1]}, {layout.name});"

@@ -8,7 +8,7 @@ from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import IntegerType, VectorType, i1
 from xdsl.ir import Attribute, Operation
 
-from dialects.kernel import ConvertOp, FloatToIntOp, IntDivOp
+from dialects.kernel import ConvertOp, FloatToIntOp, IntegerOp, RandomOp, RemfOp
 from dialects.types import element_bytes
 from lowering.c.types import c_type, short_name
 
@@ -49,8 +49,25 @@ FUNCTIONS: dict[type[Operation], str] = {
 }
 """Ops that are functions of irk_math.h, `irk_exp_f32` on scalars and `irk_exp_f32x16` on vectors."""
 
-CMPF: dict[int, str] = {1: "==", 2: ">", 3: ">=", 4: "<", 5: "<=", 6: "!=", 13: "!="}
-"""arith.cmpf predicates: ordered comparisons, one (6: ordered and unequal) and une."""
+CMPF: dict[int, tuple[str, bool]] = {
+    0: ("({a} < {a})", False),
+    1: ("({a} == {b})", False),
+    2: ("({a} > {b})", False),
+    3: ("({a} >= {b})", False),
+    4: ("({a} < {b})", False),
+    5: ("({a} <= {b})", False),
+    6: ("(({a} < {b}) | ({a} > {b}))", False),
+    7: ("(({a} != {a}) | ({b} != {b}))", True),
+    8: ("(({a} < {b}) | ({a} > {b}))", True),
+    9: ("({a} <= {b})", True),
+    10: ("({a} < {b})", True),
+    11: ("({a} >= {b})", True),
+    12: ("({a} > {b})", True),
+    13: ("({a} != {b})", False),
+    14: ("(({a} != {a}) | ({b} != {b}))", False),
+    15: ("({a} < {a})", True),
+}
+"""arith.cmpf predicates: a test that holds for scalars and vectors alike, and whether it is negated."""
 
 CMPI: dict[int, tuple[str, bool]] = {
     0: ("==", True),
@@ -123,11 +140,8 @@ def _absi(op: Operation, args: list[str]) -> str:
 
 def _cmpf(op: Operation, args: list[str]) -> str:
     assert isinstance(op, arith.CmpfOp)
-    predicate = op.predicate.value.data
-    if predicate in (7, 14):  # ord, uno
-        nan = f"({args[0]} != {args[0]} || {args[1]} != {args[1]})"
-        return nan if predicate == 14 else f"!{nan}"
-    return f"({args[0]} {CMPF[predicate]} {args[1]})"
+    test, is_negated = CMPF[op.predicate.value.data]
+    return ("!" if is_negated else "") + test.format(a=args[0], b=args[1])
 
 
 def _cmpi(op: Operation, args: list[str]) -> str:
@@ -190,9 +204,19 @@ def _fptoint(op: Operation, args: list[str]) -> str:
     return f"irk_{short_name(element_of(op.operands[0].type))}_to_{kind}{8 * element_bytes(element_of(op.results[0].type))}({args[0]})"
 
 
-def _intdiv(op: Operation, args: list[str]) -> str:
-    assert isinstance(op, IntDivOp)
+def _integer(op: Operation, args: list[str]) -> str:
+    assert isinstance(op, IntegerOp)
     return f"irk_{op.kind.data}_i{8 * element_bytes(element_of(op.results[0].type))}({args[0]}, {args[1]})"
+
+
+def _random(op: Operation, args: list[str]) -> str:
+    assert isinstance(op, RandomOp)
+    call = f"irk_random_{op.dist.data}((uint32_t){args[0]}, (uint32_t){args[1]}, (uint64_t){args[2]})"
+    return f"(int32_t){call}" if op.dist.data == "bits" else call
+
+
+def _remf(op: Operation, args: list[str]) -> str:
+    return f"fmod{'f' if short_name(element_of(op.results[0].type)) == 'f32' else ''}({args[0]}, {args[1]})"
 
 
 _RULES: dict[type[Operation], Callable[[Operation, list[str]], str]] = {
@@ -212,7 +236,9 @@ _RULES: dict[type[Operation], Callable[[Operation, list[str]], str]] = {
     arith.ExtFOp: _extf,
     arith.TruncFOp: _truncf,
     FloatToIntOp: _fptoint,
-    IntDivOp: _intdiv,
+    IntegerOp: _integer,
+    RandomOp: _random,
+    RemfOp: _remf,
 }
 
 _CASTS: dict[str, Callable[[Operation, list[str]], str]] = {

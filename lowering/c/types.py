@@ -110,5 +110,5 @@ def bits(element: Attribute) -> int:
 
 
 def unsigned_vector(layout: Vector) -> str:
-    """The unsigned vector type of an integer layout."""
-    return f"irk_u{bits(layout.element)}x{layout.lanes}"
+    """The unsigned vector type of an integer layout; lanes of a mask have 32 bits."""
+    return f"irk_u{32 if layout.element == i1 else bits(layout.element)}x{layout.lanes}"

@@ -20,7 +20,16 @@ from xdsl.ir import Attribute, Operation
 
 from dialects.errors import IrkitError
 from dialects.graph import array_of
-from dialects.graph.numerics import SMALL_FLOATS, divide, erf, float_to_integer, modulo, power, widened
+from dialects.graph.numerics import (
+    SMALL_FLOATS,
+    divide,
+    erf,
+    float_to_integer,
+    modulo,
+    power,
+    random_numbers,
+    widened,
+)
 from dialects.types import np_dtype
 
 Array = np.ndarray
@@ -180,10 +189,21 @@ def _float_to_integer(op: Operation, x: list[Array], dtype: np.dtype) -> Array:
     return _to_integer(_kind(op) == "unsigned")(op, x, dtype)
 
 
-def _integer_division(op: Operation, x: list[Array], dtype: np.dtype) -> Array:
+def _integer(op: Operation, x: list[Array], dtype: np.dtype) -> Array:
     kind = _kind(op)
-    function = divide if kind.endswith("div") else modulo
+    function = divide if kind.endswith("div") else modulo if kind.endswith("mod") else power
     return _as_unsigned(function)(op, x, dtype) if kind[0] == "u" else function(*x)
+
+
+def _random(op: Operation, x: list[Array], dtype: np.dtype) -> Array:
+    """Random numbers; all of them have the key of the first."""
+    key0, key1, counter = (unsigned(a) for a in np.broadcast_arrays(*x))
+    if not counter.size:
+        return np.zeros(counter.shape, dtype)
+    key = np.array([key0.flat[0], key1.flat[0]], np.uint32)
+    return signless(
+        random_numbers(_text(op, "dist"), key, counter.astype(np.uint64).reshape(-1)).reshape(counter.shape)
+    )
 
 
 def _kind(op: Operation) -> str:
@@ -202,7 +222,7 @@ SCALARS: dict[str, Rule] = {
     "arith.subf": _plain(np.subtract),
     "arith.mulf": _plain(np.multiply),
     "arith.divf": _plain(np.divide),
-    "arith.remf": _plain(np.fmod),
+    "kernel.remf": _plain(np.fmod),
     "arith.negf": _plain(np.negative),
     "arith.maximumf": _plain(np.maximum),
     "arith.minimumf": _plain(np.minimum),
@@ -262,6 +282,7 @@ SCALARS: dict[str, Rule] = {
     "kernel.compare": _compare_vectors,
     "kernel.select": lambda op, x, dtype: np.where(x[0], x[1], x[2]),
     "kernel.convert": _convert,
-    "kernel.intdiv": _integer_division,
+    "kernel.integer": _integer,
+    "kernel.random": _random,
 }
 """Every scalar op that runs in NumPy, by name."""

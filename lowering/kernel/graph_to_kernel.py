@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects import arith, builtin
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
 from dialects.dims import ONE, Dim
-from dialects.errors import IrkitError
+from dialects.errors import ErrorList, IrkitError
+from dialects.graph.base import GraphOp, short_name
 from dialects.graph.movement import ConcatOp
 from dialects.kernel import DefOp, ReadOp, WriteOp, YieldOp, arg
-from dialects.types import ref_of
+from dialects.types import dtype_name, is_complex, ref_of, type_text
 from lowering.kernel.builder import Builder
 from lowering.kernel.rules import RULES
 from lowering.kernel.rules.parameters import axis_of
@@ -37,6 +39,8 @@ class GraphToKernel(ModulePass):
     name = "graph-to-kernel"
 
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
+        if faults := list(_complex_values(op)):
+            raise ErrorList(faults)
         for kernel in [o for o in op.ops if isinstance(o, DefOp)]:
             if not kernel.in_axes_form or not kernel.block.args:
                 lowered = to_axes_form(kernel)
@@ -44,6 +48,23 @@ class GraphToKernel(ModulePass):
                 assert parent is not None
                 parent.insert_op_before(lowered, kernel)
                 parent.erase_op(kernel)
+
+
+def _complex_values(module: builtin.ModuleOp) -> Iterator[IrkitError]:
+    """One error for each op, and each function, with a complex result or argument."""
+    for op in module.walk():
+        values = op.results if isinstance(op, GraphOp) else op.body.block.args if isinstance(op, FuncOp) else ()
+        for value in values:
+            if isinstance(value.type, builtin.TensorType) and is_complex(value.type.element_type):
+                what = short_name(op) if isinstance(op, GraphOp) else "a function"
+                yield IrkitError(
+                    f"{what} of {dtype_name(value.type.element_type)} has no kernel form",
+                    op,
+                    found=type_text(value.type),
+                    expected="floats, integers or bools below the graph level",
+                    hint="keep the real and the imaginary part in a tensor each",
+                )
+                break
 
 
 def to_axes_form(kernel: DefOp) -> DefOp:

@@ -333,7 +333,7 @@ class Nest:
                     out = self._binary(arith.MinSIOp if atom.kind == "min" else arith.MaxSIOp, out, part)
                 return out
             values, shape = self.align(parts)
-            op = kernel.IntDivOp(atom.kind, *values)
+            op = kernel.IntegerOp(atom.kind, *values)
             self.add(op)
             self.shared.shapes[op.result] = shape
             return op.result

@@ -146,7 +146,7 @@ def scalar(op: object, args: list) -> object:
             )
         case arith.SelectOp():
             return args[1] if args[0] else args[2]
-        case kernel.IntDivOp():
+        case kernel.IntegerOp():
             return args[0] // args[1] if op.kind.data in ("floordiv", "udiv") else args[0] % args[1]
         case arith.SIToFPOp() | arith.UIToFPOp() | arith.ExtFOp() | arith.TruncFOp():
             return np_dtype(op.result.type).type(args[0])

@@ -19,13 +19,7 @@ from lowering.graph.interpret import run_graph
 from tests.graph.samples import SAMPLES, Sample, random_array
 from tests.ops.harness import Call, check, module_of
 
-STATIC = [
-    s
-    for s in SAMPLES
-    if all(d.value is not None for t in s.types() for d in dims_of(t))
-    and s.name != "random"
-    and "approximate" not in s.values
-]
+STATIC = [s for s in SAMPLES if all(d.value is not None for t in s.types() for d in dims_of(t))]
 
 
 def call_of(sample: Sample) -> Call:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import sqrt
+from math import pi, sqrt
 
 from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import IntegerType, f32, i1
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from dialects.dims import ONE, ZERO, Dim
+from dialects.dims import ONE, ZERO, Dim, row_major
 from dialects.graph import OPS
 from dialects.graph.creation import ConstantOp
-from dialects.kernel import FloatToIntOp, IntDivOp
+from dialects.kernel import FloatToIntOp, IntegerOp, RandomOp, RemfOp
 from dialects.types import is_float, is_unsigned
 from lowering.kernel.builder import Builder, Index, Rule, compute_type
 
@@ -57,19 +57,24 @@ def _math(op: type[Operation]) -> Scalar:
 def _div(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:
     if not _is_int(element):
         return b.binary(arith.DivfOp, x[0], x[1])
-    return b.add(IntDivOp("udiv" if is_unsigned(element) else "floordiv", x[0], x[1]))
+    return b.add(IntegerOp("udiv" if is_unsigned(element) else "floordiv", x[0], x[1]))
 
 
 def _mod(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:
     if _is_int(element):
-        return b.add(IntDivOp("umod" if is_unsigned(element) else "mod", x[0], x[1]))
-    quotient = b.add(math.FloorOp(b.binary(arith.DivfOp, x[0], x[1])))
-    return b.binary(arith.SubfOp, x[0], b.binary(arith.MulfOp, quotient, x[1]))
+        return b.add(IntegerOp("umod" if is_unsigned(element) else "mod", x[0], x[1]))
+    rest = b.binary(RemfOp, x[0], x[1])
+    zero = b.constant(0.0, rest.type)
+    below = [b.compare(FLOAT_PREDICATES["lt"], v, zero) for v in (rest, x[1])]
+    apart = b.binary(
+        arith.AndIOp, b.compare(FLOAT_PREDICATES["ne"], rest, zero), b.binary(arith.XOrIOp, *below)
+    )
+    return b.add(arith.SelectOp(apart, b.binary(arith.AddfOp, rest, x[1]), rest))
 
 
 def _pow(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:
     if _is_int(element):
-        return b.add(math.IPowIOp(x[0], x[1]))
+        return b.add(IntegerOp("upow" if is_unsigned(element) else "ipow", x[0], x[1]))
     return b.add(math.PowFOp(x[0], x[1]))
 
 
@@ -98,11 +103,30 @@ def _sigmoid(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:
     )
 
 
-def _gelu(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:
-    type_ = x[0].type
-    inner = b.add(math.ErfOp(b.binary(arith.MulfOp, x[0], b.constant(sqrt(0.5), type_))))
-    half = b.binary(arith.MulfOp, x[0], b.constant(0.5, type_))
-    return b.binary(arith.MulfOp, half, b.binary(arith.AddfOp, inner, b.constant(1.0, type_)))
+def _gelu(b: Builder, op: Operation, index: Index) -> SSAValue:
+    x = b.at(op.operands[0], index)
+
+    def number(value: float) -> SSAValue:
+        return b.constant(value, x.type)
+
+    if op.values()["approximate"] == "tanh":  # pyright: ignore[reportAttributeAccessIssue]
+        cube = b.binary(arith.MulfOp, b.binary(arith.MulfOp, x, x), x)
+        bent = b.binary(arith.AddfOp, x, b.binary(arith.MulfOp, cube, number(0.044715)))
+        inner = b.add(math.TanhOp(b.binary(arith.MulfOp, bent, number(sqrt(2 / pi)))))
+    else:
+        inner = b.add(math.ErfOp(b.binary(arith.MulfOp, x, number(sqrt(0.5)))))
+    half = b.binary(arith.MulfOp, x, number(0.5))
+    return b.binary(arith.MulfOp, half, b.binary(arith.AddfOp, inner, number(1.0)))
+
+
+def _random(b: Builder, op: Operation, index: Index) -> SSAValue:
+    """The counter of an element is its place in the tensor."""
+    place = ZERO
+    for i, step in zip(index, row_major(b.shape(op.results[0])), strict=True):
+        place = place + i * step
+    key = [b.at(op.operands[0], (Dim.of(word),)) for word in (0, 1)]
+    dist = str(op.values()["dist"])  # pyright: ignore[reportAttributeAccessIssue]
+    return b.add(RandomOp(dist, *key, b.index(place), compute_type(b.element(op.results[0]))))
 
 
 def _silu(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:
@@ -205,7 +229,6 @@ _SCALARS: dict[str, Scalar] = {
     "ceil": _math(math.CeilOp),
     "relu": _relu,
     "sigmoid": _sigmoid,
-    "gelu": _gelu,
     "silu": _silu,
 }
 
@@ -214,4 +237,6 @@ ELEMENTWISE: dict[type[Operation], Rule] = {
     OPS["compare"]: _compare,
     OPS["cast"]: _cast,
     OPS["constant"]: _constant,
+    OPS["gelu"]: _gelu,
+    OPS["random"]: _random,
 }
