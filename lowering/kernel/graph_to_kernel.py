@@ -53,7 +53,9 @@ class GraphToKernel(ModulePass):
 def _complex_values(module: builtin.ModuleOp) -> Iterator[IrkitError]:
     """One error for each op, and each function, with a complex result or argument."""
     for op in module.walk():
-        values = op.results if isinstance(op, GraphOp) else op.body.block.args if isinstance(op, FuncOp) else ()
+        values = (
+            op.results if isinstance(op, GraphOp) else op.body.block.args if isinstance(op, FuncOp) else ()
+        )
         for value in values:
             if isinstance(value.type, builtin.TensorType) and is_complex(value.type.element_type):
                 what = short_name(op) if isinstance(op, GraphOp) else "a function"

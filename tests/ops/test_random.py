@@ -50,6 +50,6 @@ def test_moments():
         '  return random(key, [100000]), random(key, [100000], dist="normal")\n}\n'
     )
     uniform, normal = program(KEY)
-    assert 0 <= uniform.min() and uniform.max() < 1
+    assert uniform.min() >= 0 and uniform.max() < 1
     assert abs(uniform.mean() - 0.5) < 0.005 and abs(uniform.var() - 1 / 12) < 0.002
     assert abs(normal.mean()) < 0.02 and abs(normal.std() - 1) < 0.02
