@@ -13,6 +13,7 @@ from dialects.dims import Dim
 from dialects.errors import union_location
 from dialects.graph import ConstantOp, ForOp, GraphOp, IndexOp, operation_name
 from dialects.graph.elementwise import CastOp, Elementwise
+from dialects.graph.movement import ConcatOp
 from dialects.graph.reduction import ArgmaxOp, LayerNormOp, Reduce, SoftmaxOp
 from dialects.kernel import GroupOp, YieldOp as KernelYield
 from dialects.types import dims_of
@@ -104,6 +105,7 @@ class _Grouping:
             self.groups.append(target)
             _describe(target, op)
         target.ops.append(op)
+        target.consumed = target.consumed or isinstance(op, ConcatOp)  # it writes its parts one by one
         self.of[op] = target
         for operand in op.operands:
             self._consume_value(operand, target)

@@ -9,8 +9,8 @@ from xdsl.dialects import arith
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, f32, f64, i1, i64
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 
-from dialects.dims import Dim, dmax, dmin
-from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, YieldOp
+from dialects.dims import Atom, Dim, Opaque, dmax, dmin
+from dialects.kernel import DefOp, IndexOp, IntegerOp, ReadOp, ReduceOp, YieldOp
 from dialects.types import RefType, dims_of, is_float, storage
 
 Index = tuple[Dim, ...]
@@ -42,6 +42,7 @@ class Builder:
         self.arrays: dict[SSAValue, SSAValue] = {}
         self.current: Operation | None = None
         self.symbols = {n for n, _, _ in self.source.symbols.data}
+        self.gathered: dict[str, SSAValue] = {}
 
     # -- axes -------------------------------------------------------------------------------------------------
 
@@ -70,28 +71,27 @@ class Builder:
                 self.current = outer
         return self.fields[key]
 
-    def read(
-        self,
-        value: SSAValue,
-        index: Sequence[Dim],
-        otherwise: float | None = None,
-        indices: Sequence[SSAValue] = (),
-    ) -> SSAValue:
-        """The field of a tensor at an index; outside it the value is `otherwise`, where given.
+    def place(self, field: SSAValue) -> Dim:
+        """An integer field as a name that index expressions may use."""
+        name = f"_{len(self.gathered)}"
+        self.gathered[name] = field
+        return Dim.of(name)
 
-        `indices` are fields that the index names `_0`, `_1`, ...; the tensor has to be stored then.
-        """
-        if value not in self.arrays and not indices:
+    def read(self, value: SSAValue, index: Sequence[Dim], otherwise: float | None = None) -> SSAValue:
+        """The field of a tensor at an index; outside it the value is `otherwise`, where given."""
+        if value not in self.arrays:
             return self.at(value, index) if otherwise is None else self._guarded(value, index, otherwise)
         array = self.arrays[value]
-        key = (array, tuple(index), otherwise, tuple(indices))
+        key = (array, tuple(index), otherwise)
         if key in self.reads:
             return self.reads[key]
         type_ = array.type
         assert isinstance(type_, RefType)
         element = type_.element_type
         attr = None if otherwise is None else self.number(otherwise, element)
-        op = ReadOp(array, index, indices, attr)
+        used = [name for name in self.gathered if any(name in expr.names() for expr in index)]
+        names = {name: Dim.of(f"_{i}") for i, name in enumerate(used)}
+        op = ReadOp(array, [e.subst(names) for e in index], [self.gathered[name] for name in used], attr)
         result = self.add(op)
         if compute_type(element) != element:
             result = self.add(arith.ExtFOp(result, f32))
@@ -154,7 +154,30 @@ class Builder:
 
     def index(self, expr: Dim) -> SSAValue:
         """The value of an index expression, as i64."""
-        return self.add(IndexOp(expr))
+        if expr.names().isdisjoint(self.gathered):
+            return self.add(IndexOp(expr))
+        total: SSAValue | None = None
+        for monomial, factor in expr.terms:
+            term = self.add(IndexOp(Dim.of(factor)))
+            for atom in monomial:
+                term = self.binary(arith.MuliOp, term, self._atom(atom))
+            total = term if total is None else self.binary(arith.AddiOp, total, term)
+        assert total is not None
+        return total
+
+    def _atom(self, atom: Atom) -> SSAValue:
+        if isinstance(atom, Opaque):
+            first, *rest = [self.index(arg) for arg in atom.args]
+            for other in rest:
+                if atom.kind in ("min", "max"):
+                    first = self.binary(arith.MinSIOp if atom.kind == "min" else arith.MaxSIOp, first, other)
+                else:
+                    first = self.add(IntegerOp(atom.kind, first, other))
+            return first
+        field = self.gathered.get(atom)
+        if field is None:
+            return self.add(IndexOp(Dim.of(atom)))
+        return field if field.type == i64 else self.add(arith.ExtSIOp(field, i64))
 
     def binary(self, op: type[Operation], a: SSAValue, b: SSAValue) -> SSAValue:
         """A binary arith op."""

@@ -206,22 +206,16 @@ def _access(
     b: Builder, op: IndexOp, access: Access, names: dict[str, Dim], before: Sequence[SSAValue]
 ) -> SSAValue:
     source = op.inputs[access.operand]
-    gathered = sorted({n for e in access.index for n in e.names() if n.startswith("_")})
-    renamed = {**names, **{n: Dim.of(f"_{i}") for i, n in enumerate(gathered)}}
-    indices = [before[int(n[1:])] for n in gathered]
-    spot = [
-        bounded(e.subst(renamed), size, access.boundary)
-        for e, size in zip(access.index, b.shape(source), strict=True)
-    ]
+    gathered = {n for e in access.index for n in e.names() if n.startswith("_")}
+    places = {n: b.place(before[int(n[1:])]) for n in sorted(gathered)}
+    spot: list[Dim] = []
+    for expr, size in zip(access.index, b.shape(source), strict=True):
+        place = bounded(expr.subst({**names, **places}), size, access.boundary)
+        if access.boundary == "none" and not gathered.isdisjoint(expr.names()):
+            place = dmax(0, dmin(place, size - 1))
+        spot.append(place)
     otherwise = access.value if access.boundary == "value" else 0.0 if access.boundary == "zero" else None
-    if not indices and otherwise is None and not b.stored(source):
-        return b.at(source, spot)
-    if gathered and access.boundary == "none":
-        spot = [
-            dmax(0, dmin(e, size - 1)) if any(n.startswith("_") for n in e.names()) else e
-            for e, size in zip(spot, b.shape(source), strict=True)
-        ]
-    return b.read(source, spot, otherwise, indices)
+    return b.read(source, spot, otherwise)
 
 
 CONTRACTION: dict[type[Operation], Rule] = {

@@ -86,12 +86,12 @@ def _gather(b: Builder, op: Operation, index: Index) -> SSAValue:
     shape = b.shape(table)
     axis = axis_of(op, len(shape))
     rank = len(b.shape(positions))
-    chosen = b.at(positions, index[axis : axis + rank])
+    chosen = b.place(b.at(positions, index[axis : axis + rank]))
     size = shape[axis]
     # Negative positions count from the end: floor division by the size adds it once where it is due; then clamp.
-    wrapped = Dim.of("_0") - dmin(0, dmax(-1, Dim.of("_0"))) * size
+    wrapped = chosen - dmin(0, dmax(-1, chosen)) * size
     clamped = dmax(0, dmin(wrapped, size - 1))
-    return b.read(table, [*index[:axis], clamped, *index[axis + rank :]], indices=[chosen])
+    return b.at(table, [*index[:axis], clamped, *index[axis + rank :]])
 
 
 MOVEMENT: dict[type[Operation], Rule] = {

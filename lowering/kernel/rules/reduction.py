@@ -107,25 +107,29 @@ def _softmax(b: Builder, op: Operation, index: Index) -> SSAValue:
 
 
 def _welford_step(b: Builder, state: list[SSAValue], x: list[SSAValue]) -> list[SSAValue]:
-    """B. P. Welford, "Note on a Method for Calculating Corrected Sums of Squares and Products", 1962."""
-    n, mean, m2 = state
+    """B. P. Welford, "Note on a Method for Calculating Corrected Sums of Squares and Products", 1962.
+
+    The running mean drifts by its own rounding, so the sum is kept beside it: its last bits are those of the mean.
+    """
+    n, mean, m2, total = state
     count = b.binary(arith.AddfOp, n, b.constant(1.0, n.type))
     delta = b.binary(arith.SubfOp, x[0], mean)
     new_mean = b.binary(arith.AddfOp, mean, b.binary(arith.DivfOp, delta, count))
     spread = b.binary(arith.MulfOp, delta, b.binary(arith.SubfOp, x[0], new_mean))
-    return [count, new_mean, b.binary(arith.AddfOp, m2, spread)]
+    return [count, new_mean, b.binary(arith.AddfOp, m2, spread), b.binary(arith.AddfOp, total, x[0])]
 
 
 def _welford_combine(b: Builder, left: list[SSAValue], right: list[SSAValue]) -> list[SSAValue]:
     """T. F. Chan et al., "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979."""
-    (n0, mean0, m0), (n1, mean1, m1) = left, right
+    (n0, mean0, m0, total0), (n1, mean1, m1, total1) = left, right
     n = b.binary(arith.AddfOp, n0, n1)
     safe = b.binary(arith.MaximumfOp, n, b.constant(1.0, n.type))  # both sides may be empty
     share = b.binary(arith.DivfOp, n1, safe)
     delta = b.binary(arith.SubfOp, mean1, mean0)
     mean = b.binary(arith.AddfOp, mean0, b.binary(arith.MulfOp, delta, share))
     cross = b.binary(arith.MulfOp, b.binary(arith.MulfOp, delta, delta), b.binary(arith.MulfOp, n0, share))
-    return [n, mean, b.binary(arith.AddfOp, b.binary(arith.AddfOp, m0, m1), cross)]
+    m2 = b.binary(arith.AddfOp, b.binary(arith.AddfOp, m0, m1), cross)
+    return [n, mean, m2, b.binary(arith.AddfOp, total0, total1)]
 
 
 def _layer_norm(b: Builder, op: Operation, index: Index) -> SSAValue:
@@ -140,9 +144,10 @@ def _layer_norm(b: Builder, op: Operation, index: Index) -> SSAValue:
             n = b.binary(arith.MaximumfOp, state[0], b.constant(1.0, x.type))
             variance = b.binary(arith.DivfOp, state[2], n)
             eps = b.constant(number(op, "eps"), x.type)
-            return [state[1], b.add(math.RsqrtOp(b.binary(arith.AddfOp, variance, eps)))]
+            mean = b.binary(arith.DivfOp, state[3], n)
+            return [mean, b.add(math.RsqrtOp(b.binary(arith.AddfOp, variance, eps)))]
 
-        results = b.reduce([k], [x], [0.0, 0.0, 0.0], [x.type] * 3, _welford_step, _welford_combine, finish)
+        results = b.reduce([k], [x], [0.0] * 4, [x.type] * 4, _welford_step, _welford_combine, finish)
         b.reads[key], b.reads[(*key, "scale")] = results
     mean, inverse = b.reads[key], b.reads[(*key, "scale")]
     normal = b.binary(arith.MulfOp, b.binary(arith.SubfOp, b.at(source, index), mean), inverse)
