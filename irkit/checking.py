@@ -75,7 +75,7 @@ class Checker:
             else:
                 continue
             for label, a, b, slack in zip(judge.names, found, judge.expected, judge.slack, strict=True):
-                _compare(f"pass '{name}' changed the numbers of '{label}'", judge.blame, a, b, slack)
+                compare(f"pass '{name}' changed the numbers of '{label}'", judge.blame, a, b, slack)
 
     def _judge(self, func: FuncOp) -> Judge:
         attr = func.attributes.get("graph.symbols")
@@ -84,7 +84,7 @@ class Checker:
         inputs = random_inputs(func, sizes, self.seed)
         expected = run_graph(func, inputs, sizes)
         return Judge(
-            inputs, sizes, _result_names(func), expected, _slacks(func, inputs, sizes, expected), func
+            inputs, sizes, _result_names(func), expected, slacks(func, inputs, sizes, expected), func
         )
 
     def _run_c(self, module: ModuleOp, judge: Judge) -> list[np.ndarray]:
@@ -132,7 +132,7 @@ def random_array(
     return np.asarray(values).astype(np.float32).astype(dtype)
 
 
-def _slacks(
+def slacks(
     func: FuncOp, inputs: Arrays, sizes: Mapping[str, int], expected: Sequence[np.ndarray]
 ) -> list[float]:
     """For each result: four times its largest rounding error, as the same ops in f64 show it."""
@@ -157,7 +157,8 @@ def _is_float(dtype: np.dtype) -> bool:
     return dtype.kind == "f" or dtype.name.startswith(("bfloat", "float"))
 
 
-def _compare(what: str, func: FuncOp, found: np.ndarray, expected: np.ndarray, slack: float) -> None:
+def compare(what: str, func: FuncOp, found: np.ndarray, expected: np.ndarray, slack: float) -> None:
+    """Raises IrkitError where two arrays differ by more than the slack and some units in the last place."""
     if found.shape != expected.shape or found.dtype != expected.dtype:
         raise IrkitError(
             what,

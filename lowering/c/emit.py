@@ -265,13 +265,7 @@ class _Program:
         source, target = self.names[op.source], self.names[op.target]
         type_ = op.source.type
         assert isinstance(type_, RefType)
-        self.line(f"if ((const void *){source} != (const void *){target}) {{")
-        self.line("  int64_t first, last;")
-        self.line(f"  irk_chunk(0, {self.dim(type_.bytes())}, 64, tid, nthreads, &first, &last);")
-        self.line(
-            f"  if (last > first) memcpy((char *){target} + first, (const char *){source} + first, (size_t)(last - first));"
-        )
-        self.line("}")
+        self.line(f"irk_copy({target}, {source}, {self.dim(type_.bytes())}, tid, nthreads);")
 
     def _barrier(self, op: buffer.BarrierOp) -> None:
         self.line("irk_team_barrier(team);")
@@ -308,7 +302,10 @@ class _Program:
                     self.names[carry.current],
                     self.names[carry.following],
                 )
-                self.line(f"{{ {type_} *swap = {a}; {a} = {b}; {b} = swap; }}")
+                other = self.fresh("swap")
+                self.line(f"{type_} *const {other} = {a};")
+                self.line(f"{a} = {b};")
+                self.line(f"{b} = {other};")
         self.depth -= 1
         self.line("}")
 

@@ -71,11 +71,24 @@ RESERVED = frozenset(
         "arena",
         "args",
         "main",
+        "context",
+        "lanes",
         "r",
         "p",
         "l",
+        "asm",
+        "typeof",
+        "linux",
+        "unix",
+        "NULL",
+        "INFINITY",
+        "NAN",
+        "memcpy",
+        "size_t",
+        *(f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)),
     ]
 )
+"""Words and macros of GNU C, and names that the emitted text uses itself."""
 
 
 def kernel_name(symbol: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
-from xdsl.dialects.builtin import DictionaryAttr, ModuleOp, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region
 
@@ -19,6 +20,7 @@ from irkit import pipeline
 from irkit.runtime import cache
 from irkit.runtime.compiler import find_compiler
 from irkit.runtime.module import Program
+from lowering.c.abi import ProgramSpec
 from lowering.c.emit import emit_program
 from lowering.target import get_target
 
@@ -48,15 +50,19 @@ class Call:
         return f"{self.name}({shapes}, {self.values})"
 
 
-def program_of(module: ModuleOp, cc: str | None = None, threads: int = 1, target: str = "native") -> Program:
+def built(module: ModuleOp, cc: str | None = None, target: str = "native") -> tuple[ProgramSpec, Path]:
     """A module of graph level, through all passes and a compiler. The module is consumed."""
     compiler = find_compiler(cc)
     machine = get_target(target, compiler.name)
-    pipeline.run_passes(
-        module, pipeline.passes_to("graph", "buffer", target, compiler.name), pipeline.context()
-    )
+    passes = pipeline.passes_to("graph", "buffer", target, compiler.name)
+    pipeline.run_passes(module, passes, pipeline.context())
     spec = emit_program(module, machine, "batch")
-    return Program(spec, cache.library(spec, compiler, tuple(machine.cflags)), None, threads)
+    return spec, cache.library(spec, compiler, tuple(machine.cflags))
+
+
+def program_of(module: ModuleOp, cc: str | None = None, threads: int = 1) -> Program:
+    """A module of graph level as a callable. The module is consumed."""
+    return Program(*built(module, cc), None, threads)
 
 
 def module_of(calls: Sequence[Call]) -> ModuleOp:
@@ -72,17 +78,16 @@ def module_of(calls: Sequence[Call]) -> ModuleOp:
     last = ReturnOp(*results)
     block.add_op(last)
     func = FuncOp("main", ([a.type for a in block.args], [r.type for r in results]), Region(block))
-    func.arg_attrs = _named("x", len(block.args))
-    func.res_attrs = _named("y", len(results))
+    func.arg_attrs = named("x", len(block.args))
+    func.res_attrs = named("y", len(results))
     func.location = last.location = Loc("calls.tg", 1, 1).attr()
     module = ModuleOp([func])
     module.location = func.location
     return module
 
 
-def _named(letter: str, count: int):
-    from xdsl.dialects.builtin import ArrayAttr
-
+def named(letter: str, count: int) -> ArrayAttr[DictionaryAttr]:
+    """Names for arguments or results: x0, x1, ..."""
     return ArrayAttr([DictionaryAttr({"graph.name": StringAttr(f"{letter}{i}")}) for i in range(count)])
 
 

@@ -16,6 +16,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -62,6 +63,14 @@ static inline void irk_chunk(int64_t lower, int64_t upper, int64_t step, int tid
   const int64_t end = begin + each + (tid < extra);
   *first = lower + begin * step;
   *last = end == count ? upper : lower + end * step;
+}
+
+/* Copies an array, each thread a part of it; nothing where source and target are one. */
+static inline void irk_copy(void *to, const void *from, int64_t bytes, int tid, int nthreads) {
+  int64_t first, last;
+  if (to == from) return;
+  irk_chunk(0, bytes, 64, tid, nthreads, &first, &last);
+  if (last > first) memcpy((char *)to + first, (const char *)from + first, (size_t)(last - first));
 }
 
 #if defined(IRK_TEAM_PTHREADS)

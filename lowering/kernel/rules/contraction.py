@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import f32, i1
+from xdsl.dialects.builtin import FloatAttr, f32, i1
 from xdsl.ir import Operation, SSAValue
 
 from dialects.dims import ZERO, Dim, dmax, dmin
 from dialects.graph import OPS, IndexOp
 from dialects.graph.contraction import Pool
 from dialects.graph.structure import Access, YieldOp as GraphYield
-from lowering.kernel.builder import Builder, Index, Rule
+from lowering.kernel.builder import Builder, Index, Rule, compute_type
 from lowering.kernel.rules.elementwise import FLOAT_PREDICATES, broadcast_index
 from lowering.kernel.rules.parameters import flag, ints, number
 from lowering.kernel.rules.reduction import INF, fold
@@ -181,13 +181,12 @@ def _index(b: Builder, op: Operation, index: Index) -> SSAValue:
     for arg, position in zip(args[len(fields) :], positions, strict=True):
         if any(True for _ in arg.uses):
             env[arg] = b.index(position)
-    value: SSAValue | None = None
+    last = op.body.block.last_op
+    assert isinstance(last, GraphYield)
     for inner in op.body.block.ops:
-        if isinstance(inner, GraphYield):
-            value = env[inner.operands[0]]
-        else:
-            env[inner.results[0]] = b.add(inner.clone(env))
-    assert value is not None
+        if inner is not last:
+            env[inner.results[0]] = _computed(b, inner, [env[v] for v in inner.operands], last)
+    value = env[last.operands[0]]
     if op.combiner is None:
         return value
     product = value.owner
@@ -200,6 +199,23 @@ def _index(b: Builder, op: Operation, index: Index) -> SSAValue:
         b.block.erase_op(product)
         return sum_of_products(b, over, lhs, rhs)
     return fold(b, op.combiner.data, over, value, b.element(op.results[0]))
+
+
+def _computed(b: Builder, op: Operation, operands: Sequence[SSAValue], last: Operation) -> SSAValue:
+    """One scalar op of a body. Fields have their compute type: small floats are f32 here, and what the body rounds to
+    its result's dtype is rounded when it is written."""
+    (result,) = op.results
+    wide = compute_type(result.type)
+    if isinstance(op, arith.ExtFOp) and operands[0].type == wide:
+        return operands[0]
+    if isinstance(op, arith.TruncFOp) and wide != result.type:
+        if all(use.operation is last for use in result.uses):
+            return operands[0]
+        rounded = b.add(arith.TruncFOp(operands[0], result.type))  # pyright: ignore[reportArgumentType]
+        return b.add(arith.ExtFOp(rounded, f32))
+    if isinstance(op, arith.ConstantOp) and isinstance(op.value, FloatAttr):
+        return b.constant(op.value.value.data, wide)
+    return b.add(type(op).create(operands=operands, result_types=[wide], properties=dict(op.properties)))
 
 
 def _access(
