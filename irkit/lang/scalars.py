@@ -209,7 +209,7 @@ class ScalarBuilder:
         rest = self.add(kernel.RemfOp(a, b), loc)
         zero = self.like(0, rest, loc)
         signs = [self.add(arith.CmpfOp(v, zero, "olt"), loc) for v in (rest, b)]
-        turned = self.add(arith.XOrIOp(*signs), loc)
+        turned = self.add(arith.XOrIOp(signs[0], signs[1]), loc)
         apart = self.add(arith.AndIOp(self.add(arith.CmpfOp(rest, zero, "une"), loc), turned), loc)
         return self.add(arith.SelectOp(apart, self.add(arith.AddfOp(rest, b), loc), rest), loc)
 

@@ -285,7 +285,9 @@ def _outline_in_place(group: Group) -> None:
         for use in list(value.uses):
             if use.operation.parent is not inner:
                 use.operation.operands[use.index] = result
-    inner.add_op(KernelYield(*outside))
+    end = KernelYield(*outside)
+    end.location = wrapper.location
+    inner.add_op(end)
 
 
 def _only_feeds(op: Operation, members: set[Operation]) -> bool:

@@ -138,6 +138,13 @@ class Builder:
         self.block.add_op(op)
         return op.results[0]
 
+    def finish(self, values: Sequence[SSAValue]) -> None:
+        """Ends a region."""
+        last = YieldOp(*values)
+        if self.current is not None:
+            last.location = self.current.location
+        self.block.add_op(last)
+
     @staticmethod
     def number(value: float | int, element: Attribute) -> Attribute:
         """A scalar attribute."""
@@ -209,7 +216,7 @@ class Builder:
             block = Block(arg_types=args)
             outer, self.block, constants, self.constants = self.block, block, self.constants, {}
             yields = fill(list(block.args))
-            block.add_op(YieldOp(*yields))
+            self.finish(yields)
             self.block, self.constants = outer, constants
             return Region(block)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
 from xdsl.dialects import arith, builtin, math
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, i1
-from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, LocationAttr, i1
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
+from dialects.errors import union_location
 from dialects.kernel import DefOp, ReduceOp, YieldOp
 
 
@@ -18,9 +20,10 @@ class KernelMergeReductions(ModulePass):
     """The tuple-state rule.
 
     Expects: kernels in axes form.
-    Does: (1) where m = max x and l = sum exp(x - m) over the same axes, makes one reduction with state (m, l): a new
-    element x moves m to m' = max(m, x) and l to l exp(m - m') + exp(x - m'). Two states combine in the same way. A state
-    that has seen only -inf stays (-inf, 0), as a difference of infinities would be NaN.
+    Does: where m = max x and sums of exp(x - m), or of exp(x - m) * v, run over the same axes, makes one reduction with
+    state (m, sums...): a new element x moves m to m' = max(m, x) and a sum s to s exp(m - m') + exp(x - m') v. Two states
+    combine in the same way. A state that has seen only -inf stays (-inf, 0, ...), as a difference of infinities would be
+    NaN. So softmax gets (m, l) and attention (m, l, acc), whatever the scores are: masks, windows and biases follow.
     Leaves: no reduction that waits for another over the same axes, where the rule applies.
 
     M. Milakov and N. Gimelshein, "Online normalizer calculation for softmax", 2018.
@@ -34,10 +37,9 @@ class KernelMergeReductions(ModulePass):
         for kernel in op.ops:
             if isinstance(kernel, DefOp) and kernel.in_axes_form:
                 for reduce in [o for o in kernel.block.ops if isinstance(o, ReduceOp)]:
-                    pair = match_exp_sum(reduce)
-                    if pair is not None:
-                        merge_exp_sum(pair[0], reduce, pair[1])
-                        self.stats["online sums"] = self.stats.get("online sums", 0) + 1
+                    if reduce.parent is not None and (sums := match_chain(reduce)):
+                        merge_chain(reduce, sums)
+                        self.stats["online sums"] = self.stats.get("online sums", 0) + len(sums)
 
 
 def simple_op(op: ReduceOp) -> type[Operation] | None:
@@ -61,75 +63,197 @@ def simple_op(op: ReduceOp) -> type[Operation] | None:
     return type(op.step.block.first_op) if same and op.step.block.first_op is not None else None
 
 
-def match_exp_sum(total: ReduceOp) -> tuple[ReduceOp, SSAValue] | None:
-    """(the maximum's reduction, x) where `total` is sum exp(x - max x) over the same axes, and the maximum is used
-    by nothing before it."""
-    if simple_op(total) is not arith.AddfOp:
-        return None
-    exp = total.inputs[0].owner
-    if not isinstance(exp, math.ExpOp) or not isinstance(difference := exp.operand.owner, arith.SubfOp):
-        return None
-    top, x = difference.rhs.owner, difference.lhs
-    if not isinstance(top, ReduceOp) or simple_op(top) is not arith.MaximumfOp:
-        return None
-    return (top, x) if top.inputs[0] is x and top.over == total.over else None
+@dataclass(frozen=True)
+class Sum:
+    """A reduction that sums exp(x - m), or exp(x - m) * factor."""
+
+    op: ReduceOp
+    factor: SSAValue | None
 
 
-def merge_exp_sum(top: ReduceOp, total: ReduceOp, x: SSAValue) -> None:
-    """Replaces both reductions by one, where the maximum's stands."""
-    element = x.type
-
-    def region(count: int, parts: int) -> Region:
-        block = Block(arg_types=[element] * count)
-        rule = _Rule(block)
-        if parts == 1:
-            state, new = list(block.args[:2]), (block.args[2], None)
-        else:
-            state, new = list(block.args[:2]), (block.args[2], block.args[3])
-        block.add_op(YieldOp(*rule.join(state[0], state[1], new[0], new[1])))
-        return Region(block)
-
-    init = Block()
-    low, zero = (arith.ConstantOp(FloatAttr(v, element)) for v in (float("-inf"), 0.0))  # pyright: ignore
-    init.add_ops([low, zero, YieldOp(low.result, zero.result)])
-    finish = Block(arg_types=[element] * 2)
-    finish.add_op(YieldOp(*finish.args))
-    merged = ReduceOp(
-        top.axes, [x], [element, element], [Region(init), region(3, 1), region(4, 2), Region(finish)]
-    )
-    merged.location = total.location
+def match_chain(top: ReduceOp) -> list[Sum]:
+    """The sums over the axes of a maximum m of x whose elements are exp(x - m), weighted or not."""
+    if simple_op(top) is not arith.MaximumfOp:
+        return []
     block = top.parent
     assert block is not None
-    block.insert_op_before(merged, top)
-    top.results[0].replace_all_uses_with(merged.results[0])
-    total.results[0].replace_all_uses_with(merged.results[1])
-    block.erase_op(total)
-    block.erase_op(top)
+    found: list[Sum] = []
+    for op in block.ops:
+        if isinstance(op, ReduceOp) and op.over == top.over and op is not top:
+            parts = factors_of(op)
+            for position, part in enumerate(parts):
+                if is_shifted_exp(part, top):
+                    found.append(Sum(op, parts[1 - position] if len(parts) == 2 else None))
+                    break
+    return found
+
+
+def factors_of(op: ReduceOp) -> list[SSAValue]:
+    """What a sum adds up: an element, or the two factors of a product; nothing for another reduction."""
+    if simple_op(op) is arith.AddfOp:
+        element = op.inputs[0]
+        owner = element.owner
+        return [owner.lhs, owner.rhs] if isinstance(owner, arith.MulfOp) else [element]
+    return list(op.inputs) if is_sum_of_products(op) else []
+
+
+def is_sum_of_products(op: ReduceOp) -> bool:
+    """Whether a reduction's step is state + a * b."""
+    step, combine, finish = (list(region.block.ops) for region in (op.step, op.combine, op.finish))
+    if len(op.inputs) != 2 or len(step) != 3 or len(combine) != 2 or len(finish) != 1:
+        return False
+    product, total, last = step
+    state, *elements = op.step.block.args
+    return (
+        isinstance(product, arith.MulfOp)
+        and isinstance(total, arith.AddfOp)
+        and isinstance(combine[0], arith.AddfOp)
+        and set(product.operands) == set(elements)
+        and set(total.operands) == {state, product.result}
+        and last.operands[0] is total.result
+        and finish[0].operands[0] is op.finish.block.args[0]
+    )
+
+
+def is_shifted_exp(value: SSAValue, top: ReduceOp) -> bool:
+    """Whether a field is exp(x - m), where m may be replaced by zero in rows where it is -inf."""
+    exp = value.owner
+    if not isinstance(exp, math.ExpOp) or not isinstance(difference := exp.operand.owner, arith.SubfOp):
+        return False
+    base = difference.rhs
+    if isinstance(select := base.owner, arith.SelectOp) and _is_row_test(select, top):
+        base = select.rhs
+    return difference.lhs is top.inputs[0] and base is top.results[0]
+
+
+def _is_row_test(select: arith.SelectOp, top: ReduceOp) -> bool:
+    """select(m == -inf, 0, m)"""
+    test = select.cond.owner
+    return (
+        isinstance(test, arith.CmpfOp)
+        and test.predicate.value.data == 1
+        and test.lhs is top.results[0]
+        and _number(test.rhs) == float("-inf")
+        and _number(select.lhs) == 0
+    )
+
+
+def _number(value: SSAValue) -> float | None:
+    owner = value.owner
+    return (
+        owner.value.value.data
+        if isinstance(owner, arith.ConstantOp) and isinstance(owner.value, FloatAttr)
+        else None
+    )
+
+
+def merge_chain(top: ReduceOp, sums: list[Sum]) -> None:
+    """Replaces the maximum and its sums by one reduction, before the last of them."""
+    x, *weights = [top.inputs[0], *(s.factor for s in sums if s.factor is not None)]
+    states = [top.results[0].type, *(s.op.results[0].type for s in sums)]
+    location = union_location([top, *(s.op for s in sums)])
+    rule = _Rule(location, [s.factor is not None for s in sums])
+    count = len(states)
+    elements = [x.type, *(w.type for w in weights)]
+
+    def region(
+        arguments: Sequence[Attribute], fill: Callable[[list[SSAValue]], Sequence[SSAValue]]
+    ) -> Region:
+        rule.block = Block(arg_types=arguments)
+        rule.append(YieldOp(*fill(list(rule.block.args))))
+        return Region(rule.block)
+
+    regions = [
+        region(
+            [], lambda _: [rule.number(float("-inf"), x.type), *(rule.number(0.0, t) for t in states[1:])]
+        ),
+        region([*states, *elements], lambda a: rule.step(a[:count], a[count], a[count + 1 :])),
+        region([*states, *states], lambda a: rule.combine(a[:count], a[count:])),
+        region(states, lambda a: a),
+    ]
+    merged = ReduceOp(top.axes, [x, *weights], states, regions)
+    merged.location = location
+    _replace([top, *(s.op for s in sums)], merged)
+
+
+def _replace(old: list[ReduceOp], merged: ReduceOp) -> None:
+    """Puts the merged reduction before the last of the old ones; what waits for any of them moves behind it."""
+    block = old[0].parent
+    assert block is not None
+    last = max(old, key=lambda op: _position(op))
+    block.insert_op_before(merged, last)
+    for op, result in zip(old, merged.results, strict=True):
+        result.name_hint = op.results[0].name_hint
+        op.results[0].replace_all_uses_with(result)
+    waiting: set[SSAValue] = set(merged.results)
+    anchor: Operation = merged
+    for op in list(block.ops):
+        if op is merged:
+            break
+        if op not in old and any(v in waiting for v in op.operands):
+            waiting.update(op.results)
+            op.detach()
+            block.insert_op_after(op, anchor)
+            anchor = op
+    for op in old:
+        block.erase_op(op)
+
+
+def _position(op: Operation) -> int:
+    block = op.parent
+    assert block is not None
+    return next(i for i, other in enumerate(block.ops) if other is op)
 
 
 class _Rule:
-    """Builds the rescaling arithmetic in a region."""
+    """Builds the rescaling arithmetic of a state (m, sums...) in the current block."""
 
-    def __init__(self, block: Block):
-        self.block = block
+    def __init__(self, location: LocationAttr, weighted: Sequence[bool]):
+        self.block = Block()
+        self.location = location
+        self.weighted = weighted
+
+    def append(self, op: Operation) -> None:
+        op.location = self.location
+        self.block.add_op(op)
 
     def add(self, op: Operation) -> SSAValue:
-        self.block.add_op(op)
+        self.append(op)
         return op.results[0]
 
-    def join(self, m: SSAValue, s: SSAValue, other: SSAValue, other_sum: SSAValue | None) -> list[SSAValue]:
-        """The state after an element (no sum of its own: one) or another state."""
-        top = self.add(arith.MaximumfOp(m, other))
-        low = self.add(arith.ConstantOp(FloatAttr(float("-inf"), m.type)))  # pyright: ignore
-        zero = self.add(arith.ConstantOp(FloatAttr(0.0, m.type)))  # pyright: ignore
-        empty = arith.CmpfOp.create(
-            operands=[top, low],
-            result_types=[i1],
-            properties={"predicate": IntegerAttr(1, 64), "fastmath": arith.FastMathFlagsAttr("none")},
-        )
-        safe = self.add(arith.SelectOp(self.add(empty), zero, top))
-        kept = self.add(arith.MulfOp(s, self.add(math.ExpOp(self.add(arith.SubfOp(m, safe))))))
-        weight = self.add(math.ExpOp(self.add(arith.SubfOp(other, safe))))
-        if other_sum is not None:
-            weight = self.add(arith.MulfOp(other_sum, weight))
-        return [top, self.add(arith.AddfOp(kept, weight))]
+    def number(self, value: float, type_: Attribute) -> SSAValue:
+        return self.add(arith.ConstantOp(FloatAttr(value, type_)))  # pyright: ignore
+
+    def base(self, top: SSAValue) -> SSAValue:
+        """m, or zero where it is -inf."""
+        properties = {"predicate": IntegerAttr(1, 64), "fastmath": arith.FastMathFlagsAttr("none")}
+        low = self.number(float("-inf"), top.type)
+        empty = self.add(arith.CmpfOp.create(operands=[top, low], result_types=[i1], properties=properties))
+        return self.add(arith.SelectOp(empty, self.number(0.0, top.type), top))
+
+    def exp(self, value: SSAValue, base: SSAValue) -> SSAValue:
+        return self.add(math.ExpOp(self.add(arith.SubfOp(value, base))))
+
+    def times(self, a: SSAValue, b: SSAValue) -> SSAValue:
+        return self.add(arith.MulfOp(a, b))
+
+    def step(self, state: list[SSAValue], x: SSAValue, factors: list[SSAValue]) -> list[SSAValue]:
+        """The state after an element."""
+        top = self.add(arith.MaximumfOp(state[0], x))
+        base = self.base(top)
+        shrink, weight = self.exp(state[0], base), self.exp(x, base)
+        rest = iter(factors)
+        new = [self.times(weight, next(rest)) if weighted else weight for weighted in self.weighted]
+        old = [self.times(s, shrink) for s in state[1:]]
+        return [top, *(self.add(arith.AddfOp(a, b)) for a, b in zip(old, new, strict=True))]
+
+    def combine(self, left: list[SSAValue], right: list[SSAValue]) -> list[SSAValue]:
+        """The state of both halves."""
+        top = self.add(arith.MaximumfOp(left[0], right[0]))
+        base = self.base(top)
+        shrink, other = self.exp(left[0], base), self.exp(right[0], base)
+        sums = [
+            self.add(arith.AddfOp(self.times(a, shrink), self.times(b, other)))
+            for a, b in zip(left[1:], right[1:], strict=True)
+        ]
+        return [top, *sums]

@@ -211,9 +211,28 @@ def _vector_size(extent: int, lanes: int, wide: bool) -> int:
 
 
 def _extra_state_axes(op: ReduceOp, axes: dict[SSAValue, Axes]) -> list[str]:
-    """Axes that some states of a tuple have and others lack."""
-    states = [axes[a] for a in op.finish.block.args]
+    """Axes that some states of a tuple have and others lack; a mere count of elements has none and does not matter."""
+    states = [
+        axes[a] for a, counts in zip(op.finish.block.args, _depends_on_elements(op), strict=True) if counts
+    ]
     if len(states) < 2:
         return []
     shared = frozenset.intersection(*states)
     return sorted(frozenset.union(*states) - shared)
+
+
+def _depends_on_elements(op: ReduceOp) -> list[bool]:
+    """For each state, whether the elements flow into it."""
+    block = op.step.block
+    count = len(op.state_types)
+    states, last = block.args[:count], block.last_op
+    assert last is not None
+    touched: set[SSAValue] = set(block.args[count:])
+    while True:
+        before = len(touched)
+        for inner in block.ops:
+            if any(v in touched for v in inner.operands):
+                touched.update(inner.results)
+        touched.update(s for s, v in zip(states, last.operands, strict=True) if v in touched)
+        if len(touched) == before:
+            return [s in touched for s in states]

@@ -144,9 +144,11 @@ class Nest:
         level = self.levels.pop()
         op = level.loop
         assert op is not None
-        if yields:
-            level.block.add_op(loop.YieldOp(*yields))
         self.add(op)
+        if yields:
+            last = loop.YieldOp(*yields)
+            last.location = op.location
+            level.block.add_op(last)
         for result, value in zip(op.results, yields, strict=True):
             self.shared.shapes[result] = self.shapes(value)
         return op.results

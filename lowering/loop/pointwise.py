@@ -210,7 +210,9 @@ class _Plan:
         assert last is not None
         operands = list(last.operands)
         region.block.erase_op(last)
-        region.block.add_op(loop.YieldOp(*operands))
+        end = loop.YieldOp(*operands)
+        end.location = op.location
+        region.block.add_op(end)
         fold = loop.FoldOp(vectors, region)
         nest.add(fold)
         return list(fold.results)

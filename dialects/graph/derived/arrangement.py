@@ -78,6 +78,8 @@ class PadOp(Derived):
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
         pads = np.reshape(ints(values, "pads"), (-1, 2))
         mode = str(values["mode"])
+        if not pads.size:
+            return [arrays[0]]
         given = {"constant_values": number(values, "value")} if mode == "constant" else {}
         return [np.pad(arrays[0], pads, mode, **given)]  # pyright: ignore
 

@@ -79,7 +79,7 @@ def _pool(b: Builder, op: Operation, index: Index) -> SSAValue:
 
 
 def _attention(b: Builder, op: Operation, index: Index) -> SSAValue:
-    """The chain of primitive reductions; kernel-merge-reductions makes one of them."""
+    """Maximum, sum of exponentials, weighted sum: a chain of which kernel-merge-reductions makes one reduction."""
     q, k, v, *mask = op.operands
     depth, keys = b.shape(q)[-1], b.shape(k)[-2]
     batch, i, e = index[:-2], index[-2], index[-1]
@@ -103,49 +103,15 @@ def _attention(b: Builder, op: Operation, index: Index) -> SSAValue:
 
     j = b.axis("j", keys)
     x = score(j)
-    element = f32 if x.type == f32 else x.type
-    return online_softmax_sum(b, j, x, b.at(v, (*batch, j, e)), element)
-
-
-def online_softmax_sum(b: Builder, j: Dim, x: SSAValue, v: SSAValue, element: object) -> SSAValue:
-    """sum_j softmax(x)_j v_j as one reduction with state (maximum, sum, accumulator).
-
-    M. Milakov and N. Gimelshein, "Online normalizer calculation for softmax", 2018. A row of which every score is -inf
-    gives zero: its maximum is replaced by zero in the differences.
-    """
-
-    def rescaled(b: Builder, top: SSAValue, old: SSAValue) -> SSAValue:
-        """exp(old - top), where -inf minus -inf counts as -inf."""
-        low = b.constant(-INF, top.type)
-        empty = b.compare(FLOAT_PREDICATES["eq"], top, low)
-        safe = b.add(arith.SelectOp(empty, b.constant(0.0, top.type), top))
-        return b.add(math.ExpOp(b.binary(arith.SubfOp, old, safe)))
-
-    def step(b: Builder, state: list[SSAValue], new: list[SSAValue]) -> list[SSAValue]:
-        top = b.binary(arith.MaximumfOp, state[0], new[0])
-        shrink, weight = rescaled(b, top, state[0]), rescaled(b, top, new[0])
-        total = b.binary(arith.AddfOp, b.binary(arith.MulfOp, state[1], shrink), weight)
-        acc = b.binary(
-            arith.AddfOp, b.binary(arith.MulfOp, state[2], shrink), b.binary(arith.MulfOp, weight, new[1])
-        )
-        return [top, total, acc]
-
-    def combine(b: Builder, left: list[SSAValue], right: list[SSAValue]) -> list[SSAValue]:
-        top = b.binary(arith.MaximumfOp, left[0], right[0])
-        a, c = rescaled(b, top, left[0]), rescaled(b, top, right[0])
-        parts = [
-            b.binary(arith.AddfOp, b.binary(arith.MulfOp, x, a), b.binary(arith.MulfOp, y, c))
-            for x, y in zip(left[1:], right[1:], strict=True)
-        ]
-        return [top, *parts]
-
-    def finish(b: Builder, state: list[SSAValue]) -> list[SSAValue]:
-        zero = b.constant(0.0, state[1].type)
-        empty = b.compare(FLOAT_PREDICATES["eq"], state[1], zero)
-        safe = b.add(arith.SelectOp(empty, b.constant(1.0, state[1].type), state[1]))
-        return [b.binary(arith.DivfOp, state[2], safe)]
-
-    return b.reduce([j], [x, v], [-INF, 0.0, 0.0], [x.type] * 3, step, combine, finish)[0]
+    low, zero = b.constant(-INF, x.type), b.constant(0.0, x.type)
+    top = fold(b, "max", [j], x, b.element(q))
+    # a row that sees no key has the maximum -inf; its weights are zero, and so is its result
+    base = b.add(arith.SelectOp(b.compare(FLOAT_PREDICATES["eq"], top, low), zero, top))
+    weight = b.add(math.ExpOp(b.binary(arith.SubfOp, x, base)))
+    total = fold(b, "sum", [j], weight, b.element(q))
+    weighted = sum_of_products(b, [j], weight, b.at(v, (*batch, j, e)))
+    empty = b.compare(FLOAT_PREDICATES["eq"], total, zero)
+    return b.binary(arith.DivfOp, weighted, b.add(arith.SelectOp(empty, b.constant(1.0, x.type), total)))
 
 
 # -- index notation -----------------------------------------------------------------------------------------------

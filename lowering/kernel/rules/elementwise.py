@@ -124,9 +124,9 @@ def _random(b: Builder, op: Operation, index: Index) -> SSAValue:
     place = ZERO
     for i, step in zip(index, row_major(b.shape(op.results[0])), strict=True):
         place = place + i * step
-    key = [b.at(op.operands[0], (Dim.of(word),)) for word in (0, 1)]
+    first, second = (b.at(op.operands[0], (Dim.of(word),)) for word in (0, 1))
     dist = str(op.values()["dist"])  # pyright: ignore[reportAttributeAccessIssue]
-    return b.add(RandomOp(dist, *key, b.index(place), compute_type(b.element(op.results[0]))))
+    return b.add(RandomOp(dist, first, second, b.index(place), compute_type(b.element(op.results[0]))))
 
 
 def _silu(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:

@@ -1,0 +1,60 @@
+"""Programs that between them use what each level can say: (text, dims, function)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SMALL: dict[str, str] = {
+    "elementwise": "fn main(x: f32[5, 7], y: f32[7]) -> f32[5, 7] { return exp(x) * 2 + tanh(y) }",
+    "dtypes": """fn main(x: f16[9], y: bf16[9], z: i8[9], m: bool[9]) -> (f16[9], bf16[9], i8[9], f32[9]) {
+  return x * x, where(m, y, y + 1), z / 2, cast(z, f32) + cast(x, f32)
+}""",
+    "dense": "fn main(x: f32[40, 70], w: f32[70, 33], b: f32[33]) -> f32[40, 33] { return relu(x @ w + b) }",
+    "packed": "fn main(x: f32[130, 300], w: f32[300, 70]) -> f32[130, 70] { return x @ w }",
+    "conv": "fn main(x: f32[2, 3, 9, 8], w: f32[4, 3, 3, 3]) -> f32[2, 4, 9, 8] { return conv2d(x, w, padding=1) }",
+    "pool": "fn main(x: f32[2, 3, 9, 8]) -> f32[2, 3, 4, 4] { return max_pool2d(x, 2) }",
+    "softmax": "fn main(x: f32[5, 33]) -> f32[5, 33] { return softmax(x) }",
+    "layer_norm": "fn main(x: f32[5, 33], s: f32[33], b: f32[33]) -> f32[5, 33] { return layer_norm(x, s, b) }",
+    "attention": """fn main(q: f32[2, 9, 8], k: f32[2, 9, 8], v: f32[2, 9, 8]) -> f32[2, 9, 8] {
+  return attention(q, k, v, causal=true)
+}""",
+    "gather": "fn main(x: f32[6, 5], i: i64[4]) -> (f32[4, 5], f32[12, 5]) { return x[i], concat(x, -x) }",
+    "argmax": "fn main(x: f32[6, 5]) -> (i64[6], f32) { return argmax(x), sum(x) }",
+    "random": "fn main(key: u32[2], x: f32[6]) -> f32[6] { return x * random(key, [6]) }",
+    "empty": "fn main(x: f32[0, 5], y: f32[5, 0]) -> (f32[5, 5], f32) { return y @ x, sum(x) }",
+    "symbolic": """dim B = 4 in 1..64
+fn main(x: f32[B, 6], w: f32[6, 5]) -> (f32[B, 5], f32[2*B, 6]) { return softmax(x @ w), concat(x, x) }""",
+    "loop": """fn main(x: f32[6], n: i32) -> f32[6] {
+  for t in 0..n with x { x = x * 0.5 + cast(t, f32) }
+  return x
+}""",
+    **{
+        f"boundary_{b.partition('(')[0]}": f"""fn main(u: f32[9, 20]) -> f32[9, 20] {{
+  v[i, j] = u[i-1, j] + u[i, j+1], boundary={b}
+  return v
+}}"""
+        for b in ("zero", "clamp", "wrap", "reflect", "value(2)")
+    },
+    "interior": """fn main(u: f32[50], w: f32[5]) -> f32[46] {
+  c[i] = sum(k) u[i + k] * w[k]
+  return c
+}""",
+}
+EXAMPLES: dict[str, dict[str, int]] = {
+    "digits": {"B": 3},
+    "mlp": {"B": 2},
+    "cnn": {"B": 1},
+    "encoder": {"B": 1, "S": 9, "D": 24, "H": 3},
+    "heat": {"N": 7},
+}
+
+
+def programs() -> dict[str, tuple[str, str, dict[str, int]]]:
+    """Each program by name: the name of its file, its text, the sizes of its dims."""
+    found = {name: (f"{name}.tg", text + "\n", {}) for name, text in SMALL.items()}
+    for name, dims in EXAMPLES.items():
+        path = ROOT / "examples" / f"{name}.tg"
+        found[name] = (str(path), path.read_text(encoding="utf-8"), dims)
+    return found
