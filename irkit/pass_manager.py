@@ -21,7 +21,7 @@ from xdsl.traits import SymbolOpInterface
 from xdsl.utils.exceptions import DiagnosticException, ParseError, ShrinkException
 
 from dialects.errors import ErrorList, IrkitError
-from irkit.pipeline import level_of
+from irkit.pipeline import check_level, level_of
 from irkit.pipeline_text import Step
 from lowering.verify import verify_module
 
@@ -77,6 +77,8 @@ class PassManager:
                 self._print_change(name, before, self.text(module))
             if watch.verify and (watch.verify_each or last or level != level_of(module)):
                 self.verify(module, name)
+            if watch.verify and not step.path:
+                check_level(module, name)
             if watch.checker is not None:
                 with self.timed("check"):
                     watch.checker.after(module, name)

@@ -11,6 +11,7 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
 from dialects.errors import IrkitError
+from lowering.verify import check_only
 
 LEVELS = ("graph", "kernel", "loop", "buffer", "c")
 
@@ -53,6 +54,37 @@ PASSES: dict[str, tuple[str, str]] = {
     "buffer-place-barriers": ("lowering.buffer.barriers", "BufferPlaceBarriers"),
 }
 """Every pass of ours by name: module and class, imported when first asked for."""
+
+ALLOWED: dict[str, frozenset[str]] = {
+    "graph-to-kernel": frozenset(
+        {"builtin", "func", "arith", "math", "kernel", "graph.for", "graph.yield", "graph.constant"}
+    ),
+    "kernel-to-loop": frozenset(
+        {
+            "builtin",
+            "func",
+            "arith",
+            "math",
+            "loop",
+            "kernel.launch",
+            "graph.for",
+            "graph.yield",
+            "graph.constant",
+        }
+        | {
+            f"kernel.{name}"
+            for name in ("fptoint", "convert", "compare", "select", "integer", "remf", "random")
+        }
+    ),
+    "kernel-to-buffer": frozenset(
+        {"builtin", "arith", "math", "loop", "buffer"}
+        | {
+            f"kernel.{name}"
+            for name in ("fptoint", "convert", "compare", "select", "integer", "remf", "random")
+        }
+    ),
+}
+"""What may be left after each change of level: ops by name, and whole dialects."""
 
 TARGETED = frozenset({"kernel-schedule"})
 """Passes whose options name the target and the compiler."""
@@ -116,10 +148,17 @@ def context() -> Context:
 
 
 def run_passes(module: builtin.ModuleOp, passes: Sequence[ModulePass], ctx: Context | None = None) -> None:
-    """Runs passes in order; an internal fault names the pass."""
+    """Runs passes in order, and checks the IR after each change of level. Raises IrkitError or ErrorList."""
     ctx = ctx or context()
     for step in passes:
         step.apply(ctx, module)
+        check_level(module, step.name)
+
+
+def check_level(module: builtin.ModuleOp, name: str) -> None:
+    """After a pass that changes the level: no op of the level above is left. Raises ErrorList."""
+    if (allowed := ALLOWED.get(name)) is not None:
+        check_only(module, allowed, name)
 
 
 def require_level(module: builtin.ModuleOp, level: str) -> Operation:

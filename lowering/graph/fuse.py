@@ -9,12 +9,13 @@ from xdsl.dialects import builtin, func
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
-from dialects.dims import Dim
 from dialects.errors import union_location
 from dialects.graph import ConstantOp, ForOp, GraphOp, IndexOp, operation_name
-from dialects.graph.elementwise import CastOp, Elementwise
+from dialects.graph.contraction import MatmulOp
+from dialects.graph.elementwise import Elementwise
 from dialects.graph.movement import ConcatOp
 from dialects.graph.reduction import ArgmaxOp, LayerNormOp, Reduce, SoftmaxOp
+from dialects.graph.shapes import Shape, axis_of, ints
 from dialects.kernel import GroupOp, YieldOp as KernelYield
 from dialects.types import dims_of
 
@@ -25,17 +26,37 @@ MAX_OPS = 48
 """More ops than this in one kernel help no cache and slow every pass."""
 
 
-@dataclass
+CHEAP = frozenset(
+    {"add", "sub", "mul", "neg", "abs", "min", "max", "relu", "where", "compare", "cast", "logical_not"}
+)
+"""Ops that cost no more than the load that they follow: a contraction may compute them each time that it reads."""
+
+MAX_PROLOGUE = 4
+
+
+@dataclass(eq=False)
 class Group:
-    """Ops that will be one kernel; `shape` is the iteration shape of its elementwise ops."""
+    """Ops that will be one kernel.
+
+    shape is the iteration shape of its elementwise ops, result_shape that of its last results. reduced says which dims of
+    which shape its reductions remove. A heavy group holds a contraction, or another op that is no sum of its parts.
+    closed groups take no more ops: something else reads from them.
+    """
 
     ops: list[Operation] = field(default_factory=list)
-    shape: tuple[Dim, ...] = ()
+    shape: Shape = ()
+    result_shape: Shape = ()
+    reduced: tuple[Shape, tuple[int, ...]] | None = None
     heavy: bool = False
-    reduced: tuple[object, ...] | None = None
-    result_shape: tuple[Dim, ...] | None = None
-    consumed: bool = False
-    alive: bool = True
+    closed: bool = False
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether its reductions remove the last dims: then what they give is known before a row is walked again."""
+        if self.reduced is None or self.heavy:
+            return False
+        dims, axes = self.reduced
+        return axes == tuple(range(len(dims) - len(axes), len(dims)))
 
 
 @dataclass(frozen=True)
@@ -43,10 +64,13 @@ class GraphFuse(ModulePass):
     """Groups graph ops into kernels.
 
     Expects: graph ops in functions and loops.
-    Does: (1) elementwise ops join the kernel of a producer with the same iteration shape, and join two such kernels
-    into one; (2) a reduction joins the elementwise kernel that feeds it; (3) elementwise ops join a contraction or a
-    reduction as its epilogue, several results allowed; (4) views go into every kernel that reads through them.
-    A kernel grows only while no other kernel has read from it, so that no cycle can arise.
+    Does: in one walk, (1) an elementwise op joins the group of a producer of the same iteration shape, and makes one of
+    several such groups; (2) a reduction joins the elementwise group that feeds it, and the group of a reduction of the
+    same dims of the same tensor; (3) elementwise ops join a contraction or a reduction as its epilogue; (4) where a
+    reduction removes the last dims, elementwise ops over the whole rows join it too, and reductions of what they give:
+    a normalisation is one kernel; (5) a few cheap elementwise ops that only a matmul reads join it as its prologue;
+    (6) views go into every kernel that reads through them. Results that others read become outputs, several allowed.
+    A group grows only while nothing else has read from it, so that no cycle can arise.
     Leaves: every graph op inside a `kernel.group`, but for constants of more than one element and loops.
     """
 
@@ -69,124 +93,135 @@ class _Grouping:
 
     def __init__(self, block: Block):
         self.block = block
-        self.groups: list[Group] = []
+        self.groups: dict[Group, None] = {}
         self.of: dict[Operation, Group] = {}
+        self.order = {op: position for position, op in enumerate(block.ops)}
+        self.reductions: dict[tuple[SSAValue, object], Group] = {}
 
     def run(self) -> int:
         for op in self.block.ops:
-            if isinstance(op, GraphOp | IndexOp) and not self._stays(op) and not is_view(op):
-                self._place(op)
-            elif not is_view(op):
-                self._consume(op)
-        self._materialise_views()
-        alive = [g for g in self.groups if g.alive]
-        for group in alive:
+            if isinstance(op, GraphOp | IndexOp) and not isinstance(op, ConstantOp):
+                if not is_view(op):
+                    self._place(op)
+            else:
+                self._close_what_feeds(op)
+        self._group_views()
+        for group in self.groups:
             _outline_in_place(group)
-        for op in list(self.block.ops):
-            if (is_view(op) or (isinstance(op, ConstantOp) and is_scalar_constant(op))) and not any(
-                r.uses for r in op.results
-            ):
-                self.block.erase_op(op)
         for op in reversed(list(self.block.ops)):
-            if is_view(op) and not any(True for _ in op.results[0].uses):
+            is_copied = is_view(op) or (isinstance(op, ConstantOp) and is_scalar_constant(op))
+            if is_copied and not any(True for r in op.results for _ in r.uses):
                 self.block.erase_op(op)
-        return len(alive)
-
-    def _stays(self, op: Operation) -> bool:
-        return isinstance(op, ConstantOp)
+        return len(self.groups)
 
     # -- placing ----------------------------------------------------------------------------------------------
 
     def _place(self, op: Operation) -> None:
-        candidates = self._producer_groups(op)
-        target = self._join(op, candidates)
-        if target is None:
-            target = Group()
-            self.groups.append(target)
-            _describe(target, op)
+        target = self._join(op) or self._new(op)
         target.ops.append(op)
-        target.consumed = target.consumed or isinstance(op, ConcatOp)  # it writes its parts one by one
         self.of[op] = target
+        if is_reduction(op):
+            target.reduced = reduction_key(op)
+            self.reductions[op.operands[0], target.reduced] = target
+        target.result_shape = dims_of(op.results[0].type)
+        target.closed = target.closed or isinstance(op, ConcatOp)  # it writes its parts one by one
         for operand in op.operands:
-            self._consume_value(operand, target)
+            self._close(operand, target)
 
-    def _producer_groups(self, op: Operation) -> list[Group]:
-        """The groups of the ops whose results this op reads directly, in operand order."""
-        found: dict[int, Group] = {}
-        for operand in op.operands:
-            owner = operand.owner
-            if isinstance(owner, Operation) and owner in self.of:
-                group = self.of[owner]
-                found[id(group)] = group
-        return list(found.values())
+    def _new(self, op: Operation) -> Group:
+        group = Group(shape=dims_of(op.operands[0].type if is_reduction(op) else op.results[0].type))
+        group.heavy = not isinstance(op, Elementwise) and not is_reduction(op)
+        if isinstance(op, MatmulOp):
+            for operand in op.operands:
+                self._absorb_prologue(group, op, operand)
+        self.groups[group] = None
+        return group
 
-    def _join(self, op: Operation, candidates: list[Group]) -> Group | None:
-        if not joins_producers(op):
+    def _join(self, op: Operation) -> Group | None:
+        """The group that an op becomes part of, if there is one."""
+        if not isinstance(op, Elementwise) and not is_reduction(op):
             return None
-        open_groups = [g for g in candidates if not g.consumed and len(g.ops) < MAX_OPS and _fits(op, g)]
-        if not open_groups:
+        groups = [
+            self.of[o.owner] for o in op.operands if isinstance(o.owner, Operation) and o.owner in self.of
+        ]
+        if is_reduction(op) and (sibling := self.reductions.get((op.operands[0], reduction_key(op)))):
+            groups.append(sibling)
+        fitting = [g for g in dict.fromkeys(groups) if self._has_room(g) and fits(op, g)]
+        if not fitting:
             return None
-        target = next((g for g in open_groups if g.heavy or g.reduced is not None), open_groups[0])
-        if isinstance(op, Elementwise | CastOp):
-            for other in open_groups:
-                if (
-                    other is not target
-                    and not other.heavy
-                    and other.reduced is None
-                    and other.shape == target.shape
-                ):
-                    self._merge(target, other)
-        if not isinstance(op, Elementwise | CastOp):
-            _describe_reduction(target, op)
+        target = next((g for g in fitting if g.heavy or g.reduced is not None), fitting[0])
+        for other in fitting:
+            if (
+                other is not target
+                and not other.heavy
+                and other.reduced is None
+                and other.shape == target.shape
+            ):
+                self._merge(target, other)
         return target
+
+    def _has_room(self, group: Group) -> bool:
+        return not group.closed and len(group.ops) < MAX_OPS
 
     def _merge(self, target: Group, other: Group) -> None:
         if len(target.ops) + len(other.ops) > MAX_OPS:
             return
-        position = (
-            {op: i for i, op in enumerate(self.block.ops)} if len(other.ops) + len(target.ops) > 2 else {}
-        )
-        target.ops = (
-            sorted([*target.ops, *other.ops], key=lambda o: position[o])
-            if position
-            else [*other.ops, *target.ops]
-        )
+        target.ops = sorted([*target.ops, *other.ops], key=self.order.__getitem__)
         for op in other.ops:
             self.of[op] = target
-        other.alive = False
+        del self.groups[other]
 
-    # -- consumption ------------------------------------------------------------------------------------------
+    def _absorb_prologue(self, group: Group, op: Operation, operand: SSAValue) -> None:
+        """Takes over the cheap elementwise group that computes an operand of a contraction, if nothing else reads it."""
+        owner = through_views(operand).owner
+        producer = self.of.get(owner) if isinstance(owner, Operation) else None
+        if producer is None or not self._has_room(producer) or producer.heavy or producer.reduced is not None:
+            return
+        members = set(producer.ops)
+        if len(members) > MAX_PROLOGUE or any(operation_name(member) not in CHEAP for member in members):
+            return
+        if all(_only_reaches(result, {*members, op}) for member in members for result in member.results):
+            self._merge(group, producer)
 
-    def _consume(self, op: Operation) -> None:
-        for operand in op.operands:
-            self._consume_value(operand, None)
-        for region in op.regions:
-            for inner in region.walk():
-                for operand in inner.operands:
-                    self._consume_value(operand, None)
+    # -- closing ----------------------------------------------------------------------------------------------
 
-    def _consume_value(self, value: SSAValue, by: Group | None) -> None:
+    def _close_what_feeds(self, op: Operation) -> None:
+        for inner in op.walk():
+            for operand in inner.operands:
+                self._close(operand, None)
+
+    def _close(self, value: SSAValue, by: Group | None) -> None:
         """A group is closed when something outside reads from it, directly or through views."""
-        through_view = False
-        owner = value.owner
-        while isinstance(owner, Operation) and is_view(owner):
-            value, through_view = owner.operands[0], True
-            owner = value.owner
-        group = self.of.get(owner) if isinstance(owner, Operation) else None
-        if group is not None and (group is not by or through_view):
-            group.consumed = True
+        source = through_views(value)
+        group = self.of.get(source.owner) if isinstance(source.owner, Operation) else None
+        if group is not None and (group is not by or source is not value):
+            group.closed = True
 
-    def _materialise_views(self) -> None:
+    def _group_views(self) -> None:
         """Views that others than kernels read become kernels of their own."""
         for op in self.block.ops:
-            if not is_view(op):
-                continue
-            for use in op.results[0].uses:
-                user = use.operation
-                if user not in self.of and not is_view(user):
-                    group = Group([op])
-                    self.groups.append(group)
-                    break
+            users = [use.operation for use in op.results[0].uses] if is_view(op) else []
+            if any(user not in self.of and not is_view(user) for user in users):
+                self.groups[Group([op])] = None
+
+
+def through_views(value: SSAValue) -> SSAValue:
+    """The value that a chain of views starts from."""
+    while isinstance(value.owner, Operation) and is_view(value.owner):
+        value = value.owner.operands[0]
+    return value
+
+
+def _only_reaches(value: SSAValue, users: set[Operation]) -> bool:
+    """Whether nothing but the given ops reads a value, directly or through views."""
+    work = [value]
+    while work:
+        for use in work.pop().uses:
+            if is_view(use.operation):
+                work.append(use.operation.results[0])
+            elif use.operation not in users:
+                return False
+    return True
 
 
 def is_view(op: object) -> bool:
@@ -199,57 +234,30 @@ def is_scalar_constant(op: ConstantOp) -> bool:
     return all(d.value == 1 for d in dims_of(op.outputs[0].type))
 
 
-def joins_producers(op: Operation) -> bool:
-    """Whether an op may be computed where its operands are."""
-    return isinstance(op, Elementwise | CastOp | Reduce | SoftmaxOp | LayerNormOp | ArgmaxOp)
+def is_reduction(op: Operation) -> bool:
+    """Whether an op walks its operand once to give a few numbers for each row, or a row again."""
+    return isinstance(op, Reduce | SoftmaxOp | LayerNormOp | ArgmaxOp)
 
 
-def _describe(group: Group, op: Operation) -> None:
-    group.shape = dims_of(op.results[0].type)
-    group.result_shape = group.shape
-    if isinstance(op, Elementwise | CastOp):
-        return
-    if isinstance(op, Reduce | SoftmaxOp | LayerNormOp | ArgmaxOp):
-        group.shape = dims_of(op.operands[0].type)
-        _describe_reduction(group, op)
-        return
-    group.heavy = True
-
-
-def _describe_reduction(group: Group, op: Operation) -> None:
-    group.reduced = _reduction_key(op)
-    group.result_shape = dims_of(op.results[0].type)
-
-
-def _reduction_key(op: Operation) -> tuple[object, ...]:
+def reduction_key(op: Operation) -> tuple[Shape, tuple[int, ...]]:
     """Which dims a reduction removes, of which shape."""
-    dims = dims_of(op.operands[0].type)
+    assert isinstance(op, GraphOp)
+    shape, values = dims_of(op.operands[0].type), op.values()
     if isinstance(op, Reduce):
-        return (dims, Reduce.axes.__func__(type(op), op.values(), len(dims)))  # pyright: ignore
-    axis = op.values().get("axis", -1) if isinstance(op, GraphOp) else -1
-    return (dims, (int(axis) % len(dims),)) if isinstance(axis, int) and dims else (dims, ())
+        return shape, ints(values, "axes")
+    return shape, (axis_of(values.get("axis", -1), len(shape), operation_name(op)),) if shape else ()
 
 
-def _fits(op: Operation, group: Group) -> bool:
-    """Whether an op's iteration matches the group's."""
+def fits(op: Operation, group: Group) -> bool:
+    """Whether an op's iteration is that of a group."""
     shape = dims_of(op.results[0].type)
-    if isinstance(op, Elementwise | CastOp):
-        return (
-            shape in (group.shape, group.result_shape)
-            if group.reduced is None
-            else shape == group.result_shape
+    if isinstance(op, Elementwise):
+        return shape == group.result_shape or (
+            shape == group.shape and (group.reduced is None or group.by_rows)
         )
-    if group.heavy:
+    if group.heavy or dims_of(op.operands[0].type) != group.shape:
         return False
-    source = dims_of(op.operands[0].type)
-    if source != group.shape:
-        return False
-    if group.reduced is None:
-        return True
-    same_result = isinstance(op, SoftmaxOp | LayerNormOp) and group.result_shape == group.shape
-    return group.reduced == _reduction_key(op) and (
-        same_result or (group.result_shape != group.shape and False)
-    )
+    return group.reduced is None or group.reduced == reduction_key(op)
 
 
 def _outline_in_place(group: Group) -> None:
@@ -259,13 +267,7 @@ def _outline_in_place(group: Group) -> None:
     outside: list[SSAValue] = []
     for op in group.ops:
         for result in op.results:
-            if (
-                any(
-                    use.operation not in members and not _only_feeds(use.operation, members)
-                    for use in result.uses
-                )
-                and result not in outside
-            ):
+            if any(use.operation not in members for use in result.uses) and result not in outside:
                 outside.append(result)
     copies: dict[SSAValue, SSAValue] = {}
     inner = Block()
@@ -288,11 +290,6 @@ def _outline_in_place(group: Group) -> None:
     end = KernelYield(*outside)
     end.location = wrapper.location
     inner.add_op(end)
-
-
-def _only_feeds(op: Operation, members: set[Operation]) -> bool:
-    """Never: a view outside reads the stored array."""
-    return False
 
 
 def _copied(

@@ -43,6 +43,7 @@ class Builder:
         self.current: Operation | None = None
         self.symbols = {n for n, _, _ in self.source.symbols.data}
         self.gathered: dict[str, SSAValue] = {}
+        self.shared: dict[tuple[Index, int], list[Dim]] = {}
 
     # -- axes -------------------------------------------------------------------------------------------------
 
@@ -54,6 +55,17 @@ class Builder:
             candidate = f"{name}{count}"
         self.axes[candidate] = extent
         return Dim.of(candidate)
+
+    def reduced_axis(self, shape: Sequence[Dim], dim: int, index: Index) -> Dim:
+        """An axis to reduce a dim of a tensor over, at an index. Reductions of the same dim of the same shape share one,
+        so that they can become one; not one inside the other, where the index names it already."""
+        axes = self.shared.setdefault((tuple(shape), dim), [])
+        used = frozenset().union(*(expr.names() for expr in index)) if index else frozenset()
+        for axis in axes:
+            if axis.names().isdisjoint(used):
+                return axis
+        axes.append(self.axis("k", shape[dim]))
+        return axes[-1]
 
     # -- fields -----------------------------------------------------------------------------------------------
 

@@ -64,11 +64,11 @@ def _reduce(b: Builder, op: Operation, index: Index) -> SSAValue:
     rest = iter(index)
     full: list[Dim] = []
     over: list[Dim] = []
-    for dim, size in enumerate(shape):
+    for dim in range(len(shape)):
         if dim in axes:
             if values["keepdims"]:
                 next(rest)
-            over.append(b.axis("k", size))
+            over.append(b.reduced_axis(shape, dim, index))
             full.append(over[-1])
         else:
             full.append(next(rest))
@@ -96,7 +96,7 @@ def _softmax(b: Builder, op: Operation, index: Index) -> SSAValue:
     dim = axis_of(op, len(shape))
     key = (op.results[0], "stats", index[:dim], index[dim + 1 :])
     if key not in b.reads:
-        k = b.axis("k", shape[dim])
+        k = b.reduced_axis(shape, dim, index)
         inner = (*index[:dim], k, *index[dim + 1 :])
         top = fold(b, "max", [k], b.at(source, inner), b.element(source))
         shifted = b.add(math.ExpOp(b.binary(arith.SubfOp, b.at(source, inner), top)))
@@ -134,10 +134,10 @@ def _welford_combine(b: Builder, left: list[SSAValue], right: list[SSAValue]) ->
 
 def _layer_norm(b: Builder, op: Operation, index: Index) -> SSAValue:
     source, scale, bias = op.operands
-    size = b.shape(source)[-1]
     key = (op.results[0], "stats", index[:-1])
     if key not in b.reads:
-        k = b.axis("k", size)
+        shape = b.shape(source)
+        k = b.reduced_axis(shape, len(shape) - 1, index[:-1])
         x = b.at(source, (*index[:-1], k))
 
         def finish(b: Builder, state: list[SSAValue]) -> list[SSAValue]:
@@ -161,7 +161,7 @@ def _argmax(b: Builder, op: Operation, index: Index) -> SSAValue:
     shape = b.shape(source)
     dim = axis_of(op, len(shape))
     rest = (*index[:dim], *index[dim + 1 :]) if flag(op, "keepdims") else index
-    k = b.axis("k", shape[dim])
+    k = b.reduced_axis(shape, dim, rest)
     x = b.at(source, (*rest[:dim], k, *rest[dim:]))
     element = b.element(source)
     low = _limits(element)[0]
