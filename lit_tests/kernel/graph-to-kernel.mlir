@@ -50,3 +50,11 @@ kernel.def @shared_axis (in %x: tensor<4x8xf32>) {
   %1 = graph.reduce_max %x {axes = array<i64: 1>} : (tensor<4x8xf32>) -> tensor<4xf32>
   kernel.yield %0, %1 : tensor<4xf32>, tensor<4xf32>
 }
+
+// Every thread reads a single number, and one writes it: no memory is shared.
+// CHECK-LABEL: kernel.def @keeps_a_scalar_apart (
+// CHECK-NOT: alias
+kernel.def @keeps_a_scalar_apart (in %x: tensor<f32>) {
+  %0 = graph.exp %x : (tensor<f32>) -> tensor<f32>
+  kernel.yield %0 : tensor<f32>
+}

@@ -1,7 +1,7 @@
 // RUN: not irkit-opt %s -p kernel-to-loop 2>&1 | filecheck %s
 
 // After a change of level, what still belongs to the level above is told, with its place.
-// CHECK: leftover.mlir:13:8: error: 2 leftover 'graph.exp' ops are not allowed after kernel-to-loop
+// CHECK: leftover.mlir:12:3: error: 2 leftover 'graph.exp' ops are not allowed after kernel-to-loop
 // CHECK: %0 = graph.exp %x
 // CHECK: found: 'graph.exp' here first
 // CHECK: expected: an op with a lowering to this level

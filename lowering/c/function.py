@@ -21,7 +21,7 @@ from dialects import loop
 from dialects.dims import ONE, Dim
 from dialects.errors import op_loc
 from dialects.kernel import CompareOp, ConvertOp, SelectOp
-from dialects.types import RefType, element_bytes
+from dialects.types import RefType, element_bytes, np_dtype
 from lowering.c.dims import c_dim, c_factor
 from lowering.c.scalars import CMPF, CMPI, FUNCTIONS, INFIX, SUPPORTED, WRAPPING, scalar
 from lowering.c.types import Vector, c_type, short_name, unsigned_vector, vector_layout
@@ -908,6 +908,8 @@ def number_text(value: float | int, element: Attribute) -> str:
         if element.width.data == 64:
             return f"INT64_C({value})" if value != -(2**63) else "INT64_MIN"
         return str(int(value)) if int(value) != -(2**31) else "INT32_MIN"
+    if element_bytes(element) < 4:  # stored as bits
+        return hex(int.from_bytes(np.float32(value).astype(np_dtype(element)).tobytes(), "little"))
     if value != value:
         return "(0.0f / 0.0f)" if short_name(element) == "f32" else "(0.0 / 0.0)"
     if value in (float("inf"), float("-inf")):

@@ -150,10 +150,13 @@ def _write_concat(b: Builder, op: ConcatOp, array: SSAValue) -> None:
 
 
 def _alias(block: Block, position: int, taken: set[int | None]) -> int | None:
-    """An input whose memory an output may take: same array type, and read only where the output is written."""
+    """An input whose memory an output may take: same array type, and read only where the output is written.
+
+    Not where the output is one number: every thread reads it, and one of them writes.
+    """
     target = block.args[position]
     writes = [op for op in block.ops if isinstance(op, WriteOp) and op.array is target]
-    if len(writes) != 1:
+    if len(writes) != 1 or not any(expr.names() for expr in writes[0].index.data):
         return None
     for candidate, source in enumerate(block.args[:position]):
         if candidate in taken or source.type != target.type:

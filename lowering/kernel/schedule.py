@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 
 from xdsl.context import Context
-from xdsl.dialects import builtin
+from xdsl.dialects import arith, builtin
 from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
 
@@ -20,6 +21,9 @@ from lowering.target import Target, get_target
 PACK_FLOPS = 2 * 48**3
 """Contractions of fewer floating-point operations are not worth packing."""
 
+LONG_SUM = 512
+"""Sums of more terms one after another are summed in blocks."""
+
 WHOLE_LIMIT = 256
 """The longest axis that is kept whole in registers."""
 
@@ -31,7 +35,7 @@ class KernelSchedule(ModulePass):
     Expects: kernels in axes form.
     Does: (1) contractions with enough work are tiled, blocked and packed; (2) a reduction with states of different
     axes takes the extra axis whole; (3) the axis with most contiguous accesses becomes the vector axis;
-    (4) a contraction left unpacked gets a tile over a second axis.
+    (4) a long sum is split in blocks, which rounds less; (5) a contraction left unpacked gets a tile over a second axis.
     Leaves: every kernel with a schedule; those that had one keep it.
     """
 
@@ -139,6 +143,7 @@ def _direct(
         reduced = _best(set(op.axes), scores, sizes)
         if reduced is not None and sizes[reduced] >= 4:
             out.append(f"vector {reduced} {_vector_size(sizes[reduced], lanes, wide=False)}")
+        out += _blocks(op, sizes, {reduced: lanes} if vector is None and reduced is not None else {})
     if contraction is not None and vector is not None and not whole:
         # A tile over an axis of the other operand reuses each vector that was loaded.
         others = contraction.m if vector in contraction.n else contraction.n
@@ -151,6 +156,19 @@ def _direct(
         if sizes[widest] > sizes[outer[0]] and not reductions:
             out.append(f"parallel {widest}")
     return list(dict.fromkeys(out))
+
+
+def _blocks(op: ReduceOp, sizes: dict[str, int], lanes: dict[str, int]) -> list[str]:
+    """Splits the longest axis of a long sum, so that it is a sum of about as many sums as each of them has terms: the
+    error grows with the length of the longest chain of additions."""
+    terms = {a: -(-sizes[a] // lanes.get(a, 1)) for a in op.axes}
+    total = prod(terms.values())
+    rounds = any(isinstance(o, arith.AddfOp | arith.MulfOp) for o in op.step.block.ops)
+    if not rounds or total < LONG_SUM:
+        return []
+    axis = max(terms, key=lambda a: terms[a])
+    block = max(2, round(total**0.5 / (total / terms[axis])))
+    return [f"split {axis} {block * lanes.get(axis, 1)}"] if 2 * block <= terms[axis] else []
 
 
 def _widest(kernel: DefOp) -> Attribute:

@@ -2,8 +2,8 @@
 
 For each batch point and each block of the reduced axis: pack the right operand into panels (all threads, then a
 barrier); for each block of rows: pack the left operand into panels of its thread; for each tile of the block run the
-micro-kernel, a loop over the reduced axis that carries the tile in registers. The first block starts from zero, later
-ones from what the one before left in memory; the last applies the epilogue. Operands are fields, so a prologue (a
+micro-kernel, a loop over the reduced axis that carries the tile in registers. Each block is summed from zero and added to
+what the one before left in memory; the last applies the epilogue. Operands are fields, so a prologue (a
 cast, a scale, an activation) is computed while packing.
 
 The structure is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xdsl.dialects import arith
 from xdsl.dialects.builtin import FloatAttr
 from xdsl.ir import Attribute, Block, BlockArgument, SSAValue
 
@@ -205,10 +206,11 @@ class _Packed:
         self._tile(nest, (Dim.of(self.i) - first) // self.mr, panel)
 
     def _tile(self, nest: Nest, row_panel: Dim, column_panel: Dim) -> None:
+        """Sums one block of the reduced axis from zero: short sums, added up block by block, round less."""
         shape = (self.i, self.j)
-        init = self._initial(nest, shape)
+        zero = nest.constant(FloatAttr(0.0, self.element), self.element)  # pyright: ignore
         kk = nest.fresh(f"{self.k}i")
-        level = nest.open(kk, 0, self.count, inits=[init], binds={})
+        level = nest.open(kk, 0, self.count, inits=[nest.splat(zero, shape)], binds={})
         a = loop.LoadOp(self.lhs, [row_panel, Dim.of(kk), ZERO], shape=[self.mr], along=[2])
         b = loop.LoadOp(self.rhs, [column_panel, Dim.of(kk), ZERO], shape=[self.nr], along=[2])
         product = loop.ContractOp(a.result, b.result, level.block.args[0])
@@ -218,6 +220,19 @@ class _Packed:
         (total,) = nest.close([product.result])
         if not self.blocks_k:
             self._epilogue(nest, total)
+            return
+        branch = loop.IfOp([self.base - ONE])
+        self._inside(
+            nest, branch.then.block, lambda inner: self._finish(inner, self._add_partial(inner, total, shape))
+        )
+        self._inside(nest, branch.otherwise.block, lambda inner: self._finish(inner, total, first=True))
+        nest.add(branch)
+
+    def _finish(self, nest: Nest, total: SSAValue, first: bool = False) -> None:
+        """Keeps the sums where another block follows, else runs the epilogue."""
+        shape = (self.i, self.j)
+        if first and self.depth.value is not None:  # longer than one block
+            self._store_partial(nest, total, shape)
             return
         remaining = self.depth - self.base - Dim.of(self.kc) - 1  # at least zero while another block follows
         branch = loop.IfOp([remaining])
@@ -229,23 +244,15 @@ class _Packed:
         """Runs `fill` with a nest whose innermost level is a branch."""
         fill(Nest(self.shared, [*nest.levels, Level(block)]))
 
-    def _initial(self, nest: Nest, shape: tuple[str, ...]) -> SSAValue:
-        if self.partial is None:
-            zero = nest.constant(FloatAttr(0.0, self.element), self.element)  # pyright: ignore
-            return nest.splat(zero, shape)
+    def _add_partial(self, nest: Nest, total: SSAValue, shape: tuple[str, ...]) -> SSAValue:
+        assert self.partial is not None
         array, index, along = self.partial
-        load = loop.LoadOp(
-            array,
-            index,
-            shape=[self.mr, self.nr],
-            along=along,
-            valid=nest.valid(shape),
-            guard=[self.base - ONE],
-            otherwise=FloatAttr(0.0, self.element),  # pyright: ignore
-        )
-        nest.add(load)
-        self.shared.shapes[load.result] = shape
-        return load.result
+        load = loop.LoadOp(array, index, shape=[self.mr, self.nr], along=along, valid=nest.valid(shape))
+        total_op = arith.AddfOp(load.result, total)
+        for op in (load, total_op):
+            nest.add(op)
+            self.shared.shapes[op.results[0]] = shape
+        return total_op.result
 
     def _store_partial(self, nest: Nest, total: SSAValue, shape: tuple[str, ...]) -> None:
         assert self.partial is not None

@@ -10,7 +10,7 @@ clamps are idle, and a scalar tail.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from xdsl.ir import Block, Region, SSAValue
@@ -135,43 +135,73 @@ class _Plan:
         kept = frozenset[str]().union(*(axes[r] for r in op.results))
         in_lanes = not any(v.axis in kept for v in nest.vectors())
         lanes = next((a for a in reversed(op.axes) if a in self.schedule.vector and in_lanes), None)
-        state_axes = [axes[arg] for arg in op.finish.block.args]
         init = nest.inline(op.init.block, [])
-        outer = [a for a in op.axes if a != lanes]
-        states = [nest.splat(v, self._shape(nest, s)) for v, s in zip(init, state_axes, strict=True)]
-        for axis in outer:
-            states = list(nest.open(axis, 0, self.extent(axis), inits=states).block.args)
-        if lanes is None:
-            elements = [nest.materialise(v) for v in op.inputs]
-            states = self._step(nest, op, states, elements, state_axes)
-        else:
-            states = self._in_lanes(nest, op, states, lanes, state_axes)
-        for _ in outer:
-            states = list(nest.close(states))
-        finished = nest.inline(op.finish.block, states)
+        shapes = [self._shape(nest, axes[arg]) for arg in op.finish.block.args]
+        states = [nest.splat(v, s) for v, s in zip(init, shapes, strict=True)]
+        over = [*(a for a in op.axes if a != lanes), *([lanes] if lanes else [])]
+        finished = nest.inline(op.finish.block, self._over(nest, op, over, lanes, states, states))
         nest.level.values.update(zip(op.results, finished, strict=True))
+
+    def _over(
+        self,
+        nest: Nest,
+        op: ReduceOp,
+        axes: Sequence[str],
+        lanes: str | None,
+        init: Sequence[SSAValue],
+        states: Sequence[SSAValue],
+    ) -> list[SSAValue]:
+        """The states after all points of the axes, the last of which may run in lanes."""
+        if not axes:
+            elements = [nest.materialise(v) for v in op.inputs]
+            return self._step(nest, op, states, elements)
+        axis, *rest = axes
+        if axis == lanes:
+            return self._in_lanes(nest, op, states, axis)
+
+        def points(first: Dim, last: Dim, states: Sequence[SSAValue]) -> list[SSAValue]:
+            level = nest.open(axis, first, last, inits=states)
+            return list(nest.close(self._over(nest, op, rest, lanes, init, list(level.block.args))))
+
+        return self._in_blocks(nest, op, axis, (self.extent(axis), 1), init, states, points)
+
+    def _in_blocks(
+        self,
+        nest: Nest,
+        op: ReduceOp,
+        axis: str,
+        size: tuple[Dim, int],
+        init: Sequence[SSAValue],
+        states: Sequence[SSAValue],
+        points: Callable[[Dim, Dim, Sequence[SSAValue]], list[SSAValue]],
+    ) -> list[SSAValue]:
+        """The states after all points of an axis (extent, step). A split axis is reduced block by block, each from the
+        initial state, and the blocks' states are combined."""
+        extent, step = size
+        block = -(-self.schedule.split.get(axis, 0) // step) * step
+        if not block or (extent.value is not None and extent.value <= block):
+            return points(Dim.of(0), extent, states)
+        first = nest.fresh(f"{axis}o")
+        level = nest.open(first, 0, extent, step=block, inits=states, binds={})
+        found = points(Dim.of(first), dmin(Dim.of(first) + block, extent), init)
+        return list(nest.close(self._following(nest, op.combine.block, level.block.args, found)))
 
     def _shape(self, nest: Nest, axes: Axes) -> tuple[str, ...]:
         return tuple(v.axis for v in nest.vectors() if v.axis in axes)
 
     def _step(
-        self,
-        nest: Nest,
-        op: ReduceOp,
-        states: Sequence[SSAValue],
-        elements: Sequence[SSAValue],
-        state_axes: Sequence[Axes],
-        extra: tuple[str, ...] = (),
+        self, nest: Nest, op: ReduceOp, states: Sequence[SSAValue], elements: Sequence[SSAValue]
     ) -> list[SSAValue]:
-        following = nest.inline(op.step.block, [*states, *elements])
-        return [
-            nest.splat(v, tuple(x.axis for x in nest.vectors() if x.axis in s or x.axis in extra))
-            for v, s in zip(following, state_axes, strict=True)
-        ]
+        return self._following(nest, op.step.block, states, elements)
 
-    def _in_lanes(
-        self, nest: Nest, op: ReduceOp, states: Sequence[SSAValue], axis: str, state_axes: Sequence[Axes]
+    def _following(
+        self, nest: Nest, block: Block, states: Sequence[SSAValue], others: Sequence[SSAValue]
     ) -> list[SSAValue]:
+        """The states that a region makes of others, in the same vector axes."""
+        found = nest.inline(block, [*states, *others])
+        return [nest.splat(v, nest.shapes(s)) for v, s in zip(found, states, strict=True)]
+
+    def _in_lanes(self, nest: Nest, op: ReduceOp, states: Sequence[SSAValue], axis: str) -> list[SSAValue]:
         """The reduced axis in vector lanes: a vector loop, a fold of the lanes, and a scalar loop over what is left."""
         size = self.schedule.vector[axis]
         extent = self.extent(axis)
@@ -182,18 +212,21 @@ class _Plan:
             inner = Nest(
                 nest.shared, [*nest.levels, Level(nest.level.block, vectors=[VectorAxis(axis, size)])]
             )
-            shapes = [self._lane_shape(inner, s, axis) for s in state_axes]
+            shapes = [self._lane_shape(inner, nest.shared.axes[a], axis) for a in op.finish.block.args]
             init = [inner.splat(v, s) for v, s in zip(inner.inline(op.init.block, []), shapes, strict=True)]
-            level = inner.open(axis, 0, main, step=size, inits=init)
-            elements = [inner.materialise(v) for v in op.inputs]
-            following = self._step(inner, op, list(level.block.args), elements, state_axes, (axis,))
-            vectors = list(inner.close(following))
+
+            def points(first: Dim, last: Dim, states: Sequence[SSAValue]) -> list[SSAValue]:
+                level = inner.open(axis, first, last, step=size, inits=states)
+                elements = [inner.materialise(v) for v in op.inputs]
+                return list(inner.close(self._step(inner, op, list(level.block.args), elements)))
+
+            vectors = self._in_blocks(inner, op, axis, (main, size), init, init, points)
             folded = self._fold(nest, op, vectors)
             result = nest.inline(op.combine.block, [*result, *folded])
         if main != extent:
             level = nest.open(axis, main, extent, inits=result)
             elements = [nest.materialise(v) for v in op.inputs]
-            result = list(nest.close(self._step(nest, op, list(level.block.args), elements, state_axes)))
+            result = list(nest.close(self._step(nest, op, list(level.block.args), elements)))
         return result
 
     def _lane_shape(self, nest: Nest, axes: Axes, lane: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import pytest
 
 import irkit
 from dialects.types import np_dtype
-from tests.graph.samples import NUMBERS
+from tests.graph.samples import FLOATS, NUMBERS
 from tests.ops.harness import Call, check_all, run_all
 
 RNG = np.random.default_rng(0)
@@ -201,6 +201,10 @@ def test_pooling(kind: str):
     ]
     calls = [Call(kind, [x], values) for values in settings]
     calls += [Call(kind, [normal(1, 2, 6, 6, dtype=d)], {"kernel": 2}) for d in ("f64", "f16", "bf16")]
+    calls += [
+        Call(kind, [-np.abs(normal(2, 6, 7).astype(np_dtype(d)))], {"kernel": (2, 3), "padding": 1})
+        for d in FLOATS
+    ]
     calls.append(Call(kind, [normal(0, 2, 6, 6)], {"kernel": 2}))
     check_all(calls)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import ml_dtypes
+import numpy as np
 from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import FloatAttr, f32, i1
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from dialects.dims import ZERO, Dim, dmax, dmin
 from dialects.graph import OPS, IndexOp
 from dialects.graph.contraction import Pool
 from dialects.graph.structure import Access, YieldOp as GraphYield
+from dialects.types import np_dtype
 from lowering.kernel.builder import Builder, Index, Rule, compute_type
 from lowering.kernel.rules.elementwise import FLOAT_PREDICATES, broadcast_index
 from lowering.kernel.rules.parameters import flag, ints, number
@@ -68,14 +71,20 @@ def _pool(b: Builder, op: Operation, index: Index) -> SSAValue:
     r, s = b.axis("r", Dim.of(kernel[0])), b.axis("s", Dim.of(kernel[1]))
     spot = [p * st + q - pad for p, q, st, pad in zip(index[-2:], (r, s), stride, padding, strict=True)]
     largest = op.name == "graph.max_pool2d"
-    fill = (-INF if largest else 0.0) if any(padding) else None
-    x = b.read(op.operands[0], [*index[:-2], *spot], fill)
+    padded = (_least(b.element(op.operands[0])) if largest else 0.0) if any(padding) else None
+    x = b.read(op.operands[0], [*index[:-2], *spot], padded)
     total = fold(b, "max" if largest else "sum", [r, s], x, b.element(op.operands[0]))
     return (
         total
         if largest
         else b.binary(arith.DivfOp, total, b.constant(float(kernel[0] * kernel[1]), total.type))
     )
+
+
+def _least(element: Attribute) -> float:
+    """The least number of a float type: -inf, or a finite number where the type has no infinity."""
+    info = ml_dtypes.finfo(np_dtype(element))
+    return -INF if np.isinf(np.float32(INF).astype(info.dtype)) else float(info.min)
 
 
 def _attention(b: Builder, op: Operation, index: Index) -> SSAValue:
