@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dialects.errors import IrkitError, Loc
+from irkit.collector import paused
 from irkit.files import read_text
 from irkit.runtime import cache
 from irkit.runtime.compiler import Compiler, find_compiler
@@ -116,13 +117,13 @@ def emit(
     from lowering.target import get_target
 
     machine = get_target(target, cc)
-    module = _module(text, name, fn, dims)
-    places = _places(module)
-    pipeline.run_passes(
-        module, pipeline.passes_to(pipeline.level_of(module), "buffer", target, cc), pipeline.context()
-    )
-    stem = "program" if name.startswith("<") else Path(name).stem
-    return emit_program(module, machine, c_prefix(stem)), places
+    with paused():
+        module = _module(text, name, fn, dims)
+        places = _places(module)
+        passes = pipeline.passes_to(pipeline.level_of(module), "buffer", target, cc)
+        pipeline.run_passes(module, passes, pipeline.context())
+        stem = "program" if name.startswith("<") else Path(name).stem
+        return emit_program(module, machine, c_prefix(stem)), places
 
 
 def read_defaults(

@@ -21,6 +21,7 @@ from xdsl.traits import SymbolOpInterface
 from xdsl.utils.exceptions import DiagnosticException, ParseError, ShrinkException
 
 from dialects.errors import ErrorList, IrkitError
+from irkit.collector import paused
 from irkit.pipeline import check_level, level_of
 from irkit.pipeline_text import Step
 from lowering.verify import verify_module
@@ -98,7 +99,7 @@ class PassManager:
 
     def _run_step(self, module: ModuleOp, step: Step) -> None:
         for op in _targets(module, step.path):
-            with _as_module(op) as unit, self.timed(step.run.name):
+            with _as_module(op) as unit, self.timed(step.run.name), paused():
                 try:
                     step.run.apply(self.ctx, unit)
                 except KNOWN_FAULTS:

@@ -11,6 +11,7 @@ from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 
 from dialects.errors import IrkitError
+from irkit.collector import paused
 from lowering.verify import check_only
 
 LEVELS = ("graph", "kernel", "loop", "buffer", "c")
@@ -150,9 +151,10 @@ def context() -> Context:
 def run_passes(module: builtin.ModuleOp, passes: Sequence[ModulePass], ctx: Context | None = None) -> None:
     """Runs passes in order, and checks the IR after each change of level. Raises IrkitError or ErrorList."""
     ctx = ctx or context()
-    for step in passes:
-        step.apply(ctx, module)
-        check_level(module, step.name)
+    with paused():
+        for step in passes:
+            step.apply(ctx, module)
+            check_level(module, step.name)
 
 
 def check_level(module: builtin.ModuleOp, name: str) -> None:

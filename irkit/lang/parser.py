@@ -6,12 +6,9 @@ piece, declaration by declaration and statement by statement, so that one run re
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -25,6 +22,7 @@ from lark.utils import TextSlice
 from dialects.dims import Dim
 from dialects.errors import ErrorList, IrkitError
 from dialects.types import DTYPES
+from irkit.collector import paused
 from irkit.diagnostics import nearest
 from irkit.lang import tree
 from irkit.lang.tree import Span
@@ -76,7 +74,7 @@ class BadText(Exception):
 def parse(text: str, filename: str = "<text>") -> tree.Module:
     """The syntax tree of a file; raises ErrorList with every syntax error, in source order."""
     try:
-        with _without_gc():
+        with paused():
             return tree.Module(filename, text, _run(TextSlice(text, 0, len(text))))
     except (LarkError, BadText, RecursionError):
         pass
@@ -111,18 +109,6 @@ def _cache_file() -> str | None:
     except OSError:
         return None
     return str(folder / "grammar.lark-cache")
-
-
-@contextmanager
-def _without_gc() -> Iterator[None]:
-    """A parse makes many objects and no garbage: collections in between cost a third of its time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 # -- building the tree ------------------------------------------------------------------------------------------

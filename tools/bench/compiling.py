@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from irkit import pipeline
+from irkit.collector import paused
 from irkit.lang import parse, to_graph
 from lowering.c.emit import emit_c
 from lowering.target import get_target
@@ -26,7 +27,12 @@ class Compiled:
 
 
 def compile_to_c(text: str, dims: dict[str, int] | None = None) -> Compiled:
-    """Compiles a program by the standard pipeline. Raises IrkitError."""
+    """Compiles a program by the standard pipeline, as `irkit.compile` does. Raises IrkitError."""
+    with paused():
+        return _compile_to_c(text, dims)
+
+
+def _compile_to_c(text: str, dims: dict[str, int] | None) -> Compiled:
     seconds: dict[str, float] = {}
     clock = perf_counter()
 
@@ -44,7 +50,7 @@ def compile_to_c(text: str, dims: dict[str, int] | None = None) -> Compiled:
     kernels = 0
     clock = perf_counter()
     for step in pipeline.passes_to("graph", "c"):
-        step.apply(ctx, module)
+        pipeline.run_passes(module, [step], ctx)
         lap(step.name)
         if step.name == "graph-outline":
             kernels = sum(op.name == "kernel.def" for op in module.ops)
