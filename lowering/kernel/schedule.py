@@ -160,11 +160,12 @@ def _direct(
 
 def _blocks(op: ReduceOp, sizes: dict[str, int], lanes: dict[str, int]) -> list[str]:
     """Splits the longest axis of a long sum, so that it is a sum of about as many sums as each of them has terms: the
-    error grows with the length of the longest chain of additions."""
+    error grows with the length of the longest chain of additions. A state whose combination takes exponentials is left alone."""
     terms = {a: -(-sizes[a] // lanes.get(a, 1)) for a in op.axes}
     total = prod(terms.values())
     rounds = any(isinstance(o, arith.AddfOp | arith.MulfOp) for o in op.step.block.ops)
-    if not rounds or total < LONG_SUM:
+    dear = any(o.name.startswith("math.") for o in op.combine.block.ops)
+    if not rounds or dear or total < LONG_SUM:
         return []
     axis = max(terms, key=lambda a: terms[a])
     block = max(2, round(total**0.5 / (total / terms[axis])))
