@@ -512,7 +512,10 @@ class CompareOp(IRDLOperation):
 
 @irdl_op_definition
 class SelectOp(IRDLOperation):
-    """Lane by lane the first where the mask is true, else the second: `%v = kernel.select %m, %a, %b : vector<16xi1>, vector<16xf32>`."""
+    """Lane by lane the first where the mask is true, else the second.
+
+    `%v = kernel.select %m, %a, %b : vector<16xi1>, vector<16xf32>`
+    """
 
     name = "kernel.select"
 

@@ -175,6 +175,7 @@ class _Program:
             f"  if (args->{c_field(s)} < {low} || args->{c_field(s)} > {high}) return {name.upper()}_DIM_OUT_OF_RANGE;"
             for s, low, high in program.symbols.data
         ]
+        arena, scratch = self.dim(align(program.arena_bytes.data, 64)), self.dim(self.scratch)
         return "\n".join(
             [
                 *self.statics,
@@ -185,7 +186,7 @@ class _Program:
                 f"  const {name}_args *args = c->args;",
                 "  char *arena = c->arena;",
                 "  irk_team *team = c->team;",
-                f"  char *scratch = arena + {self.dim(align(program.arena_bytes.data, 64))} + (int64_t)tid * {self.dim(self.scratch) if self.scratch.value is not None else f'({self.dim(self.scratch)})'};",
+                f"  char *scratch = arena + {arena} + (int64_t)tid * ({scratch});",
                 "  (void)args; (void)arena; (void)team; (void)scratch; (void)tid; (void)nthreads;",
                 *self.lines,
                 "}",
@@ -196,7 +197,7 @@ class _Program:
                     f"  const int64_t {s} = args->{c_field(s)}; (void){s};"
                     for s, _, _ in program.symbols.data
                 ),
-                f"  return (size_t)({self.dim(align(program.arena_bytes.data, 64))} + (int64_t)nthreads * ({self.dim(self.scratch)}));",
+                f"  return (size_t)({arena} + (int64_t)nthreads * ({scratch}));",
                 "}",
                 "",
                 f"int {name}_run(const {name}_args *args, void *arena, irk_team *team) {{",

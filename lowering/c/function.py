@@ -423,10 +423,8 @@ class FunctionEmitter:
             self.line("} else {")
             self.depth += 1
             value = self._literal(op.otherwise, layout.element, lane=True)
-            self.each(
-                layout,
-                f"{name}{self.subscript(layout) if layout.count > 1 else ''} = IRK_SPLAT({layout.name}, ({c_type(layout.element)}){value});",
-            )
+            sub = self.subscript(layout) if layout.count > 1 else ""
+            self.each(layout, f"{name}{sub} = IRK_SPLAT({layout.name}, ({c_type(layout.element)}){value});")
             self.depth -= 1
             self.line("}")
 

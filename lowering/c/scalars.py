@@ -201,7 +201,8 @@ def _truncf(op: Operation, args: list[str]) -> str:
 def _fptoint(op: Operation, args: list[str]) -> str:
     assert isinstance(op, FloatToIntOp)
     kind = "i" if op.kind.data == "signed" else "u"
-    return f"irk_{short_name(element_of(op.operands[0].type))}_to_{kind}{8 * element_bytes(element_of(op.results[0].type))}({args[0]})"
+    source, target = element_of(op.operands[0].type), element_of(op.results[0].type)
+    return f"irk_{short_name(source)}_to_{kind}{8 * element_bytes(target)}({args[0]})"
 
 
 def _integer(op: Operation, args: list[str]) -> str:
