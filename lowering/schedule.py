@@ -3,11 +3,11 @@
 | directive | meaning |
 |---|---|
 | `tile i 14` | a register tile of 14 points along axis i |
-| `vector j 32` | 32 points along axis j at once; j is contiguous in memory |
-| `split k 256` | visit axis k in blocks of 256 (cache blocking) |
+| `vector j 32` | 32 points along axis j at once; where j is reduced: in lanes that are folded at the end |
+| `split k 256` | visit axis k in blocks of 256: cache blocks of a packed contraction, partial sums of a reduction |
 | `pack lhs`, `pack rhs` | copy an operand of a contraction into panels in the order in which the tile reads it |
 | `parallel i` | split axis i between the threads |
-| `order i j` | loops from the outermost inwards |
+| `order i j` | loops from the outermost inwards, around tiles, vectors and reductions |
 | `whole e` | take the whole axis at once, as a vector |
 
 `parse_schedule` reads them and `Schedule` answers the questions that the lowering asks; a directive that is malformed
@@ -46,59 +46,96 @@ class Schedule:
     whole: frozenset[str] = frozenset()
 
 
-def parse_schedule(kernel: DefOp, directives: Sequence[str]) -> Schedule:  # noqa: C901
+@dataclass(frozen=True)
+class _Directive:
+    text: str
+    verb: str
+    names: tuple[str, ...] = ()
+    size: int = 0
+
+
+def parse_schedule(kernel: DefOp, directives: Sequence[str]) -> Schedule:
     """Reads and checks a kernel's directives."""
-    axes = {name for name, _ in kernel.axes.data}
-    reduced = {a for op in kernel.block.ops if isinstance(op, ReduceOp) for a in op.axes}
-    sizes: dict[str, dict[str, int]] = {"tile": {}, "vector": {}, "split": {}}
-    pack: set[str] = set()
-    whole: set[str] = set()
-    parallel: str | None = None
-    order: tuple[str, ...] = ()
-    for text in directives:
-        verb, *words = text.split() or [""]
-        if verb not in FORMS:
-            raise _bad(kernel, text, f"unknown directive '{verb}'", "one of " + ", ".join(FORMS))
-        if verb == "pack":
-            if len(words) != 1 or words[0] not in ("lhs", "rhs"):
-                raise _bad(kernel, text, "pack names no operand of a contraction", FORMS[verb])
-            pack.add(words[0])
-            continue
-        names = words if verb == "order" else words[:1]
-        if not names or len(words) != {"order": len(names), "parallel": 1, "whole": 1}.get(verb, 2):
-            raise _bad(kernel, text, f"malformed '{verb}'", FORMS[verb])
-        for name in names:
-            if name not in axes:
-                raise _bad(
-                    kernel, text, f"the kernel has no axis '{name}'", "one of " + ", ".join(sorted(axes))
-                )
-        if verb in sizes:
-            if not words[1].isdigit() or int(words[1]) == 0:
-                raise _bad(kernel, text, f"'{words[1]}' is no positive size", FORMS[verb])
-            sizes[verb][words[0]] = int(words[1])
-        elif verb == "whole":
-            if dict(kernel.axes.data)[words[0]].value is None:
-                raise _bad(
-                    kernel,
-                    text,
-                    f"the extent of axis '{words[0]}' is not known",
-                    "an axis of constant extent",
-                )
-            whole.add(words[0])
-        elif verb == "parallel":
-            if words[0] in reduced:
-                raise _bad(
-                    kernel,
-                    text,
-                    f"axis '{words[0]}' carries a reduction: each point needs the state that the one before leaves",
-                    "an axis that no reduction removes",
-                )
-            parallel = words[0]
-        else:
-            order = tuple(names)
+    read = [_read(kernel, text) for text in directives]
+    _check_repeated(kernel, read)
+    packed = {d.names[0] for d in read if d.verb == "pack"}
+    for directive in read:
+        _check_axes(kernel, directive, bool(packed))
+    if len(packed) == 1:
+        text = next(d.text for d in read if d.verb == "pack")
+        raise _bad(kernel, text, "one operand of the contraction is packed, the other not", "both or none")
+    sizes = {
+        verb: {d.names[0]: d.size for d in read if d.verb == verb} for verb in ("tile", "vector", "split")
+    }
     return Schedule(
-        sizes["tile"], sizes["vector"], sizes["split"], frozenset(pack), parallel, order, frozenset(whole)
+        sizes["tile"],
+        sizes["vector"],
+        sizes["split"],
+        frozenset(packed),
+        next((d.names[0] for d in read if d.verb == "parallel"), None),
+        next((d.names for d in read if d.verb == "order"), ()),
+        frozenset(d.names[0] for d in read if d.verb == "whole"),
     )
+
+
+def _read(kernel: DefOp, text: str) -> _Directive:
+    """One directive, well formed and about axes that exist."""
+    verb, *words = text.split() or [""]
+    if verb not in FORMS:
+        raise _bad(kernel, text, f"unknown directive '{verb}'", "one of " + ", ".join(FORMS))
+    if verb == "pack":
+        if words not in (["lhs"], ["rhs"]):
+            raise _bad(kernel, text, "pack names no operand of a contraction", FORMS[verb])
+        return _Directive(text, verb, (words[0],))
+    sized = verb in ("tile", "vector", "split")
+    names = words if verb == "order" else words[:1]
+    if not names or len(words) != len(names) + sized:
+        raise _bad(kernel, text, f"malformed '{verb}'", FORMS[verb])
+    axes = kernel.extents()
+    for name in names:
+        if name not in axes:
+            raise _bad(kernel, text, f"the kernel has no axis '{name}'", "one of " + ", ".join(sorted(axes)))
+    if sized and (not words[1].isdigit() or int(words[1]) == 0):
+        raise _bad(kernel, text, f"'{words[1]}' is no positive size", FORMS[verb])
+    return _Directive(text, verb, tuple(names), int(words[1]) if sized else 0)
+
+
+def _check_repeated(kernel: DefOp, read: Sequence[_Directive]) -> None:
+    """No directive decides what another one has decided."""
+    decided: dict[tuple[str, ...], str] = {}
+    for d in read:
+        key = {"tile": ("shape", *d.names), "vector": ("shape", *d.names), "whole": ("shape", *d.names)}.get(
+            d.verb, (d.verb, *d.names) if d.verb in ("split", "pack") else (d.verb,)
+        )
+        if key in decided:
+            message = "a directive decides what another one does"
+            raise _bad(kernel, d.text, message, f'only one of it and "{decided[key]}"')
+        decided[key] = d.text
+
+
+def _check_axes(kernel: DefOp, d: _Directive, packed: bool) -> None:
+    """The directive means something for its axis."""
+    reduced = {a for op in kernel.block.ops if isinstance(op, ReduceOp) for a in op.axes}
+    is_reduced = bool(reduced.intersection(d.names))
+    free = "an axis that no reduction removes"
+    if d.verb == "parallel" and is_reduced:
+        message = (
+            f"axis '{d.names[0]}' carries a reduction: each point needs the state that the one before leaves"
+        )
+        raise _bad(kernel, d.text, message, free)
+    if d.verb in ("tile", "whole") and is_reduced:
+        raise _bad(
+            kernel, d.text, f"axis '{d.names[0]}' is reduced, and a tile holds points of results", free
+        )
+    if d.verb == "whole" and kernel.extents()[d.names[0]].value is None:
+        message = f"the extent of axis '{d.names[0]}' is not known"
+        raise _bad(kernel, d.text, message, "an axis of constant extent")
+    if packed and d.verb in ("vector", "whole", "order"):
+        message = f"'{d.verb}' has no place in the nest of a packed contraction"
+        raise _bad(kernel, d.text, message, "tile, split, parallel and pack")
+    if not packed and d.verb == "split" and not is_reduced:
+        message = f"axis '{d.names[0]}' is not reduced, and only packed contractions have blocks of results"
+        raise _bad(kernel, d.text, message, "an axis that a reduction removes")
 
 
 def _bad(kernel: DefOp, text: str, message: str, expected: str) -> IrkitError:

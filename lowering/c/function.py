@@ -74,6 +74,8 @@ RESERVED = frozenset(
         "context",
         "lanes",
         "r",
+        "r1",
+        "r2",
         "p",
         "l",
         "asm",
@@ -255,7 +257,7 @@ class FunctionEmitter:
     def each(self, layout: Vector, body: str) -> None:
         """The statement for every machine vector of a value."""
         if layout.count == 1:
-            self.line(body)
+            self.line(re.sub(r"\b(r[12]?|p)\b", "0", body))
             return
         head = "".join(
             f"IRK_UNROLL for (int r{d or ''} = 0; r{d or ''} < {n}; r{d or ''}++) "
@@ -821,9 +823,15 @@ class FunctionEmitter:
     def _pointwise(self, op: Operation) -> None:
         result = op.results[0]
         if not isinstance(result.type, VectorType):
-            self.line(
-                f"const {c_type(result.type)} {self.new(result)} = {scalar(op, [self.names[o] for o in op.operands])};"
-            )
+            if _joins_sum(op):
+                return  # written where its sum is
+            product = _product_of(op)
+            if product is None:
+                text = scalar(op, [self.names[o] for o in op.operands])
+            else:
+                others = [*product.operands, *(o for o in op.operands if o.owner is not product)]
+                text = f"irk_fma_{short_name(result.type)}({', '.join(self.names[o] for o in others)})"
+            self.line(f"const {c_type(result.type)} {self.new(result)} = {text};")
             return
         carried = next(
             (o for o in op.operands if isinstance(o, BlockArgument) and result in self.folded), None
@@ -898,6 +906,25 @@ class FunctionEmitter:
         ]
         sign = "-" if layout.element == i1 else ""
         return f"for (int l = 0; l < {layout.lanes}; l++) {out}[l] = {sign}{scalar(op, lanes)};"
+
+
+def _product_of(op: Operation) -> arith.MulfOp | None:
+    """The product that a scalar sum adds and that nothing else uses."""
+    if not isinstance(op, arith.AddfOp):
+        return None
+    for operand in op.operands:
+        product = operand.owner
+        if isinstance(product, arith.MulfOp) and product.parent is op.parent and len(list(operand.uses)) == 1:
+            return product
+    return None
+
+
+def _joins_sum(op: Operation) -> bool:
+    """Whether a product is written together with the sum that adds it."""
+    if not isinstance(op, arith.MulfOp):
+        return False
+    users = [use.operation for use in op.result.uses]
+    return len(users) == 1 and _product_of(users[0]) is op
 
 
 def number_text(value: float | int, element: Attribute) -> str:

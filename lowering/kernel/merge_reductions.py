@@ -17,7 +17,7 @@ from dialects.kernel import DefOp, ReduceOp, YieldOp
 
 @dataclass(frozen=True)
 class KernelMergeReductions(ModulePass):
-    """The tuple-state rule.
+    """Merges a maximum and the sums of exp(x - maximum) into one reduction with a tuple state.
 
     Expects: kernels in axes form.
     Does: where m = max x and sums of exp(x - m), or of exp(x - m) * v, run over the same axes, makes one reduction with

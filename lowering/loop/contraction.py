@@ -18,7 +18,7 @@ from xdsl.dialects.builtin import FloatAttr
 from xdsl.ir import Attribute, Block, BlockArgument, SSAValue
 
 from dialects import loop
-from dialects.dims import ONE, ZERO, Dim, ceildiv, dmin
+from dialects.dims import ONE, ZERO, Dim, ceildiv, dmax, dmin
 from dialects.errors import IrkitError
 from dialects.kernel import DefOp, ReduceOp, WriteOp
 from dialects.types import RefType, ref
@@ -50,6 +50,7 @@ class _Packed:
                     expected=f'"tile {axis} SIZE"',
                     hint="give both tile sizes, or remove the pack directives",
                 )
+        self._check_axes()
         self.m, self.n, self.depth = extents[self.i], extents[self.j], extents[self.k]
         self.mr, self.nr = self.schedule.tile[self.i], self.schedule.tile[self.j]
         wanted = self.schedule.split.get(self.k)
@@ -62,6 +63,22 @@ class _Packed:
         self.element: Attribute = c.reduce.results[0].type
         self.shared = Shared.of(self.kernel, self.body, self._no_reduction)
         self.shared.location_of = c.reduce
+
+    def _check_axes(self) -> None:
+        """Every directive is about an axis for which it means something."""
+        for verb, axes, allowed in (
+            ("tile", self.schedule.tile, (self.i, self.j)),
+            ("split", self.schedule.split, (self.i, self.k)),
+            ("parallel", filter(None, [self.schedule.parallel]), (self.i, self.j)),
+        ):
+            for axis in axes:
+                if axis not in allowed:
+                    raise IrkitError(
+                        f"schedule of @{self.kernel.sym_name.data}: '{verb}' along '{axis}' means nothing to a packed contraction",
+                        self.kernel,
+                        expected=" or ".join(f'"{verb} {a}"' for a in allowed),
+                        hint="remove it, or remove the pack directives",
+                    )
 
     def _no_reduction(self, nest: Nest, op: ReduceOp) -> None:
         raise AssertionError(f"@{self.kernel.sym_name.data} holds a second reduction")
@@ -80,7 +97,10 @@ class _Packed:
             nest.open(axis, 0, self.kernel.extents()[axis])
         if self.blocks_k:
             self.ko = nest.fresh(f"{self.k}o")
-            nest.open(self.ko, 0, self.depth, step=self.kc, binds={})
+            empty = (
+                self.depth.bounds(nest.ranges())[0] < 1
+            )  # even a sum of nothing is written, by one empty block
+            nest.open(self.ko, 0, dmax(1, self.depth) if empty else self.depth, step=self.kc, binds={})
         self.base = Dim.of(self.ko) if self.blocks_k else ZERO
         self.count = dmin(self.kc, self.depth - self.base) if self.blocks_k else self.depth
         self._pack_rhs(nest)

@@ -88,8 +88,12 @@ class _Plan:
         declared = self.kernel.extents()
         for expr in write.index.data:
             axes += sorted(n for n in expr.names() if n in declared and n not in axes)
-        ordered = [a for a in self.schedule.order if a in axes]
-        return ordered + [a for a in axes if a not in ordered]
+        return self._ordered(axes)
+
+    def _ordered(self, axes: Sequence[str]) -> list[str]:
+        """Axes in the order that the schedule states; those of which it says nothing come last."""
+        stated = [a for a in self.schedule.order if a in axes]
+        return stated + [a for a in axes if a not in stated]
 
     def _parallel_axis(self, axes: Sequence[str]) -> str | None:
         if self.schedule.parallel in axes:
@@ -138,7 +142,7 @@ class _Plan:
         init = nest.inline(op.init.block, [])
         shapes = [self._shape(nest, axes[arg]) for arg in op.finish.block.args]
         states = [nest.splat(v, s) for v, s in zip(init, shapes, strict=True)]
-        over = [*(a for a in op.axes if a != lanes), *([lanes] if lanes else [])]
+        over = [*self._ordered([a for a in op.axes if a != lanes]), *([lanes] if lanes else [])]
         finished = nest.inline(op.finish.block, self._over(nest, op, over, lanes, states, states))
         nest.level.values.update(zip(op.results, finished, strict=True))
 

@@ -140,6 +140,35 @@ def test_results_do_not_depend_on_threads():
             np.testing.assert_array_equal(a, b)
 
 
+SYMBOLIC = """
+dim M = 64 in 0..150
+dim K = 300 in 0..600
+dim N = 70 in 0..140
+fn main(x: f32[M, K], w: f32[K, N], b: f32[N]) -> (f32[M, N], f32[M, N], f32[M, 2, N], f32[M, K]) {
+  h = x @ w
+  return relu(h + b), softmax(h), concat(reshape(x, [M, 1, K]), reshape(x, [M, 1, K]), axis=1) @ w, attention(x, x, x, scale=0.05)
+}
+"""
+
+
+def test_one_program_for_every_size():
+    program = irkit.compile(SYMBOLIC, threads=2)
+    sizes = [(1, 0, 33), (65, 0, 31), (0, 5, 4), (14, 1, 1), (65, 255, 64), (150, 256, 33), (3, 257, 140)]
+    for m, k, n in [*sizes, (129, 513, 70), (150, 600, 140)]:
+        x, w, b = normal(m, k), normal(k, n), normal(n)
+        found = program(x, w, b)
+        x, w, b = (a.astype(np.float64) for a in (x, w, b))
+        h = Call("matmul", [x, w]).reference()
+        expected = [
+            np.maximum(h + b, 0),
+            Call("softmax", [h]).reference(),
+            np.stack([h, h], axis=1),
+            Call("attention", [x, x, x], {"scale": 0.05}).reference(),
+        ]
+        for a, wide in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, wide, rtol=1e-5, atol=1e-5 * np.sqrt(k))
+
+
 # -- convolution and pooling ----------------------------------------------------------------------------------------
 
 

@@ -195,6 +195,16 @@ IRK_BINARY(pow)
 #undef IRK_UNARY
 #undef IRK_BINARY
 
+/* a * b + c, rounded once where the machine can. Left to itself the compiler may round a sum in a loop that it has
+   unrolled otherwise than in what remains of it, and results would depend on how the loop is split between threads. */
+#if defined(__FMA__) || defined(__aarch64__)
+IRK_INLINE float irk_fma_f32(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+IRK_INLINE double irk_fma_f64(double a, double b, double c) { return __builtin_fma(a, b, c); }
+#else
+IRK_INLINE float irk_fma_f32(float a, float b, float c) { return a * b + c; }
+IRK_INLINE double irk_fma_f64(double a, double b, double c) { return a * b + c; }
+#endif
+
 IRK_INLINE float irk_f16_to_f32(irk_f16 x) { float y; irk_f16_to_f32n(&y, &x); return y; }
 IRK_INLINE float irk_bf16_to_f32(irk_bf16 x) { float y; irk_bf16_to_f32n(&y, &x); return y; }
 IRK_INLINE float irk_f8e4m3_to_f32(irk_f8e4m3 x) { float y; irk_f8e4m3_to_f32n(&y, &x); return y; }
