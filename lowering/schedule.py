@@ -127,6 +127,8 @@ def _check_axes(kernel: DefOp, d: _Directive, packed: bool) -> None:
         raise _bad(
             kernel, d.text, f"axis '{d.names[0]}' is reduced, and a tile holds points of results", free
         )
+    if d.verb == "vector" and is_reduced and d.size & (d.size - 1):
+        raise _bad(kernel, d.text, "the lanes of a reduction are folded in halves", "a power of two")
     if d.verb == "whole" and kernel.extents()[d.names[0]].value is None:
         message = f"the extent of axis '{d.names[0]}' is not known"
         raise _bad(kernel, d.text, message, "an axis of constant extent")
