@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xdsl.dialects.builtin import ArrayAttr, IntegerType, StringAttr, SymbolRefAttr
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerType, StringAttr, SymbolRefAttr
 from xdsl.ir import Attribute, Block, Dialect, Region, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
@@ -44,7 +44,7 @@ from xdsl.utils.exceptions import VerifyException
 from dialects.dims import ZERO, Dim, DimAttr, DimsAttr, parse_dim
 from dialects.kernel import ArgAttr, parse_signature, print_signature, resolve_by_name
 from dialects.syntax import SymbolsAttr, parse_symbols, symbols_text
-from dialects.types import RefType, SpaceAttr, ref
+from dialects.types import DTYPES, RefType, SpaceAttr, ref
 
 
 @irdl_op_definition
@@ -127,12 +127,26 @@ class ProgramOp(IRDLOperation):
     def verify_(self) -> None:
         if len({len(self.signature), len(self.interface), len(self.block.args)}) != 1:
             raise VerifyException("signature and interface describe each argument once")
+        for number, facts in enumerate(self.interface.data):
+            _verify_interface(number, facts)
         symbols = {n for n, _, _ in self.symbols.data}
         for op in self.body.walk():
             if isinstance(op, ViewOp) and (unknown := op.offset.data.names() - symbols):
                 raise VerifyException(
                     f"offset {op.offset.data} names {sorted(unknown)}, which are no symbols of the program"
                 )
+
+
+def _verify_interface(number: int, facts: Attribute) -> None:
+    """An argument has a name, a kind and a dtype."""
+    found = facts.data if isinstance(facts, DictionaryAttr) else {}
+    texts = {key: value.data for key, value in found.items() if isinstance(value, StringAttr)}
+    if not texts.get("name", "").isidentifier():
+        raise VerifyException(f"interface entry {number} has no name that is an identifier")
+    if texts.get("kind") not in ("input", "param", "output"):
+        raise VerifyException(f"interface entry {number} has no kind, one of input, param and output")
+    if texts.get("dtype") not in DTYPES:
+        raise VerifyException(f"interface entry {number} has no dtype, one of {', '.join(DTYPES)}")
 
 
 @irdl_op_definition

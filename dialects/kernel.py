@@ -328,7 +328,8 @@ class ReadOp(IRDLOperation):
         otherwise: Attribute | None = None,
     ):
         type_ = array.type
-        assert isinstance(type_, RefType)
+        if not isinstance(type_, RefType):
+            raise VerifyException(f"reads from {type_}, which is no array")
         super().__init__(
             operands=[array, list(indices)],
             properties={"index": DimsAttr(tuple(index))}

@@ -395,7 +395,8 @@ class LoadOp(IRDLOperation):
         indices: Sequence[SSAValue] = (),
     ):
         type_ = array.type
-        assert isinstance(type_, RefType)
+        if not isinstance(type_, RefType):
+            raise VerifyException(f"reads from {type_}, which is no array")
         element = type_.element_type
         properties: dict[str, Attribute] = {"index": DimsAttr(tuple(index))}
         if shape:

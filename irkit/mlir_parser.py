@@ -55,14 +55,32 @@ class LocatedParser(Parser):
 
 def parse_mlir(ctx: Context, text: str, file: str, implicit_module: bool = True) -> ModuleOp:
     """Reads a module. Raises ParseError, or IrkitError where an attribute or an op refuses what it is given."""
+    _check_strings(text, file)
     parser = LocatedParser(ctx, text, file)
     try:
         return parser.parse_module(implicit_module)
     except IrkitError as fault:
         fault.loc = fault.loc or parser.here()
         raise
-    except (VerifyException, ValueError) as fault:
+    except (VerifyException, ValueError, ZeroDivisionError, OverflowError) as fault:
         raise IrkitError(str(fault).strip(), parser.here()) from fault
+
+
+_STRINGS = re.compile(r'[^"/]|"(?:[^"\\]|\\.)*"|/(?!/)')
+
+
+def _check_strings(text: str, file: str) -> None:
+    """Finds a string that its line does not close; xDSL's lexer takes time without end over one. Raises IrkitError."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if '"' not in line:
+            continue
+        at = 0
+        while found := _STRINGS.match(line, at):
+            at = found.end()
+        if line.startswith('"', at):
+            raise IrkitError(
+                "this string has no end", Loc(file, number, at + 1), expected='"', hint="close it on its line"
+            )
 
 
 _UNDEFINED = re.compile(r"values used but not defined: \[(.*)\]")

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, OpResult, Region, SSAValue
 from xdsl.irdl.dominance import DominanceInfo
 from xdsl.traits import NoTerminator
@@ -43,6 +44,10 @@ def structure_errors(root: Operation) -> Iterator[IrkitError]:
                     fault.message, op, found=fault.found, expected=fault.expected, hint=fault.hint
                 )
             )
+        if isinstance(op, FuncOp) and len(op.body.blocks) > 1:
+            yield IrkitError(
+                f"a function has {len(op.body.blocks)} blocks", op, expected="one: control flow has regions"
+            )
         for region in op.regions:
             if len(region.blocks) == 1 and region.block.is_empty and not op.has_trait(NoTerminator):
                 yield IrkitError(f"'{op.name}' op has an empty block, which must end in a terminator", op)
@@ -63,7 +68,10 @@ def dominance_errors(root: Operation) -> Iterator[IrkitError]:
 def _dominates(
     value: SSAValue, user: Operation, order: dict[Operation, int], known: dict[Region, DominanceInfo]
 ) -> bool:
-    home = value.owner if isinstance(value.owner, Block) else value.owner.parent
+    try:
+        home = value.owner if isinstance(value.owner, Block) else value.owner.parent
+    except ValueError:  # xDSL's stand-in for a value that the text names and never defines
+        return False
     if home is None or home.parent is None:
         return False
     ancestor = _ancestor_in_region(user, home.parent)

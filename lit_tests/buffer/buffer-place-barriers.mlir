@@ -14,7 +14,7 @@ loop.func @pack (in %x: !buffer.ref<[16], f32>, out %y: !buffer.ref<[16], f32>) 
 // CHECK-NEXT: buffer.call @g
 // CHECK-NEXT: }
 buffer.program @waits_once_for_two (in %x: !buffer.ref<[16], f32>, out %y: !buffer.ref<[16], f32>)
-    arena_bytes 128 scratch_bytes 0 peak_bytes 128 lower_bound_bytes 128 interface [{}, {}] {
+    arena_bytes 128 scratch_bytes 0 peak_bytes 128 lower_bound_bytes 128 interface [{name = "a0", kind = "input", dtype = "f32"}, {name = "a1", kind = "input", dtype = "f32"}] {
   %a = buffer.view 0 : !buffer.ref<[16], f32>
   %b = buffer.view 64 : !buffer.ref<[16], f32>
   buffer.call @f (%x, %a)
@@ -32,7 +32,7 @@ buffer.program @waits_once_for_two (in %x: !buffer.ref<[16], f32>, out %y: !buff
 // CHECK-NEXT: buffer.call @f (%z, %y)
 // CHECK-NEXT: }
 buffer.program @waits_to_overwrite (inout %x: !buffer.ref<[16], f32>, out %y: !buffer.ref<[16], f32>, out %z: !buffer.ref<[16], f32>)
-    arena_bytes 0 scratch_bytes 0 peak_bytes 0 lower_bound_bytes 0 interface [{}, {}, {}] {
+    arena_bytes 0 scratch_bytes 0 peak_bytes 0 lower_bound_bytes 0 interface [{name = "a0", kind = "input", dtype = "f32"}, {name = "a1", kind = "input", dtype = "f32"}, {name = "a2", kind = "input", dtype = "f32"}] {
   buffer.call @f (%x, %y)
   buffer.call @f (%x, %z)
   buffer.copy %y to %x
@@ -47,7 +47,7 @@ buffer.program @waits_to_overwrite (inout %x: !buffer.ref<[16], f32>, out %y: !b
 // CHECK-NEXT: buffer.call @f (%x, %{{.*}})
 // CHECK-NEXT: }
 buffer.program @compares_bytes (in %x: !buffer.ref<[16], f32>, out %y: !buffer.ref<[16], f32>)
-    arena_bytes 192 scratch_bytes 0 peak_bytes 192 lower_bound_bytes 192 interface [{}, {}] {
+    arena_bytes 192 scratch_bytes 0 peak_bytes 192 lower_bound_bytes 192 interface [{name = "a0", kind = "input", dtype = "f32"}, {name = "a1", kind = "input", dtype = "f32"}] {
   %a = buffer.view 0 : !buffer.ref<[16], f32>
   %c = buffer.view 96 : !buffer.ref<[16], f32>
   buffer.call @f (%x, %a)
@@ -65,7 +65,7 @@ buffer.program @compares_bytes (in %x: !buffer.ref<[16], f32>, out %y: !buffer.r
 // CHECK-NEXT: }
 // CHECK-NEXT: }
 buffer.program @waits_for_previous_iteration (in %x: !buffer.ref<[16], f32>, out %y: !buffer.ref<[16], f32>)
-    arena_bytes 64 scratch_bytes 0 peak_bytes 64 lower_bound_bytes 64 interface [{}, {}] {
+    arena_bytes 64 scratch_bytes 0 peak_bytes 64 lower_bound_bytes 64 interface [{name = "a0", kind = "input", dtype = "f32"}, {name = "a1", kind = "input", dtype = "f32"}] {
   %a = buffer.view 0 : !buffer.ref<[16], f32>
   buffer.copy %x to %a
   %r = buffer.for %t in 0 to 11 carry (%c : %n = %a swap %y) {
@@ -82,7 +82,7 @@ buffer.program @waits_for_previous_iteration (in %x: !buffer.ref<[16], f32>, out
 // CHECK-NEXT: }
 // CHECK-NEXT: }
 buffer.program @waits_before_loop (in %x: !buffer.ref<[16], f32>, out %y: !buffer.ref<[16], f32>)
-    arena_bytes 64 scratch_bytes 0 peak_bytes 64 lower_bound_bytes 64 interface [{}, {}] {
+    arena_bytes 64 scratch_bytes 0 peak_bytes 64 lower_bound_bytes 64 interface [{name = "a0", kind = "input", dtype = "f32"}, {name = "a1", kind = "input", dtype = "f32"}] {
   %a = buffer.view 0 : !buffer.ref<[16], f32>
   buffer.call @f (%x, %a)
   buffer.for %t in 0 to 1 {
@@ -101,7 +101,7 @@ buffer.program @waits_before_loop (in %x: !buffer.ref<[16], f32>, out %y: !buffe
 // CHECK-NEXT: buffer.barrier
 // CHECK-NEXT: buffer.copy %[[R]] to %y
 buffer.program @waits_for_bound (inout %x: !buffer.ref<[16], f32>, in %steps: !buffer.ref<[], i32>, out %y: !buffer.ref<[16], f32>)
-    arena_bytes 128 scratch_bytes 0 peak_bytes 128 lower_bound_bytes 128 interface [{}, {}, {}] {
+    arena_bytes 128 scratch_bytes 0 peak_bytes 128 lower_bound_bytes 128 interface [{name = "a0", kind = "input", dtype = "f32"}, {name = "a1", kind = "input", dtype = "f32"}, {name = "a2", kind = "input", dtype = "f32"}] {
   %n = buffer.view 0 : !buffer.ref<[], i32>
   %s = buffer.view 64 : !buffer.ref<[16], f32>
   buffer.copy %steps to %n

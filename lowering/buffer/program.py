@@ -20,7 +20,7 @@ from dialects.types import RefType, dtype_name, storage as storage_type
 from lowering.buffer.arrays import Array, ArrayTypes, Carried, Storage
 from lowering.buffer.liveness import Liveness
 from lowering.buffer.places import Places
-from lowering.buffer.storage import argument_facts
+from lowering.buffer.storage import argument_facts, result_facts
 
 OpT = TypeVar("OpT", bound=Operation)
 
@@ -72,9 +72,8 @@ class _Writer:
             interface.append(_describe(name, facts, _text(facts.get("graph.kind")) or "input", value.type))
         last = body.last_op
         assert last is not None
-        results = self.func.res_attrs.data if self.func.res_attrs is not None else ()
         for number, (array, value) in enumerate(zip(self.storage.outputs, last.operands, strict=True)):
-            facts = _entries(results[number]) if number < len(results) else {}
+            facts = result_facts(self.func, number)
             name = _text(facts.get("graph.name")) or f"out{number}"
             self._bind_argument(array, name)
             signature.append(arg("out"))
@@ -182,10 +181,6 @@ class _Writer:
         op.location = self.origin.location
         self.block.add_op(op)
         return op
-
-
-def _entries(facts: Attribute) -> Mapping[str, Attribute]:
-    return facts.data if isinstance(facts, DictionaryAttr) else {}
 
 
 def _constant_value(op: GraphOp) -> Attribute:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from xdsl.dialects.builtin import DictionaryAttr
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, StringAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
+from dialects.errors import IrkitError
 from dialects.graph import ConstantOp
 from dialects.kernel import LaunchOp
 from dialects.loop import FuncOp as LoopFunc
@@ -38,11 +39,22 @@ def assign_storage(
 
 def argument_facts(func: FuncOp, number: int) -> Mapping[str, Attribute]:
     """The attributes of a function's argument."""
-    if func.arg_attrs is None:
+    return _facts(func, func.arg_attrs, number)
+
+
+def result_facts(func: FuncOp, number: int) -> Mapping[str, Attribute]:
+    """The attributes of a function's result."""
+    return _facts(func, func.res_attrs, number)
+
+
+def _facts(func: FuncOp, attrs: ArrayAttr[DictionaryAttr] | None, number: int) -> Mapping[str, Attribute]:
+    if attrs is None:
         return {}
-    attrs = func.arg_attrs.data[number]
-    assert isinstance(attrs, DictionaryAttr)
-    return attrs.data
+    facts = attrs.data[number].data
+    name = facts.get("graph.name")
+    if name is not None and not (isinstance(name, StringAttr) and name.data.isidentifier()):
+        raise IrkitError("bad graph.name", func, found=str(name), expected='a name, as in graph.name = "x"')
+    return facts
 
 
 class _Assigner:

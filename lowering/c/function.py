@@ -19,7 +19,7 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 
 from dialects import loop
 from dialects.dims import ONE, Dim
-from dialects.errors import op_loc
+from dialects.errors import IrkitError, op_loc
 from dialects.kernel import CompareOp, ConvertOp, SelectOp
 from dialects.types import RefType, element_bytes, np_dtype
 from lowering.c.dims import c_dim, c_factor
@@ -228,7 +228,9 @@ class FunctionEmitter:
             case _ if type(op) in SUPPORTED or isinstance(op, CompareOp | SelectOp):
                 self._pointwise(op)
             case _:
-                raise NotImplementedError(f"{op.name} has no C form")
+                raise IrkitError(
+                    f"'{op.name}' has no C form in a kernel", op, expected="an op of the loop level"
+                )
 
     # -- vectors ----------------------------------------------------------------------------------------------
 
@@ -765,8 +767,12 @@ class FunctionEmitter:
             part = "[p]" if inner.parts > 1 or inner.count > 1 else ""
             self.each(layout, f"{name}{sub} = {self.names[op.value]}{rows if inner.count > 1 else ''}{part};")
             return
-        row = f"r{along[0] or ''}"
-        element = f"{self.names[op.value]}[{row}]" if inner is None else self._element(op.value, inner, row)
+        *outer, last = [f"r{d or ''}" for d in along]
+        if inner is None:
+            element = f"{self.names[op.value]}[{last}]"
+        else:
+            rows = "".join(f"[{r}]" for r in outer) if inner.count > 1 else ""
+            element = self._element_text(f"{self.names[op.value]}{rows}", inner, last)
         self.each(layout, f"{name}{sub} = IRK_SPLAT({layout.name}, {element});")
 
     def _index(self, op: loop.IndexOp) -> None:

@@ -11,7 +11,7 @@ from xdsl.passes import ModulePass
 
 from dialects import loop
 from dialects.errors import IrkitError
-from dialects.kernel import DefOp, ReduceOp
+from dialects.kernel import DefOp, ReduceOp, WriteOp
 from lowering.kernel.contraction import Contraction, match_contraction
 from lowering.kernel.fields import field_axes
 from lowering.loop.contraction import can_pack, lower_contraction
@@ -47,8 +47,23 @@ class KernelToLoop(ModulePass):
             parent.erase_op(kernel)
 
 
+def _check_writes(kernel: DefOp) -> None:
+    """A write names every axis that its value depends on."""
+    axes = field_axes(kernel)
+    for op in kernel.block.ops:
+        if isinstance(op, WriteOp):
+            named = frozenset().union(*(expr.names() for expr in op.index.data))
+            if lost := sorted(axes[op.value] - named):
+                raise IrkitError(
+                    f"a write to [{', '.join(map(str, op.index.data))}] does not name axis '{lost[0]}' of its value",
+                    op,
+                    expected="an index expression over each axis that the value depends on, or a reduction over it",
+                )
+
+
 def lower_kernel(kernel: DefOp) -> loop.FuncOp:
-    """The nest of one kernel."""
+    """The nest of one kernel. Raises IrkitError."""
+    _check_writes(kernel)
     schedule = parse_schedule(kernel, kernel.schedule.data if kernel.schedule is not None else ())
     body = Block(arg_types=[a.type for a in kernel.block.args])
     for new, old in zip(body.args, kernel.block.args, strict=True):

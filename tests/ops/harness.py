@@ -50,11 +50,13 @@ class Call:
         return f"{self.name}({shapes}, {self.values})"
 
 
-def built(module: ModuleOp, cc: str | None = None, target: str = "native") -> tuple[ProgramSpec, Path]:
-    """A module of graph level, through all passes and a compiler. The module is consumed."""
+def built(
+    module: ModuleOp, cc: str | None = None, target: str = "native", start: str = "graph"
+) -> tuple[ProgramSpec, Path]:
+    """A module of graph level, or of another, through all passes and a compiler. The module is consumed."""
     compiler = find_compiler(cc)
     machine = get_target(target, compiler.name)
-    passes = pipeline.passes_to("graph", "buffer", target, compiler.name)
+    passes = pipeline.passes_to(start, "buffer", target, compiler.name)
     pipeline.run_passes(module, passes, pipeline.context())
     spec = emit_program(module, machine, "batch")
     return spec, cache.library(spec, compiler, tuple(machine.cflags))
