@@ -539,7 +539,8 @@ class IntegerOp(IRDLOperation):
     """Integer arithmetic that the graph defines where arith does not: `kernel.integer "floordiv" %a, %b : i32`.
 
     floordiv rounds towards minus infinity, mod has the divisor's sign; udiv and umod take unsigned numbers; dividing by
-    zero gives 0. ipow wraps, and a negative power is the true quotient truncated; upow is of unsigned numbers.
+    zero gives 0. ipow wraps, and a negative power is the true quotient truncated; upow is of unsigned numbers. shl, shr
+    and sar (with the sign) shift by any count, which is read without sign: by the width or more nothing but signs is left.
     """
 
     name = "kernel.integer"
@@ -554,7 +555,7 @@ class IntegerOp(IRDLOperation):
     traits = traits_def(Pure())
     assembly_format = "$kind $lhs `,` $rhs attr-dict `:` type($result)"
 
-    KINDS: ClassVar = ("floordiv", "mod", "udiv", "umod", "ipow", "upow")
+    KINDS: ClassVar = ("floordiv", "mod", "udiv", "umod", "ipow", "upow", "shl", "shr", "sar")
 
     def __init__(self, kind: str, lhs: SSAValue, rhs: SSAValue):
         super().__init__(operands=[lhs, rhs], properties={"kind": StringAttr(kind)}, result_types=[lhs.type])

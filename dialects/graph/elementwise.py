@@ -115,6 +115,7 @@ UNARY: dict[str, tuple[Callable[..., Array], str, str]] = {
     "relu": (lambda x: np.maximum(x, x.dtype.type(0)), "fi", "max(x, 0); NaN stays NaN."),
     "silu": (numerics.silu, "f", "x * sigmoid(x)."),
     "logical_not": (np.logical_not, "b", "The negation of a bool."),
+    "bitwise_not": (np.bitwise_not, "i", "Every bit turned."),
 }
 """Unary ops: NumPy function, dtype kinds taken, meaning."""
 
@@ -133,6 +134,20 @@ BINARY: dict[str, tuple[Callable[..., Array], str, str]] = {
     "max": (np.maximum, "fi", "The greater; NaN if either is."),
     "logical_and": (np.logical_and, "b", "Both."),
     "logical_or": (np.logical_or, "b", "Either."),
+    "logical_xor": (np.logical_xor, "b", "One of the two, and not both."),
+    "bitwise_and": (np.bitwise_and, "i", "The bits that both have."),
+    "bitwise_or": (np.bitwise_or, "i", "The bits that either has."),
+    "bitwise_xor": (np.bitwise_xor, "i", "The bits that one of the two has, and not both."),
+    "shift_left": (
+        numerics.shift_left,
+        "i",
+        "a moved up by b bits; 0 where b, read without sign, is no less than the width.",
+    ),
+    "shift_right": (
+        numerics.shift_right,
+        "i",
+        "a moved down by b bits, signed numbers with their sign; 0 or -1 where b, read without sign, is no less than the width.",
+    ),
 }
 """Binary ops: NumPy function, dtype kinds taken, meaning."""
 

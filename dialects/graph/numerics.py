@@ -101,6 +101,23 @@ def power(a: Array, b: Array) -> Array:
     return np.where(b < 0, np.where(np.abs(a) == 1, unit, a.dtype.type(0)), out)
 
 
+def shift_left(a: Array, b: Array) -> Array:
+    """a moved up by b bits; 0 where b, read without sign, is no less than the width."""
+    count = b.view(f"u{b.itemsize}")
+    bits = 8 * a.itemsize
+    moved = np.left_shift(a, np.minimum(count, bits - 1).astype(a.dtype))
+    return np.where(count >= bits, a.dtype.type(0), moved)
+
+
+def shift_right(a: Array, b: Array) -> Array:
+    """a moved down by b bits; by the width or more (b read without sign) only the sign is left."""
+    count = np.minimum(b.view(f"u{b.itemsize}"), 8 * a.itemsize - 1).astype(a.dtype)
+    moved = np.right_shift(a, count)
+    if a.dtype.kind == "i":
+        return moved
+    return np.where(b.view(f"u{b.itemsize}") >= 8 * a.itemsize, a.dtype.type(0), moved)
+
+
 _erf = np.frompyfunc(math.erf, 1, 1)
 
 

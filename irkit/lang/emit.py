@@ -21,7 +21,7 @@ from dialects.errors import ErrorList, IrkitError, Loc
 from dialects.syntax import SymbolsAttr
 from dialects.types import AnyTensor, dims_of, is_integer, tensor, type_text
 from irkit.diagnostics import nearest
-from irkit.lang import folding, tree
+from irkit.lang import folding, operators, tree
 from irkit.lang.builder import Builder, Value, describe, type_of
 from irkit.lang.calls import emit_call, emit_subscript
 from irkit.lang.indexing import emit_index, has_reduction
@@ -30,9 +30,6 @@ from irkit.lang.program import Program, source_text
 MAX_CALLS = 100
 MAX_NESTING = 200
 MAX_ERRORS = 50
-
-OPERATORS = {"+": "add", "-": "sub", "*": "mul", "/": "div", "%": "mod", "**": "pow", "@": "matmul"}
-COMPARISONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 
 
 def to_graph(module: tree.Module, fn: str | None = None, dims: Mapping[str, int] | None = None) -> ModuleOp:
@@ -413,10 +410,7 @@ class Emitter:
                 case tree.Call():
                     return self.single(node, frame)
                 case tree.Unary():
-                    value = self.expr(node.operand, frame)
-                    if not isinstance(value, SSAValue):
-                        return folding.fold("*", -1, value, self.loc(node))
-                    return self.builder.one("neg", [value], self.loc(node))
+                    return self.prefix(node, self.expr(node.operand, frame))
                 case tree.Subscript():
                     return emit_subscript(self, node, frame)
                 case tree.Reduction():
@@ -470,6 +464,13 @@ class Emitter:
             value = self.infix(link, value, self.expr(link.right, frame))
         return value
 
+    def prefix(self, node: tree.Unary, value: Value) -> Value:
+        """`-x`, `~x`."""
+        loc = self.loc(node)
+        if isinstance(value, SSAValue):
+            return self.builder.one(operators.prefix(node.op, type_of(value).element_type), [value], loc)
+        return folding.prefix(node.op, value, loc)
+
     def infix(self, node: tree.Binary, left: Value, right: Value) -> Value:
         loc = self.loc(node)
         if not isinstance(left, SSAValue) and not isinstance(right, SSAValue):
@@ -481,9 +482,9 @@ class Emitter:
                         "@ multiplies tensors", self.loc(side), found=describe(value), hint="use *"
                     )
         left, right = self.agree([left, right], [node.left, node.right])
-        if node.op in COMPARISONS:
-            return self.builder.one("compare", [left, right], loc, pred=COMPARISONS[node.op])
-        return self.builder.one(OPERATORS[node.op], [left, right], loc)
+        if node.op in operators.COMPARISONS:
+            return self.builder.one("compare", [left, right], loc, pred=operators.COMPARISONS[node.op])
+        return self.builder.one(operators.infix(node.op, type_of(left).element_type), [left, right], loc)
 
     def agree(self, values: Sequence[Value], nodes: Sequence[tree.Expr]) -> list[SSAValue]:
         """Gives numbers the dtype of the tensors beside them. Raises IrkitError where there is no tensor."""

@@ -20,6 +20,11 @@ _OPERATORS: dict[str, Callable[..., Number]] = {
     "*": operator.mul,
     "%": operator.mod,
     "**": operator.pow,
+    "<<": lambda a, b: operator.lshift(a, _count(b)),
+    ">>": operator.rshift,
+    "&": operator.and_,
+    "|": operator.or_,
+    "^": operator.xor,
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -48,6 +53,12 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 """Functions that take numbers as well as tensors."""
 
 
+def _count(b: int) -> int:
+    if b > 64:
+        raise ValueError
+    return b
+
+
 def fold(op: str, a: Number, b: Number, loc: Loc) -> Number:
     """The number that an infix operator gives. Raises IrkitError."""
     on_dims = isinstance(a, Dim) or isinstance(b, Dim)
@@ -62,8 +73,17 @@ def fold(op: str, a: Number, b: Number, loc: Loc) -> Number:
         if op == "/":
             return _divide(a, b)
         return simplified(_OPERATORS[op](a, b))
-    except (ArithmeticError, ValueError):
+    except (ArithmeticError, ValueError, TypeError):
         raise IrkitError(f"{a} {op} {b} has no value", loc) from None
+
+
+def prefix(op: str, a: Number, loc: Loc) -> Number:
+    """The number that `-` or `~` gives; `~` of a truth value is its negation. Raises IrkitError."""
+    if op == "-":
+        return fold("*", -1, a, loc)
+    if isinstance(a, Dim | float):
+        raise IrkitError(f"'~' does not take {a}", loc, expected="an integer, or true or false")
+    return not a if isinstance(a, bool) else ~a
 
 
 def fold_integer(op: str, a: Dim, b: Dim, loc: Loc) -> Dim:

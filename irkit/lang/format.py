@@ -14,7 +14,7 @@ INDENT = "  "
 
 _TOKEN = re.compile(
     r"""(?P<comment>//[^\n]*) | (?P<string>"[^"\n]*") | (?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)
-    | (?P<name>[A-Za-z_]\w*) | (?P<infix>\*\*|==|!=|<=|>=|->|\.\.|[-+*/%@<>=]) | (?P<mark>[()\[\]{},:])""",
+    | (?P<name>[A-Za-z_]\w*) | (?P<infix>\*\*|==|!=|<=|>=|<<|>>|->|\.\.|[-+*/%@<>=&|^~]) | (?P<mark>[()\[\]{},:])""",
     re.VERBOSE,
 )
 _WORDS = frozenset({"dim", "param", "fn", "return", "for", "in", "with"})
@@ -112,8 +112,9 @@ def _without_spare_empty_lines(lines: list[Line]) -> list[Line]:
 def _mark_operators(tokens: Sequence[Token]) -> None:
     """Finds signs, and the operators that stand tight."""
     for last, before, token in zip([None, None, *tokens], [None, *tokens], tokens, strict=False):
-        if token.text == "-" and (
-            before is None or before.kind in ("infix", "sign") or before.text in _MINUS_BEFORE
+        if token.text == "~" or (
+            token.text == "-"
+            and (before is None or before.kind in ("infix", "sign") or before.text in _MINUS_BEFORE)
         ):
             token.kind = "sign"
         if token.text == "=":

@@ -17,7 +17,7 @@ from dialects.dims import ZERO, Dim
 from dialects.errors import IrkitError, Loc
 from dialects.types import DTYPES, dims_of, dtype_name, is_integer, storage, type_text
 from irkit.diagnostics import nearest
-from irkit.lang import folding, tree
+from irkit.lang import folding, operators, tree
 from irkit.lang.builder import Number, describe, fitting, type_of
 from irkit.lang.ranges import Component, Interval, Unsolvable, solve, stays_inside
 from irkit.lang.scalars import BINARY, INDEX, UNARY, Scalar, ScalarBuilder
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from irkit.lang.emit import Emitter, Frame
 
 BOUNDARIES = ("zero", "clamp", "wrap", "reflect", "value")
-OPERATORS = {"+": "add", "-": "sub", "*": "mul", "/": "div", "%": "mod", "**": "pow"}
-COMPARISONS = {"==": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 ALIASES = {"maximum": "max", "minimum": "min"}
 MAX_DEPTH = 200
 
@@ -246,7 +244,7 @@ class _Statement:
                 return Dim.of(node.value)
             case tree.Name() if node.id in scope:
                 return Dim.of(scope[node.id])
-            case tree.Unary():
+            case tree.Unary() if node.op == "-":
                 return -self.index(node.operand, scope)
             case tree.Binary() if node.op in "+-*/%":
                 return self.index_operation(node, scope)
@@ -396,8 +394,8 @@ class _Statement:
             case tree.Unary():
                 value = self.scalar(node.operand, op, scope)
                 if not isinstance(value, Scalar):
-                    return folding.fold("*", -1, value, loc)
-                return op.scalars.unary("neg", value, loc)
+                    return folding.prefix(node.op, value, loc)
+                return op.scalars.unary(operators.prefix(node.op, value.element), value, loc)
             case tree.Binary():
                 return self.binary(node, op, scope)
             case tree.Call():
@@ -426,9 +424,9 @@ class _Statement:
         if not isinstance(left, Scalar) and not isinstance(right, Scalar):
             return folding.fold(node.op, left, right, loc)
         a, b = op.scalars.agree([left, right], loc)
-        if node.op in COMPARISONS:
-            return op.scalars.compare(COMPARISONS[node.op], a, b, loc)
-        return op.scalars.binary(OPERATORS[node.op], a, b, loc)
+        if node.op in operators.COMPARISONS:
+            return op.scalars.compare(operators.COMPARISONS[node.op], a, b, loc)
+        return op.scalars.binary(operators.infix(node.op, a.element), a, b, loc)
 
     def call(self, node: tree.Call, op: Op, scope: Scope) -> Scalar | Number:
         name = ALIASES.get(node.callee.id, node.callee.id)

@@ -29,15 +29,19 @@ from irkit.lang.tree import Span
 
 PRECEDENCE = {
     **dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), 1),
-    **dict.fromkeys("+-", 2),
-    **dict.fromkeys("*/%@", 3),
-    "**": 5,
+    "|": 2,
+    "^": 3,
+    "&": 4,
+    **dict.fromkeys(("<<", ">>"), 5),
+    **dict.fromkeys("+-", 6),
+    **dict.fromkeys("*/%@", 7),
+    "**": 9,
 }
-"""How tightly infix operators bind; unary minus is 4, and a reduction takes a product: `sum(j) a[j] * b[j] + c`."""
+"""How tightly infix operators bind; `-x` and `~x` are 8, and a reduction takes a product: `sum(j) a[j] * b[j] + c`."""
 
 COMPARISON = 1
-PRODUCT = 3
-UNARY = 4
+PRODUCT = 7
+UNARY = 8
 MAX_NESTING = 100
 
 CONSTANTS: dict[str, float | bool] = {
@@ -237,7 +241,7 @@ def _operand(piece: _Piece) -> tree.Expr:
 
 @dataclass(slots=True)
 class _Prefixed:
-    """A minus or a reduction before a term, not yet grouped."""
+    """A minus, a tilde or a reduction before a term, not yet grouped."""
 
     head: Token
     term: _Piece
@@ -277,7 +281,7 @@ class _Grouper:
                 and self.at < len(self.pieces)
                 and PRECEDENCE[str(self.pieces[self.at])] == level
             ):
-                hint = "compare twice: where(a < b, b < c, false)"
+                hint = "compare twice: (a < b) & (b < c)"
                 raise BadText("comparisons do not chain", self.place(), hint=hint)
         self.depth -= 1
         return left
@@ -290,6 +294,9 @@ class _Grouper:
         self.pieces[self.at] = piece.term
         if piece.head == "-":
             return _negated(piece.head, self.binary(UNARY))
+        if piece.head == "~":
+            body = self.binary(UNARY)
+            return tree.Unary("~", body, Span(piece.head.start_pos or 0, body.span.end))
         return _reduction(piece.head, self.binary(PRODUCT))
 
     def place(self) -> Span:
@@ -470,6 +477,7 @@ _SPOKEN = {
     "LABEL": "a result's name",
     "OPERATOR": "an operator",
     "MINUS": "'-'",
+    "TILDE": "'~'",
     "REDUCE": "a reduction",
     "EQUAL": "'='",
     "COLON": "':'",
@@ -482,7 +490,7 @@ _SPOKEN = {
     "COMMA": "','",
     "$END": "the end of the file",
 }
-_EXPRESSION = {"NAME", "NUMBER", "STRING", "LIST", "MINUS", "LPAR", "REDUCE"}
+_EXPRESSION = {"NAME", "NUMBER", "STRING", "LIST", "MINUS", "TILDE", "LPAR", "REDUCE"}
 _CHARACTER_HINTS = {
     "'": 'strings take double quotes: "name"',
     '"': "a string ends on the line where it starts",

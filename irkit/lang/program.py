@@ -192,7 +192,7 @@ class Program:
                 hint = nearest(node.id, self.dims)
                 raise IrkitError(f"unknown dim '{node.id}'", self.module.loc(node), hint=hint)
             case tree.Unary():
-                return folding.fold("*", -1, self.number(node.operand), self.module.loc(node))
+                return folding.prefix(node.op, self.number(node.operand), self.module.loc(node))
             case tree.Binary():
                 return folding.fold(
                     node.op, self.number(node.left), self.number(node.right), self.module.loc(node)

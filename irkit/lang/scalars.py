@@ -226,7 +226,7 @@ def _pair(cls: Callable[..., Operation]) -> _Binary:
     return lambda b, x, y, loc: b.add(cls(x, y), loc)
 
 
-def _division(kind: str) -> _Binary:
+def _integer(kind: str) -> _Binary:
     return lambda b, x, y, loc: b.add(kernel.IntegerOp(kind, x, y), loc)
 
 
@@ -251,6 +251,7 @@ _UNARY_FLOAT: dict[str, _Unary] = {
 _UNARY_INT: dict[str, _Unary] = {
     "neg": lambda b, x, loc: b.add(arith.SubiOp(b.like(0, x.value, loc), x.value), loc),
     "abs": lambda b, x, loc: x.value if is_unsigned(x.element) else b.add(math.AbsIOp(x.value), loc),
+    "bitwise_not": lambda b, x, loc: b.add(arith.XOrIOp(x.value, b.like(-1, x.value, loc)), loc),
     "relu": lambda b, x, loc: (
         x.value if is_unsigned(x.element) else b.add(arith.MaxSIOp(x.value, b.like(0, x.value, loc)), loc)
     ),
@@ -272,20 +273,30 @@ _BINARY_SIGNED: dict[str, _Binary] = {
     "add": _pair(arith.AddiOp),
     "sub": _pair(arith.SubiOp),
     "mul": _pair(arith.MuliOp),
-    "div": _division("floordiv"),
-    "mod": _division("mod"),
+    "div": _integer("floordiv"),
+    "mod": _integer("mod"),
     "pow": _pair(math.IPowIOp),
     "min": _pair(arith.MinSIOp),
     "max": _pair(arith.MaxSIOp),
+    "bitwise_and": _pair(arith.AndIOp),
+    "bitwise_or": _pair(arith.OrIOp),
+    "bitwise_xor": _pair(arith.XOrIOp),
+    "shift_left": _integer("shl"),
+    "shift_right": _integer("sar"),
 }
 _BINARY_UNSIGNED: dict[str, _Binary] = _BINARY_SIGNED | {
-    "div": _division("udiv"),
-    "mod": _division("umod"),
+    "div": _integer("udiv"),
+    "mod": _integer("umod"),
     "min": _pair(arith.MinUIOp),
     "max": _pair(arith.MaxUIOp),
+    "shift_right": _integer("shr"),
 }
-_BINARY_BOOL: dict[str, _Binary] = {"logical_and": _pair(arith.AndIOp), "logical_or": _pair(arith.OrIOp)}
+_BINARY_BOOL: dict[str, _Binary] = {
+    "logical_and": _pair(arith.AndIOp),
+    "logical_or": _pair(arith.OrIOp),
+    "logical_xor": _pair(arith.XOrIOp),
+}
 
-UNARY = frozenset(_UNARY_FLOAT) | frozenset(_UNARY_BOOL)
-BINARY = frozenset(_BINARY_FLOAT) | frozenset(_BINARY_BOOL)
+UNARY = frozenset(_UNARY_FLOAT) | frozenset(_UNARY_INT) | frozenset(_UNARY_BOOL)
+BINARY = frozenset(_BINARY_FLOAT) | frozenset(_BINARY_SIGNED) | frozenset(_BINARY_BOOL)
 """Ops of the language that index notation takes."""

@@ -57,7 +57,7 @@ class ListOf:
 
 @dataclass(frozen=True, slots=True)
 class Unary:
-    """`-x`."""
+    """`-x`, or `~x`."""
 
     op: str
     operand: Expr
@@ -66,7 +66,7 @@ class Unary:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """`x + y`; op is one of + - * / % ** @ == != < <= > >=."""
+    """`x + y`; op is one of + - * / % ** @ << >> & ^ | == != < <= > >=."""
 
     op: str
     left: Expr

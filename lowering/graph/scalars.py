@@ -90,6 +90,13 @@ def _shift(function: Callable[..., Array], is_unsigned: bool) -> Rule:
     return rule
 
 
+_SHIFTS: dict[str, Rule] = {
+    "shl": _shift(np.left_shift, True),
+    "shr": _shift(np.right_shift, True),
+    "sar": _shift(np.right_shift, False),
+}
+
+
 def _truncated(pick: int) -> Rule:
     """C's division and remainder, which truncate; zero where the divisor is zero."""
 
@@ -191,6 +198,8 @@ def _float_to_integer(op: Operation, x: list[Array], dtype: np.dtype) -> Array:
 
 def _integer(op: Operation, x: list[Array], dtype: np.dtype) -> Array:
     kind = _kind(op)
+    if kind in _SHIFTS:
+        return _SHIFTS[kind](op, x, dtype)
     function = divide if kind.endswith("div") else modulo if kind.endswith("mod") else power
     return _as_unsigned(function)(op, x, dtype) if kind[0] == "u" else function(*x)
 

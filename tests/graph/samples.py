@@ -89,7 +89,8 @@ UNARY = [
     "silu",
 ]
 BINARY = ["add", "sub", "mul", "div", "mod", "pow", "min", "max"]
-LOGICAL = ["logical_and", "logical_or"]
+LOGICAL = ["logical_and", "logical_or", "logical_xor"]
+BITWISE = ["bitwise_and", "bitwise_or", "bitwise_xor", "shift_left", "shift_right"]
 
 IMAGE = ("f32", (2, 4, 3, 5))
 CHANNELS = ("f32", (4,))
@@ -98,6 +99,7 @@ DERIVED = (
     *(
         Sample(name, (X,))
         for name in (
+            *("is_nan", "is_inf", "is_finite"),
             *("log1p", "expm1", "tan", "atan", "round", "sign", "square", "reciprocal", "exp2", "log2"),
             *("softplus", "leaky_relu", "elu", "relu6", "hardsigmoid", "hardswish", "log_sigmoid", "mish"),
         )
@@ -130,6 +132,8 @@ DERIVED = (
     Sample("tril", (X,), {"k": 1}),
     Sample("triu", (("i16", (2, 4, 4)),)),
     Sample("take_along", (X, ("i64", (3, 2)))),
+    Sample("gather_nd", (X, ("i64", (4, 2)))),
+    Sample("gather_nd", (("f32", (3, 4, 5)), ("i32", (2, 2, 1)))),
     Sample("pixel_shuffle", (IMAGE,), {"factor": 2}),
     Sample("resize_nearest", (IMAGE,), {"size": [7, 2]}),
     Sample("resize_bilinear", (IMAGE,), {"size": [2, 9]}),
@@ -144,6 +148,13 @@ DERIVED = (
     Sample(
         "conv_transpose2d", (IMAGE, ("f32", (4, 2, 3, 3)), ("f32", (2,))), {"stride": [2, 1], "padding": 1}
     ),
+    Sample(
+        "conv3d",
+        (("f32", (2, 4, 5, 6, 7)), ("f32", (6, 2, 3, 2, 3)), ("f32", (6,))),
+        {"stride": [2, 1, 2], "padding": [1, 0, 2], "dilation": [1, 2, 1], "groups": 2},
+    ),
+    Sample("conv3d", (("f32", ("B", 2, 4, 4, "N")), ("f32", (3, 2, 2, 2, 2)))),
+    *(Sample(f"adaptive_{kind}_pool2d", (IMAGE,), {"size": [2, 4]}) for kind in ("avg", "max")),
     Sample("global_avg_pool", (IMAGE,)),
     Sample("global_max_pool", (IMAGE,)),
     Sample("einsum", (("f32", (2, 3, 4)), ("f32", (2, 4, 5))), {"spec": "bij,bjk->bik"}),
@@ -162,6 +173,9 @@ SAMPLES: tuple[Sample, ...] = (
         for shape in ((3, 5), (5,), (), (3, 1), (2, 1, 1))
     ),
     *(Sample(name, (("bool", (3, 5)), ("bool", (5,)))) for name in LOGICAL),
+    *(Sample(name, (("i32", (3, 5)), ("i32", (5,)))) for name in BITWISE),
+    Sample("shift_right", (("u8", (3, 5)), ("u8", (5,)))),
+    Sample("bitwise_not", (("u16", (7,)),)),
     Sample("logical_not", (("bool", (3,)),)),
     Sample("gelu", (X,), {"approximate": "tanh"}),
     *(Sample("compare", (X, X), {"pred": p}) for p in ("eq", "ne", "lt", "le", "gt", "ge")),

@@ -25,6 +25,23 @@ def test_precedence_is_that_of_mathematics() -> None:
     assert_allclose(out, a - b - c * -(c**2) / a + 2, rtol=1e-5)
 
 
+def test_operators_on_bits_and_bools_are_those_of_python() -> None:
+    text = """
+    fn f(x: i32[5], u: u8[5], y: f32[5], b: bool[5]) -> (i32[5], u8[5], bool[5], i32[5], bool[5]) {
+      z[i] = ~x[i] >> 1 & 255 ^ x[i] | 64
+      odd[i] = (y[i] > 0) | ~b[i]
+      return x & 3 | 1 << 4 ^ ~x, ~u >> 2 << 1, ~b & (y > 0) | (y < -1), z, odd
+    }"""
+    x, u = np.array([0, -1, 300, 2**31 - 1, -(2**31)], np.int32), np.array([0, 1, 7, 200, 255], np.uint8)
+    y, b = f32(5), np.array([True, False, True, True, False])
+    first, second, third, z, odd = run(text, x, u, y, b)
+    assert_array_equal(first, x & 3 | 1 << 4 ^ ~x)
+    assert_array_equal(second, ~u >> 2 << 1)
+    assert_array_equal(third, ~b & (y > 0) | (y < -1))
+    assert_array_equal(z, ~x >> 1 & 255 ^ x | 64)
+    assert_array_equal(odd, (y > 0) | ~b)
+
+
 def test_numbers_take_the_dtype_that_they_meet() -> None:
     text = """
     fn f(x: f16[3], i: i8[3], u: u8[3]) -> (f16[3], i8[3], u8[3], bool[3]) {

@@ -98,6 +98,9 @@ def arrangements() -> list[Call]:
         Call("tril", [CUBE]),
         Call("tril", [CUBE.astype(np.int16)], {"k": -1}),
         Call("triu", [np.full((4, 3), np.nan, F32)], {"k": 1}),
+        Call("gather_nd", [CUBE, RNG.integers(-2, 2, (5, 2))]),
+        Call("gather_nd", [CUBE, np.array([[[1, -1, 3]], [[9, -9, 0]]], np.int32)]),
+        Call("gather_nd", [CUBE > 3, np.zeros((0, 1), np.uint8)]),
         Call("take_along", [CUBE, RNG.integers(-1, 6, (2, 3, 2))]),
         Call("take_along", [CUBE, RNG.integers(0, 3, (2, 2, 4)).astype(np.int32)], {"axis": 1}),
         Call("pixel_shuffle", [normal(2, 8, 3, 2)], {"factor": 2}),
@@ -137,6 +140,19 @@ def layers() -> list[Call]:
             {"stride": (2, 1), "padding": (1, 0)},
         ),
         Call("conv_transpose2d", [normal(1, 3, 4, 4), normal(3, 2, 2, 2), normal(2)], {"stride": 2}),
+        Call("conv3d", [normal(2, 3, 5, 6, 7), normal(6, 3, 2, 2, 2)]),
+        Call(
+            "conv3d",
+            [normal(2, 4, 5, 6, 7), normal(6, 2, 3, 2, 3), normal(6)],
+            {"stride": (2, 1, 2), "padding": (1, 0, 2), "dilation": (1, 2, 1), "groups": 2},
+        ),
+        Call("conv3d", [normal(1, 2, 3, 3, 3).astype(np.float16), normal(2, 2, 3, 3, 3).astype(np.float16)]),
+        *(
+            Call(f"adaptive_{kind}_pool2d", [normal(2, 3, 7, 10)], {"size": size})
+            for kind in ("avg", "max")
+            for size in ((3, 4), (7, 1), (9, 11))
+        ),
+        Call("adaptive_max_pool2d", [-np.abs(normal(1, 1, 4, 4)).astype(np.float16)], {"size": (2, 3)}),
         Call("global_avg_pool", [normal(2, 3, 4, 5)]),
         Call("global_max_pool", [normal(2, 3, 4)]),
         Call("einsum", [normal(2, 3, 4), normal(2, 4, 5)], {"spec": "bij,bjk->bik"}),
@@ -202,6 +218,15 @@ def test_a_view_before_a_guarded_read_in_one_kernel():
         ("cross_entropy", [("f32", [2, 5]), ("f32", [2])], {}, "has no f32 form"),
         ("conv1d", [("f32", [2, 5]), ("f32", [2, 2, 2])], {}, "x of conv1d has another rank"),
         ("conv_transpose2d", [("f32", [1, 2, 3, 3]), ("f32", [3, 2, 2, 2])], {}, "do not fit"),
+        ("conv3d", [("f32", [1, 4, 3, 3, 3]), ("f32", [2, 3, 1, 1, 1])], {}, "do not fit"),
+        (
+            "conv3d",
+            [("f32", [1, 1, 3, 3, 3]), ("f32", [2, 1, 1, 1, 1])],
+            {"stride": [1, 2]},
+            "one number or three",
+        ),
+        ("adaptive_avg_pool2d", [("f32", [1, 4, 3])], {"size": 2}, "does not fit"),
+        ("gather_nd", [("f32", [3, 4]), ("i32", [2, 3])], {}, "does not fit"),
         ("einsum", [("f32", [2, 3])], {"spec": "ij,jk"}, "names 2 tensors"),
         ("einsum", [("f32", [2, 3])], {"spec": "ijk"}, "does not fit"),
         ("einsum", [("f32", [2, 3])], {"spec": "ii"}, "has two sizes"),

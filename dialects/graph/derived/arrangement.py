@@ -10,7 +10,7 @@ from xdsl.dialects import arith
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from dialects.dims import Dim
+from dialects.dims import Dim, dmax, dmin
 from dialects.graph.base import Array, Mismatch, Param, Value, Values, dense, register_op
 from dialects.graph.derived.base import Derived
 from dialects.graph.elementwise import check_kind, kind_of
@@ -362,6 +362,59 @@ class TakeAlongOp(Derived):
         along = integer(values, "axis")
         inside = np.clip(index.astype(np.int64), 0, max(x.shape[along] - 1, 0))
         return [np.take_along_axis(x, inside, along)]
+
+
+@register_op
+class GatherNdOp(Derived):
+    """Slices picked by several indices at once: the last dim of the index holds places along the first dims of x.
+
+    `graph.gather_nd %x, %i`: x [A, B, C] and index [N, 2] give [N, C]. Negative places count from the end; what lies
+    outside is taken at the nearest end.
+    """
+
+    name = "graph.gather_nd"
+    ARITY: ClassVar = (2, 2)
+    OPERANDS: ClassVar = ("x", "index")
+
+    @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        check_kind("gather_nd", "i", types[1:], types[1].element_type)
+        sizes, index = dims_of(types[0]), dims_of(types[1])
+        depth = index[-1].value if index else None
+        if depth is None or not 1 <= depth <= len(sizes):
+            raise Mismatch(
+                "the index of gather_nd does not fit",
+                found=f"{type_text(types[0])} and {type_text(types[1])}",
+                expected=f"a last dim of 1 to {len(sizes)}, a place along each of so many dims",
+            )
+
+    @classmethod
+    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
+        a, index = x
+        depth, lead = index.dims[-1].value or 0, len(index.dims) - 1
+        sizes = [*index.dims[:-1], *a.dims[depth:]]
+        front = [axis(i) for i in range(lead)]
+        reads = [Access(1, (*front, Dim.of(k))) for k in range(depth)]
+        place = [from_end(Dim.of(f"_{k}"), a.dims[k]) for k in range(depth)]
+        reads.append(Access(0, (*place, *(axis(i) for i in range(lead, len(sizes))))))
+        axes = [(str(axis(i)), d) for i, d in enumerate(sizes)]
+        wide = index.cast("i64")
+        return [a.sketch.points([a, wide], axes, reads, a.type.element_type, lambda block: block.args[depth])]
+
+    @classmethod
+    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
+        x, index = arrays
+        places = []
+        for k in range(index.shape[-1]):
+            place = index[..., k].astype(np.int64)
+            place = np.where(place < 0, place + x.shape[k], place)
+            places.append(np.clip(place, 0, max(x.shape[k] - 1, 0)))
+        return [x[tuple(places)]]
+
+
+def from_end(place: Dim, size: Dim) -> Dim:
+    """A place of which a negative one counts from the end."""
+    return place - dmin(0, dmax(-1, place)) * size
 
 
 @register_op

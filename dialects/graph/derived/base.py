@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
-from xdsl.dialects.builtin import LocationAttr
+from xdsl.dialects.builtin import LocationAttr, i1
 from xdsl.ir import Block, Operation, SSAValue
 
 from dialects.graph.base import Array, GraphOp, Param, Values, register_op
 from dialects.graph.elementwise import Elementwise
 from dialects.graph.numerics import cast_array, widened
 from dialects.graph.sketch import Sketch, Term
-from dialects.types import AnyTensor, np_dtype
+from dialects.types import AnyTensor, dims_of, np_dtype, tensor
 
 SMALL = ("f16", "bf16", "f8e4m3", "f8e5m2")
 
@@ -59,6 +59,19 @@ class DerivedElementwise(Derived, Elementwise):
         return [cast_array(cls.FUNCTION(*widened(arrays), **values), results[0].element_type)]
 
 
+class Test(DerivedElementwise):
+    """Base of derived ops that give a bool for each element."""
+
+    @classmethod
+    def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
+        return [tensor(i1, dims_of(t)) for t in super().infer(types, values)]
+
+    @classmethod
+    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
+        wide = [t.cast("f32") for t in x] if x[0].dtype in SMALL else x
+        return [cls.FORMULA(*wide, **values)]
+
+
 _FACTS = dict.fromkeys(("TAKES", "FUNCTION", "FORMULA", "ARITY", "OPERANDS", "PARAMS"), ClassVar)
 
 
@@ -70,6 +83,7 @@ def elementwise(
     takes: str = "f",
     operands: tuple[str, ...] = ("x",),
     params: Mapping[str, Param] | None = None,
+    base: type[DerivedElementwise] = DerivedElementwise,
 ) -> type[DerivedElementwise]:
     """Registers a derived elementwise op: its NumPy function on widened arrays and its formula, both of the operands
     and, by name, the parameters."""
@@ -85,7 +99,7 @@ def elementwise(
         "OPERANDS": operands,
         "PARAMS": dict(params or {}),
     }
-    return register_op(type(f"{name.title().replace('_', '')}Op", (DerivedElementwise,), body))
+    return register_op(type(f"{name.title().replace('_', '')}Op", (base,), body))
 
 
 def in_f64(function: Callable[..., Array]) -> Callable[..., Array]:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from dialects.graph.derived.base import elementwise, in_f64
+from dialects.graph.derived.base import Test, elementwise, in_f64
 from dialects.graph.sketch import Term
 
 INF = math.inf
@@ -120,4 +120,9 @@ elementwise("reciprocal", lambda x: 1 / x, lambda x: 1.0 / x, "1 / x.")
 elementwise("exp2", in_f64(np.exp2), lambda x: x.like(2.0).of("pow", x), "2 to the power x.")
 elementwise(
     "log2", in_f64(np.log2), lambda x: x.of("log") * (1 / math.log(2)), "The logarithm to the base 2."
+)
+elementwise("is_nan", np.isnan, lambda x: x.differs(x), "Whether x is NaN.", base=Test)
+elementwise("is_inf", np.isinf, lambda x: abs(x).equals(INF), "Whether x is an infinity.", base=Test)
+elementwise(
+    "is_finite", np.isfinite, lambda x: abs(x) < INF, "Whether x is neither NaN nor infinite.", base=Test
 )

@@ -265,6 +265,15 @@ IRK_INLINE int64_t irk_max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
   IRK_INLINE int##bits##_t irk_ipow_i##bits(int##bits##_t a, int##bits##_t b) { \
     if (b >= 0) return irk_upow_i##bits(a, b); \
     return (int##bits##_t)(a == 1 ? 1 : a == -1 ? (b & 1 ? -1 : 1) : 0); \
+  } \
+  IRK_INLINE int##bits##_t irk_shl_i##bits(int##bits##_t a, int##bits##_t b) { \
+    return (int##bits##_t)((uint##bits##_t)b >= bits ? 0 : (wide)a << b); \
+  } \
+  IRK_INLINE int##bits##_t irk_shr_i##bits(int##bits##_t a, int##bits##_t b) { \
+    return (int##bits##_t)((uint##bits##_t)b >= bits ? 0 : (uint##bits##_t)a >> b); \
+  } \
+  IRK_INLINE int##bits##_t irk_sar_i##bits(int##bits##_t a, int##bits##_t b) { \
+    return (int##bits##_t)(a >> ((uint##bits##_t)b >= bits ? bits - 1 : b)); \
   }
 IRK_INTEGER(8, uint32_t)
 IRK_INTEGER(16, uint32_t)

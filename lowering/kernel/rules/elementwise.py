@@ -78,6 +78,10 @@ def _pow(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:
     return b.add(math.PowFOp(x[0], x[1]))
 
 
+def _shift(signed: str, unsigned: str) -> Scalar:
+    return lambda b, x, element: b.add(IntegerOp(unsigned if is_unsigned(element) else signed, x[0], x[1]))
+
+
 def _neg(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:
     if _is_int(element):
         return b.binary(arith.SubiOp, b.constant(0, x[0].type), x[0])
@@ -135,6 +139,10 @@ def _silu(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:
 
 def _not(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:
     return b.binary(arith.XOrIOp, x[0], b.constant(1, i1))
+
+
+def _bitwise_not(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:
+    return b.binary(arith.XOrIOp, x[0], b.constant(-1, x[0].type))
 
 
 def _where(b: Builder, x: list[SSAValue], element: Attribute) -> SSAValue:
@@ -213,7 +221,14 @@ _SCALARS: dict[str, Scalar] = {
     "max": _pick(arith.MaximumfOp, arith.MaxSIOp, arith.MaxUIOp),
     "logical_and": _pick(arith.AddfOp, arith.AndIOp),
     "logical_or": _pick(arith.AddfOp, arith.OrIOp),
+    "logical_xor": _pick(arith.AddfOp, arith.XOrIOp),
     "logical_not": _not,
+    "bitwise_and": _pick(arith.AddfOp, arith.AndIOp),
+    "bitwise_or": _pick(arith.AddfOp, arith.OrIOp),
+    "bitwise_xor": _pick(arith.AddfOp, arith.XOrIOp),
+    "bitwise_not": _bitwise_not,
+    "shift_left": _shift("shl", "shl"),
+    "shift_right": _shift("sar", "shr"),
     "where": _where,
     "neg": _neg,
     "abs": _abs,
