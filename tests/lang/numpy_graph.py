@@ -6,13 +6,15 @@ import itertools
 import math
 
 import numpy as np
-from xdsl.dialects import arith, func
-from xdsl.dialects.builtin import IntegerType, ModuleOp
+from xdsl.dialects import func
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, SSAValue
 
-from dialects import graph, kernel
+from dialects import graph
 from dialects.types import dims_of, np_dtype
 from irkit.lang import parse, to_graph
+from lowering.graph.interpret import signless_view
+from lowering.graph.scalars import run_scalar, signless
 
 
 def run(text: str, *inputs: object, fn: str | None = None, **dims: int) -> list[np.ndarray]:
@@ -72,16 +74,16 @@ def run_index(op: graph.IndexOp, env: dict[SSAValue, np.ndarray], symbols: dict[
 
 
 def at_point(op: graph.IndexOp, where: dict[str, int], env: dict[SSAValue, np.ndarray]) -> object:
-    reads: list[object] = []
+    reads: list[np.ndarray] = []
     for access in op.accesses():
-        known = where | {f"_{i}": int(v) for i, v in enumerate(reads) if isinstance(v, np.integer)}  # pyright: ignore
-        reads.append(read(env[op.inputs[access.operand]], access, known))
+        known = where | {f"_{i}": int(v) for i, v in enumerate(reads) if v.dtype.kind == "i"}
+        reads.append(signless(np.asarray(read(env[op.inputs[access.operand]], access, known))))
     names = [n for n, _ in (*op.axes.data, *op.reduced.data)]
-    scalars = dict(zip(op.body.block.args, [*reads, *(np.int64(where[n]) for n in names)], strict=True))
+    scalars = dict(zip(op.body.block.args, [*reads, *(np.asarray(where[n]) for n in names)], strict=True))
     for inner in op.body.block.ops:
         if isinstance(inner, graph.YieldOp):
-            return scalars[inner.operands[0]]
-        scalars[inner.results[0]] = scalar(inner, [scalars[v] for v in inner.operands])
+            return signless_view(scalars[inner.operands[0]], np_dtype(op.results[0].type.element_type))  # pyright: ignore
+        scalars[inner.results[0]] = run_scalar(inner, [scalars[v] for v in inner.operands])
     raise AssertionError("no terminator")
 
 
@@ -107,59 +109,3 @@ def read(array: np.ndarray, access: graph.Access, known: dict[str, int]) -> obje
                 )
                 index[k] = min(max(i, 0), n - 1)
     return array[tuple(index)]
-
-
-def scalar(op: object, args: list) -> object:
-    match op:
-        case arith.ConstantOp():
-            value = op.value.value.data  # pyright: ignore
-            type_ = op.result.type
-            if isinstance(type_, IntegerType) and type_.width.data == 1:
-                return np.bool_(value)
-            return np_dtype(type_).type(value)
-        case arith.CmpfOp() | arith.CmpiOp():
-            text = op.predicate.value.data
-            kinds = [
-                "false",
-                "oeq",
-                "ogt",
-                "oge",
-                "olt",
-                "ole",
-                "one",
-                "ord",
-                "ueq",
-                "ugt",
-                "uge",
-                "ult",
-                "ule",
-                "une",
-            ]
-            name = (
-                kinds[text]
-                if isinstance(op, arith.CmpfOp)
-                else ["eq", "ne", "slt", "sle", "sgt", "sge"][text]
-            )
-            return {"eq": args[0] == args[1], "ne": args[0] != args[1], "lt": args[0] < args[1]}.get(
-                name[-2:],
-                {"le": args[0] <= args[1], "gt": args[0] > args[1], "ge": args[0] >= args[1]}.get(name[-2:]),
-            )
-        case arith.SelectOp():
-            return args[1] if args[0] else args[2]
-        case kernel.IntegerOp():
-            return args[0] // args[1] if op.kind.data in ("floordiv", "udiv") else args[0] % args[1]
-        case arith.SIToFPOp() | arith.UIToFPOp() | arith.ExtFOp() | arith.TruncFOp():
-            return np_dtype(op.result.type).type(args[0])
-        case arith.ExtSIOp() | arith.ExtUIOp() | arith.TruncIOp() | kernel.FloatToIntOp():
-            return np_dtype(op.result.type).type(args[0])
-    table = {
-        "arith.addf": np.add, "arith.addi": np.add, "arith.subf": np.subtract, "arith.subi": np.subtract,
-        "arith.mulf": np.multiply, "arith.muli": np.multiply, "arith.divf": np.divide, "arith.negf": np.negative,
-        "arith.maximumf": np.maximum, "arith.minimumf": np.minimum,
-        "arith.maxsi": np.maximum, "arith.minsi": np.minimum,
-        "math.exp": np.exp, "math.log": np.log, "math.sqrt": np.sqrt, "math.tanh": np.tanh, "math.absf": np.abs,
-        "math.powf": np.power, "math.erf": lambda x: type(x)(math.erf(x)), "math.rsqrt": lambda x: 1 / np.sqrt(x),
-        "math.sin": np.sin, "math.cos": np.cos, "math.floor": np.floor, "math.ceil": np.ceil,
-        "arith.andi": np.logical_and, "arith.ori": np.logical_or, "arith.xori": np.logical_xor,
-    }  # fmt: skip
-    return table[op.name](*args)  # pyright: ignore
