@@ -50,6 +50,8 @@ from xdsl.dialects.builtin import (
     IntegerType,
     StringAttr,
     SymbolRefAttr,
+    f32,
+    f64,
 )
 from xdsl.ir import Attribute, Block, Data, Dialect, Operation, ParametrizedAttribute, Region, SSAValue
 from xdsl.irdl import (
@@ -86,7 +88,7 @@ from dialects.syntax import (
     print_access,
     symbols_text,
 )
-from dialects.types import RefType
+from dialects.types import RefType, is_float
 
 
 @irdl_attr_definition
@@ -94,7 +96,8 @@ class ArgAttr(ParametrizedAttribute):
     """One operand in a kernel's signature: `#kernel.arg<out, alias = 0, align = 64>`.
 
     mode is in, out or inout; alias is the position of the operand whose memory an output may share (access maps are
-    identical), -1 for none; align is the guaranteed alignment in bytes.
+    identical), -1 for none; align is the guaranteed alignment in bytes. An `inout` of a kernel holds, when it begins, what
+    the operand holds that it aliases: in the operand's own memory where nothing else needs it, a copy elsewhere.
     """
 
     name = "kernel.arg"
@@ -282,6 +285,8 @@ class DefOp(IRDLOperation):
         for position, facts in enumerate(self.signature.data):
             if facts.alias_of is not None and (not facts.is_output or facts.alias_of >= position):
                 raise VerifyException(f"argument {position} cannot alias argument {facts.alias_of}")
+            if facts.mode.data == "inout" and facts.alias_of is None:
+                raise VerifyException(f"argument {position} is inout and says not what it begins with")
         if self.in_axes_form:
             self._verify_names(set(names), symbols)
 
@@ -378,7 +383,13 @@ def verify_access(array: SSAValue, index: Sequence[Dim]) -> None:
 
 @irdl_op_definition
 class WriteOp(IRDLOperation):
-    """Stores a field: `kernel.write %v, %y[i, j]`. The index expressions name all axes that the field depends on."""
+    """Stores a field: `kernel.write %v, %y[i, j]`. The index expressions name all axes that the field depends on.
+
+    With a combiner it is an update, which may hit an element several times: `kernel.write %v, %y[_0, j](%n) add`. Points
+    along axes that are no index of their own follow one another in order; a place outside the array is left out. `set`
+    keeps the last value, `max` and `min` are of signed numbers, `umax` and `umin` of unsigned ones. The value of an update
+    is in the type that the level computes in; the array is an `inout` argument.
+    """
 
     name = "kernel.write"
 
@@ -386,28 +397,66 @@ class WriteOp(IRDLOperation):
     array = operand_def(RefType)
     indices = var_operand_def()
     index = prop_def(DimsAttr)
+    combiner = opt_prop_def(StringAttr)
 
-    def __init__(self, value: SSAValue, array: SSAValue, index: Sequence[Dim]):
-        super().__init__(operands=[value, array, []], properties={"index": DimsAttr(tuple(index))})
+    COMBINERS: ClassVar = ("set", "add", "mul", "max", "min", "umax", "umin")
+
+    def __init__(
+        self,
+        value: SSAValue,
+        array: SSAValue,
+        index: Sequence[Dim],
+        indices: Sequence[SSAValue] = (),
+        combiner: str | None = None,
+    ):
+        super().__init__(
+            operands=[value, array, list(indices)],
+            properties={"index": DimsAttr(tuple(index))}
+            | ({} if combiner is None else {"combiner": StringAttr(combiner)}),
+        )
+
+    def own_axes(self) -> tuple[str, ...]:
+        """The axes that are an index on their own: their points write to different elements."""
+        plain = [next(iter(e.names())) for e in self.index.data if len(e.names()) == 1]
+        named = [n for e in self.index.data for n in e.names()]
+        kept = [n for n in plain if Dim.of(n) in self.index.data and named.count(n) == 1]
+        return tuple(n for n in dict.fromkeys(kept) if not n.startswith("_"))
 
     @classmethod
     def parse(cls, parser: Parser) -> WriteOp:
         value = parser.parse_unresolved_operand()
         parser.parse_punctuation(",")
-        array, index, _ = parse_access(parser)
-        return cls(_resolve_by_name(parser, value), _resolve_by_name(parser, array), index)
+        array, index, operands = parse_access(parser)
+        combiner = next((c for c in cls.COMBINERS if parser.parse_optional_keyword(c) is not None), None)
+        values = [_resolve_by_name(parser, o) for o in operands]
+        return cls(_resolve_by_name(parser, value), _resolve_by_name(parser, array), index, values, combiner)
 
     def print(self, printer: Printer) -> None:
         printer.print_string(" ")
         printer.print_ssa_value(self.value)
         printer.print_string(", ")
-        print_access(printer, self.array, self.index.data, ())
+        print_access(printer, self.array, self.index.data, self.indices)
+        if self.combiner is not None:
+            printer.print_string(f" {self.combiner.data}")
 
     def verify_(self) -> None:
         verify_access(self.array, self.index.data)
         type_ = self.array.type
-        if isinstance(type_, RefType) and type_.element_type != self.value.type:
+        assert isinstance(type_, RefType)
+        wanted = type_.element_type if self.combiner is None else computed_type(type_.element_type)
+        if wanted != self.value.type:
             raise VerifyException(f"writes {self.value.type} into an array of {type_.element_type}")
+        if self.combiner is None and self.indices:
+            raise VerifyException("a write at a computed index states how it combines with what is there")
+        if self.combiner is not None and self.combiner.data not in self.COMBINERS:
+            raise VerifyException(
+                f"unknown combiner '{self.combiner.data}': expected one of {', '.join(self.COMBINERS)}"
+            )
+
+
+def computed_type(element: Attribute) -> Attribute:
+    """The type in which elements of an array are computed: small floats in f32, all else as it is."""
+    return f32 if is_float(element) and element not in (f32, f64) else element
 
 
 @irdl_op_definition

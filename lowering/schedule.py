@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dialects.errors import IrkitError
-from dialects.kernel import DefOp, ReduceOp
+from dialects.kernel import DefOp, ReduceOp, WriteOp
+from lowering.kernel.fields import field_axes
 
 FORMS = {
     "tile": "tile AXIS SIZE",
@@ -123,6 +124,10 @@ def _check_axes(kernel: DefOp, d: _Directive, packed: bool) -> None:
             f"axis '{d.names[0]}' carries a reduction: each point needs the state that the one before leaves"
         )
         raise _bad(kernel, d.text, message, free)
+    swept = _swept_axes(kernel)
+    if d.verb in ("parallel", "tile", "vector", "whole") and swept.intersection(d.names):
+        message = f"along axis '{d.names[0]}' updates follow one another"
+        raise _bad(kernel, d.text, message, "an axis that is an index of its own in every write")
     if d.verb in ("tile", "whole") and is_reduced:
         raise _bad(
             kernel, d.text, f"axis '{d.names[0]}' is reduced, and a tile holds points of results", free
@@ -138,6 +143,19 @@ def _check_axes(kernel: DefOp, d: _Directive, packed: bool) -> None:
     if not packed and d.verb == "split" and not is_reduced:
         message = f"axis '{d.names[0]}' is not reduced, and only packed contractions have blocks of results"
         raise _bad(kernel, d.text, message, "an axis that a reduction removes")
+
+
+def _swept_axes(kernel: DefOp) -> set[str]:
+    """The axes whose points may write to one element."""
+    axes = field_axes(kernel)
+    found: set[str] = set()
+    for op in kernel.block.ops:
+        if isinstance(op, WriteOp) and op.combiner is not None:
+            named = {n for e in op.index.data for n in e.names()}.union(
+                *(axes[v] for v in (op.value, *op.indices))
+            )
+            found |= {n for n in named if n in kernel.extents()} - set(op.own_axes())
+    return found
 
 
 def _bad(kernel: DefOp, text: str, message: str, expected: str) -> IrkitError:

@@ -58,7 +58,7 @@ def lower_function(func: FuncOp, kernels: Mapping[str, LoopFunc]) -> ProgramOp:
     live = analyse_liveness(func)
     storage = assign_storage(func, kernels, live, type_of)
     places = find_places(func, kernels, live, storage, symbols)
-    return write_program(func, live, storage, places, symbols, type_of)
+    return write_program(func, kernels, live, storage, places, symbols, type_of)
 
 
 def check_host(func: FuncOp, module: ModuleOp, kernels: Mapping[str, LoopFunc]) -> None:
@@ -81,8 +81,8 @@ def check_host(func: FuncOp, module: ModuleOp, kernels: Mapping[str, LoopFunc]) 
                 f"kernel @{name} is not a loop.func", op, expected="a lowered kernel in the module", hint=hint
             )
         modes = [f.mode.data for f in kernels[name].signature.data]
-        expected = ["in"] * len(op.inputs) + ["out"] * len(op.results)
-        if modes != expected:
+        are_inputs = [True] * len(op.inputs) + [False] * len(op.results)
+        if [mode == "in" for mode in modes] != are_inputs:
             raise IrkitError(
                 f"the launch does not fit the signature of kernel @{name}",
                 op,

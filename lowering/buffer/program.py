@@ -15,6 +15,7 @@ from dialects.dims import Dim
 from dialects.graph import ConstantOp as GraphConstantOp, GraphOp
 from dialects.graph.creation import constant_array
 from dialects.kernel import ArgAttr, LaunchOp, arg
+from dialects.loop import FuncOp as LoopFunc
 from dialects.syntax import SymbolsAttr
 from dialects.types import RefType, dtype_name, storage as storage_type
 from lowering.buffer.arrays import Array, ArrayTypes, Carried, Storage
@@ -26,10 +27,16 @@ OpT = TypeVar("OpT", bound=Operation)
 
 
 def write_program(
-    func: FuncOp, live: Liveness, storage: Storage, places: Places, symbols: SymbolsAttr, type_of: ArrayTypes
+    func: FuncOp,
+    kernels: Mapping[str, LoopFunc],
+    live: Liveness,
+    storage: Storage,
+    places: Places,
+    symbols: SymbolsAttr,
+    type_of: ArrayTypes,
 ) -> ProgramOp:
     """The program: arguments, views, calls, loops and copies in the order of the function."""
-    writer = _Writer(func, live, storage, places, type_of)
+    writer = _Writer(func, kernels, live, storage, places, type_of)
     signature, interface = writer.write_arguments()
     writer.write_block(func.body.block)
     writer.write_results()
@@ -51,7 +58,16 @@ def write_program(
 class _Writer:
     """Appends ops to a block; `known` are the arrays in scope, by loop nest."""
 
-    def __init__(self, func: FuncOp, live: Liveness, storage: Storage, places: Places, type_of: ArrayTypes):
+    def __init__(
+        self,
+        func: FuncOp,
+        kernels: Mapping[str, LoopFunc],
+        live: Liveness,
+        storage: Storage,
+        places: Places,
+        type_of: ArrayTypes,
+    ):
+        self.kernels = kernels
         self.func, self.live, self.storage, self.places, self.type_of = func, live, storage, places, type_of
         self.known: list[dict[tuple[Array, RefType], SSAValue]] = [{}]
         self.block = Block()
@@ -97,6 +113,7 @@ class _Writer:
         for op in block.ops:
             self.origin = op
             if isinstance(op, LaunchOp):
+                self._begin_with_operands(op)
                 arrays = [self._array_of(v) for v in (*op.inputs, *op.results)]
                 team = self.places.team.get(op)
                 self._add(
@@ -109,6 +126,13 @@ class _Writer:
                 constant = self._add(ConstantOp(_constant_value(op), array.type))
                 constant.results[0].name_hint = op.results[0].name_hint
                 array.value = constant.results[0]
+
+    def _begin_with_operands(self, op: LaunchOp) -> None:
+        """Copies what an `inout` result begins with, where it does not lie in the operand's memory."""
+        facts = self.kernels[op.callee.root_reference.data].signature.data[len(op.inputs) :]
+        for result, fact in zip(op.results, facts, strict=True):
+            if fact.mode.data == "inout" and fact.alias_of is not None:
+                self._copy(op.inputs[fact.alias_of], self.storage.arrays[self.live.root(result)])
 
     def _write_loop(self, op: Operation) -> None:
         loop, plans = self.live.loops[op], self.storage.loops[op]

@@ -179,6 +179,7 @@ class FunctionEmitter:
             "  "
             + " ".join(f"(void){n};" for n in ("scratch", "team_mem", "tid", "nthreads", "team"))
             + "".join(f" (void){n};" for n, _, _ in func.symbols.data)
+            + "".join(f" (void){self.names[a]};" for a in func.block.args if a.first_use is None)
         )
         return [*comment, f"static void {name}({pad.join(params)}) {{", unused]
 
@@ -406,12 +407,16 @@ class FunctionEmitter:
             texts.insert(0, self.dim(total))
         return " + ".join(texts)
 
+    def _base(self, op: loop.LoadOp | loop.StoreOp) -> str:
+        """The offset of an access, of its first lane."""
+        return self.offset(op.array, op.index.data, [self.names[v] for v in op.indices])
+
     def _load(self, op: loop.LoadOp) -> None:
         array = self.names[op.array]
         if not isinstance(op.result.type, VectorType):
             self._load_scalar(op, array)
             return
-        if op.indices:
+        if op.indices and op.along is None:
             self._gather(op, array)
             return
         if self._is_row_of_scalars(op):
@@ -434,7 +439,7 @@ class FunctionEmitter:
 
     def _load_scalar(self, op: loop.LoadOp, array: str) -> None:
         element = c_type(op.result.type)
-        text = f"{array}[{self.offset(op.array, op.index.data, [self.names[v] for v in op.indices])}]"
+        text = f"{array}[{self._base(op)}]"
         if op.guard:
             text = f"{self.condition(op.guard.data)} ? {text} : ({element}){self._literal(op.otherwise, op.result.type)}"
         self.line(f"const {element} {self.new(op.result)} = {text};")
@@ -452,7 +457,7 @@ class FunctionEmitter:
         return "".join(parts)
 
     def _load_vector(self, op: loop.LoadOp, name: str, layout: Vector, array: str) -> None:
-        steps, base = self._steps(op), self.offset(op.array, op.index.data)
+        steps, base = self._steps(op), self._base(op)
         sub = self.subscript(layout) if layout.count > 1 else ""
         pointer = f"{array} + {base}"
         fast = self._full(op)
@@ -575,7 +580,7 @@ class FunctionEmitter:
         assert isinstance(type_, VectorType)
         (count,), element = type_.get_shape(), c_type(type_.get_element_type())
         name = self.new(op.result)
-        base, (step,) = self.offset(op.array, op.index.data), self._steps(op)
+        base, (step,) = self._base(op), self._steps(op)
         at = (
             f"{array}[{base} + r * {c_factor(step, self.ranges, self.variables)}]"
             if step != ONE
@@ -634,11 +639,10 @@ class FunctionEmitter:
     def _store(self, op: loop.StoreOp) -> None:
         array = self.names[op.array]
         if not isinstance(op.value.type, VectorType):
-            index = self.offset(op.array, op.index.data, [self.names[v] for v in op.indices])
-            self.line(f"{array}[{index}] = {self.names[op.value]};")
+            self.line(f"{array}[{self._base(op)}] = {self.names[op.value]};")
             return
         layout = self.layout(op.value.type)
-        steps, base = self._steps(op), self.offset(op.array, op.index.data)
+        steps, base = self._steps(op), self._base(op)
         full = self._full(op)
         if full is not None:
             self.line(f"if ({full}) {{")

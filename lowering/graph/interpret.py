@@ -161,6 +161,10 @@ class _Interpreter:
         if isinstance(kernel, DefOp) and isinstance(kernel.block.last_op, KernelYield):  # still graph ops
             return self.block(kernel.block, dict(zip(kernel.block.args, inputs, strict=True)))
         outputs = [self._empty(r.type) for r in op.results]
+        facts = kernel.signature.data[len(inputs) :]
+        for output, fact in zip(outputs, facts, strict=True):
+            if fact.mode.data == "inout" and fact.alias_of is not None:
+                output.reshape(-1)[:] = inputs[fact.alias_of].reshape(-1)
         first, rest = iter(map(_contiguous, inputs)), iter(map(signless, outputs))
         arrays = [next(rest if a.is_output else first) for a in kernel.signature.data]
         if isinstance(kernel, DefOp):

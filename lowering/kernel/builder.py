@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, f32, f64, i1, i64
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, f32, i1, i64
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 
 from dialects.dims import Atom, Dim, Opaque, dmax, dmin
-from dialects.kernel import DefOp, IndexOp, IntegerOp, ReadOp, ReduceOp, YieldOp
-from dialects.types import RefType, dims_of, is_float, storage
+from dialects.kernel import DefOp, IndexOp, IntegerOp, ReadOp, ReduceOp, YieldOp, computed_type
+from dialects.types import RefType, dims_of, storage
 
 Index = tuple[Dim, ...]
 
@@ -21,9 +21,7 @@ SIGNED_GE = 5
 
 def compute_type(element: Attribute) -> Attribute:
     """The type in which a kernel computes: small floats in f32, integers signless, all else as it is."""
-    if is_float(element) and element not in (f32, f64):
-        return f32
-    return storage(element)
+    return computed_type(storage(element))
 
 
 @dataclass

@@ -15,11 +15,13 @@ from dialects.dims import ONE, Dim
 from dialects.errors import ErrorList, IrkitError
 from dialects.graph.base import GraphOp, short_name
 from dialects.graph.movement import ConcatOp
+from dialects.graph.scatter import Scatter
 from dialects.kernel import DefOp, ReadOp, WriteOp, YieldOp, arg
 from dialects.types import dtype_name, is_complex, ref_of, type_text
 from lowering.kernel.builder import Builder
 from lowering.kernel.rules import RULES
 from lowering.kernel.rules.parameters import axis_of
+from lowering.kernel.rules.scatter import updates_in_place, write_scatter
 
 AXES = "ijlmno"
 """Names of output axes after a batch."""
@@ -75,7 +77,7 @@ def to_axes_form(kernel: DefOp) -> DefOp:
     if not isinstance(last, YieldOp):
         raise IrkitError(f"@{kernel.sym_name.data} does not end with kernel.yield", kernel)
     for op in kernel.block.ops:
-        if op is not last and type(op) not in RULES and not isinstance(op, ConcatOp):
+        if op is not last and type(op) not in RULES and not isinstance(op, ConcatOp | Scatter):
             raise IrkitError(
                 f"{op.name} has no kernel form", op, expected="an op with a rule in lowering/kernel/rules"
             )
@@ -92,9 +94,12 @@ def to_axes_form(kernel: DefOp) -> DefOp:
     for value, array in zip(results, block.args[inputs:], strict=True):
         _write(builder, value, array, axes)
     signature = [arg("in") for _ in kernel.block.args]
-    for position, array in enumerate(block.args[inputs:], inputs):
-        signature.append(arg("out", _alias(block, position, {f.alias_of for f in signature})))
-        del array
+    for position, value in enumerate(results, inputs):
+        owner = value.owner
+        if isinstance(owner, Scatter) and updates_in_place(owner):
+            signature.append(arg("inout", list(kernel.block.args).index(owner.operands[0])))  # pyright: ignore
+        else:
+            signature.append(arg("out", _alias(block, position, {f.alias_of for f in signature})))
     _drop_dead(block)
     out = DefOp(
         kernel.sym_name.data, Region(block), signature, tuple(builder.axes.items()), kernel.symbols.data
@@ -111,6 +116,12 @@ def _write(
     b.current = owner if isinstance(owner, Operation) else None
     if isinstance(owner, ConcatOp):
         _write_concat(b, owner, array)
+        return
+    if isinstance(owner, Scatter):
+        if not updates_in_place(owner):
+            index = output_axes(b, b.shape(value))
+            _store(b, b.at(owner.operands[0], index), array, index)
+        write_scatter(b, owner, array)
         return
     shape = b.shape(value)
     if shape not in axes:

@@ -15,9 +15,10 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from dialects.errors import IrkitError
+from dialects.graph.scatter import MODES
 from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, WriteOp
 from dialects.types import dims_of
-from lowering.graph.scalars import run_scalar
+from lowering.graph.scalars import run_scalar, unsigned
 from lowering.points import evaluate
 
 Array = np.ndarray
@@ -103,6 +104,9 @@ class _Kernel:
     def _write(self, op: Operation, env: Env) -> Sequence[Array]:
         assert isinstance(op, WriteOp)
         array, places = env[op.array], self._places(op, env)
+        if op.combiner is not None:
+            _update(op, array, places, self._full(env[op.value]))
+            return []
         outside = self._outside(places, array.shape)
         if outside is not None and outside.any():
             raise _outside_error(op, places, outside, array.shape)
@@ -173,6 +177,22 @@ class _Kernel:
         moved = np.moveaxis(field, [self.position[a] for a in axes], range(-len(axes), 0))
         rest = [1 if name in axes else size for name, size in zip(self.sizes, shape, strict=True)]
         return moved.reshape([*rest, prod(self.sizes[a] for a in axes)])
+
+
+def _update(op: WriteOp, array: Array, places: Sequence[Array], value: Array) -> None:
+    """Combines values with what is at their places, point by point in the order of the axes."""
+    assert op.combiner is not None
+    kind = op.combiner.data
+    flat = [a.reshape(-1) for a in np.broadcast_arrays(*places, value)]
+    inside = np.logical_and.reduce(
+        [(p >= 0) & (p < size) for p, size in zip(flat, array.shape, strict=False)], initial=True
+    ) & np.ones(flat[-1].shape, bool)
+    *index, value = [a[inside] for a in flat]
+    value = value.astype(array.dtype)
+    if kind[0] == "u":
+        array, value, kind = unsigned(array), unsigned(value), kind[1:]
+    if value.size:
+        MODES[kind](array, tuple(index), value)
 
 
 def _number(value: Attribute, dtype: np.dtype) -> Array:

@@ -304,4 +304,4 @@ def _covers(write: WriteOp, axes: set[str]) -> bool:
     """Whether a write runs over exactly these axes, each as an index of its own."""
     array = write.array.type
     assert isinstance(array, RefType)
-    return {str(e) for e in write.index.data if e.value is None} == axes
+    return write.combiner is None and {str(e) for e in write.index.data if e.value is None} == axes

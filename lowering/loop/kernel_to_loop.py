@@ -51,7 +51,7 @@ def _check_writes(kernel: DefOp) -> None:
     """A write names every axis that its value depends on."""
     axes = field_axes(kernel)
     for op in kernel.block.ops:
-        if isinstance(op, WriteOp):
+        if isinstance(op, WriteOp) and op.combiner is None:
             named = frozenset().union(*(expr.names() for expr in op.index.data))
             if lost := sorted(axes[op.value] - named):
                 raise IrkitError(

@@ -382,8 +382,8 @@ class Nest:
         if not shape:
             return self._scalar_read(array, exprs, operands, guard, op.otherwise)
         along = self.unit_dims(exprs, array.type, shape)
-        lanewise = any(g.names() & set(shape) for g in guard)
-        if along is None or operands or lanewise:
+        lanewise = any(g.names() & set(shape) or any(n.startswith("_") for n in g.names()) for g in guard)
+        if along is None or lanewise or any(self.shapes(o) for o in operands):
             return self._select_in_range(array, exprs, operands, guard, op.otherwise, shape)
         load = loop.LoadOp(
             array,
@@ -393,6 +393,7 @@ class Nest:
             valid=self.valid(shape),
             guard=guard or None,
             otherwise=op.otherwise if guard else None,
+            indices=[self._as_i64(o) for o in operands],
         )
         self.add(load)
         self.shared.shapes[load.result] = shape
@@ -525,6 +526,93 @@ class Nest:
             )
         self.add(loop.StoreOp(value, array, exprs, along=along, valid=self.valid(shape)))
 
+    def update(self, op: WriteOp, value: SSAValue, operands: Sequence[SSAValue]) -> None:
+        """Emits a write that combines with what is at its place; a place outside the array keeps what it has."""
+        array = self.shared.arrays[op.array]
+        type_ = array.type
+        assert isinstance(type_, RefType) and op.combiner is not None
+        binds = self.binds()
+        exprs = [e.subst(binds) for e in op.index.data]
+        looked_up = [any(n.startswith("_") for n in e.names()) for e in exprs]
+        sizes = [size for size, computed in zip(type_.shape.data, looked_up, strict=True) if computed]
+        known = self.ranges()
+        empty = [size - 1 for size in sizes if size.bounds(known)[0] < 1]
+        if any(size.value == 0 for size in sizes):
+            return
+        if empty:
+            branch = loop.IfOp(empty)
+            self.add(branch)
+            self.levels.append(Level(branch.then.block))
+        index: list[Dim] = []
+        places: list[SSAValue] = []
+        inside: SSAValue | None = None
+        for expr, size, computed in zip(exprs, type_.shape.data, looked_up, strict=True):
+            if not computed:
+                index.append(expr)
+                continue
+            place = self.index_value(expr, operands)
+            near = self._binary(arith.MinSIOp, place, self.index_value(size - 1, ()))
+            near = self._binary(arith.MaxSIOp, near, self.index_value(ZERO, ()))
+            here = self._compare("eq", place, near, ())
+            inside = here if inside is None else self._binary(arith.AndIOp, inside, here)
+            index.append(Dim.of(f"_{len(places)}"))
+            places.append(near)
+        shape = tuple(v.axis for v in self.vectors() if any(v.axis in e.names() for e in exprs))
+        along = self.unit_dims(exprs, type_, shape)
+        assert along is not None, "lanes run along an index of their own"
+        valid = self.valid(shape)
+        load = loop.LoadOp(
+            array,
+            index,
+            shape=[self.size_of(a) for a in shape],
+            along=along,
+            valid=valid,
+            indices=places,
+        )
+        old = self._widened(self._shaped(load, shape), type_.element_type)
+        new = self._combined(op.combiner.data, old, self.splat(value, shape))
+        if inside is not None:
+            (mask, new, old), _ = self.align([inside, new, old])
+            new = self._shaped(
+                kernel.SelectOp(mask, new, old) if shape else arith.SelectOp(mask, new, old), shape
+            )
+        new = self._narrowed(new, type_.element_type)
+        self.add(loop.StoreOp(new, array, index, along=along, valid=valid, indices=places))
+        if empty:
+            self.levels.pop()
+
+    def _combined(self, combiner: str, old: SSAValue, new: SSAValue) -> SSAValue:
+        """What an update leaves."""
+        if combiner == "set":
+            return new
+        element = old.type.get_element_type() if isinstance(old.type, VectorType) else old.type
+        float_op, integer_op = _COMBINERS[combiner]
+        op = integer_op if isinstance(element, IntegerType) else float_op
+        return self._shaped(op(old, new), self.shapes(old))  # pyright: ignore[reportCallIssue]
+
+    def _widened(self, value: SSAValue, element: Attribute) -> SSAValue:
+        """Elements of an array in the type that they are computed in."""
+        wide = kernel.computed_type(element)
+        if wide == element:
+            return value
+        shape = self.shapes(value)
+        type_ = self.vector_type(wide, shape)
+        return self._shaped(
+            kernel.ConvertOp("extf", value, type_) if shape else arith.ExtFOp(value, wide),  # pyright: ignore
+            shape,
+        )
+
+    def _narrowed(self, value: SSAValue, element: Attribute) -> SSAValue:
+        """Computed values as elements of an array."""
+        if kernel.computed_type(element) == element:
+            return value
+        shape = self.shapes(value)
+        type_ = self.vector_type(element, shape)
+        return self._shaped(
+            kernel.ConvertOp("truncf", value, type_) if shape else arith.TruncFOp(value, element),  # pyright: ignore
+            shape,
+        )
+
     def valid(self, shape: Shape) -> list[Dim] | None:
         """How many lanes exist along each vector axis; None where all do."""
         known = {v.axis: v for v in self.vectors()}
@@ -553,6 +641,17 @@ class Nest:
                 return None
             out.append(dims[0])
         return out if len(set(out)) == len(out) else None
+
+
+_COMBINERS: dict[str, tuple[type[Operation], type[Operation]]] = {
+    "add": (arith.AddfOp, arith.AddiOp),
+    "mul": (arith.MulfOp, arith.MuliOp),
+    "max": (arith.MaximumfOp, arith.MaxSIOp),
+    "min": (arith.MinimumfOp, arith.MinSIOp),
+    "umax": (arith.MaximumfOp, arith.MaxUIOp),
+    "umin": (arith.MinimumfOp, arith.MinUIOp),
+}
+"""What combines an update with what is there: of floats, of integers."""
 
 
 def without_idle_clamps(expr: Dim, holds: Callable[[Dim], bool]) -> Dim:

@@ -29,18 +29,28 @@ def lower_pointwise(kernel: DefOp, body: Block, schedule: Schedule) -> None:
     plan = _Plan(kernel, schedule)
     shared = Shared.of(kernel, body, plan.reduce)
     root = Level(body)
+    written: set[SSAValue] = set()
     for writes in _grouped_writes(kernel):
-        plan.lower_group(Nest(shared, [root]), writes)
+        nest = Nest(shared, [root])
+        if any(w.array in written for w in writes):
+            shared.location_of = writes[0]
+            nest.add(loop.BarrierOp())
+        if writes[0].combiner is None:
+            plan.lower_group(nest, writes)
+        else:
+            plan.lower_update(nest, writes[0])
+        written.update(w.array for w in writes)
 
 
 def _grouped_writes(kernel: DefOp) -> list[list[WriteOp]]:
-    """Writes over the same axes share a nest."""
-    groups: dict[tuple[str, ...], list[WriteOp]] = {}
+    """Writes over the same axes share a nest; an update has one of its own."""
+    groups: dict[object, list[WriteOp]] = {}
     declared = [n for n, _ in kernel.axes.data]
     for op in kernel.block.ops:
         if isinstance(op, WriteOp):
             names = frozenset[str]().union(*(e.names() for e in op.index.data))
-            groups.setdefault(tuple(a for a in declared if a in names), []).append(op)
+            key = tuple(a for a in declared if a in names) if op.combiner is None else op
+            groups.setdefault(key, []).append(op)
     return list(groups.values())
 
 
@@ -79,6 +89,34 @@ class _Plan:
             self._emit_writes(nest, writes)
         else:
             self._vector_loop(nest, writes, lanes, "parallel" if lanes == parallel else "serial")
+        while nest.level.loop is not None:
+            nest.close()
+
+    def lower_update(self, nest: Nest, write: WriteOp) -> None:
+        """Axes that are an index of their own may run in parallel and in lanes; along all others points follow one another,
+        in every thread."""
+        axes = nest.shared.axes
+        moving = frozenset[str]().union(*(axes[v] for v in write.indices))
+        named = moving | axes[write.value] | {n for e in write.index.data for n in e.names()}
+        own = [a for a in write.own_axes() if a in named]
+        swept = [a for a, _ in self.kernel.axes.data if a in named and a not in own]
+        lanes = next((a for a in own if a in self.schedule.vector and a not in moving), None)
+        outer = [a for a in self._ordered(own) if a != lanes]
+        parallel = self._parallel_axis([*outer, *([lanes] if lanes else [])])
+        if parallel is None:
+            nest.open(nest.fresh("solo"), 0, 1, role="parallel", binds={})
+        for axis in outer:
+            nest.open(axis, 0, self.extent(axis), role="parallel" if axis == parallel else "serial")
+        for axis in swept:
+            nest.open(axis, 0, self.extent(axis))
+        if lanes is not None:
+            role = "parallel" if lanes == parallel else "serial"
+            size = self.schedule.vector[lanes]
+            self._open_vector(nest, lanes, Dim.of(0), self.extent(lanes), size, role)
+        operands = [nest.materialise(v) for v in write.indices]
+        value = nest.materialise(write.value)
+        nest.shared.location_of = write
+        nest.update(write, value, operands)
         while nest.level.loop is not None:
             nest.close()
 

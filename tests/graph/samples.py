@@ -215,6 +215,14 @@ SAMPLES: tuple[Sample, ...] = (
     Sample("slice", (X,), {"starts": [0, -4], "stops": [2, 5], "strides": [1, 2]}),
     Sample("slice", (X,), {"starts": [1], "stops": [1]}),
     Sample("gather", (X, ("i32", (2, 2))), {"axis": 1}),
+    *(
+        Sample("scatter", (X, ("i32", (4,)), ("f32", (4, 5))), {"mode": m})
+        for m in ("set", "add", "mul", "max", "min")
+    ),
+    Sample("scatter", (("u8", (2, 6)), ("i64", (2, 2)), ("u8", (2, 2, 2))), {"axis": 1, "mode": "max"}),
+    Sample("scatter", (("bf16", ("B", 4)), ("i32", ("N",)), ("bf16", ("N", 4))), {"mode": "add"}),
+    Sample("scatter_nd", (X, ("i32", (4, 2)), ("f32", (4,))), {"mode": "add"}),
+    Sample("scatter_along", (X, ("i32", (3, 2)), ("f32", (3, 2)))),
     Sample("random", (("u32", (2,)),), {"shape": [3, 5]}),
     Sample("random", (("u32", (2,)),), {"shape": [7], "dist": "normal"}),
     Sample("random", (("u32", (2,)),), {"shape": [2], "dist": "bits"}),
