@@ -50,6 +50,7 @@ from xdsl.dialects.builtin import (
     IntegerType,
     StringAttr,
     SymbolRefAttr,
+    UnitAttr,
     f32,
     f64,
 )
@@ -305,6 +306,8 @@ class DefOp(IRDLOperation):
                 )
             if isinstance(op, ReduceOp) and (unknown := set(op.axes) - axes):
                 raise VerifyException(f"reduced axes {sorted(unknown)} are not declared")
+            if isinstance(op, ScanOp) and op.along.data not in axes:
+                raise VerifyException(f"axis {op.along.data} of a scan is not declared")
 
 
 @irdl_op_definition
@@ -765,10 +768,94 @@ class ReduceOp(IRDLOperation):
                 )
 
 
+@irdl_op_definition
+class ScanOp(IRDLOperation):
+    """Runs along an axis with a tuple state and gives the state at each point of it.
+
+    %s = kernel.scan k (%a) : (f32) -> (f32) init {
+      %zero = arith.constant 0.0 : f32
+      kernel.yield %zero : f32
+    } step {
+    ^bb0(%acc: f32, %x: f32):
+      %t = arith.addf %acc, %x : f32
+      kernel.yield %t : f32
+    }
+
+    init: () -> state; step: (state..., element...) -> state. A point gives the state after its step, or before it with
+    `exclusive`.
+    """
+
+    name = "kernel.scan"
+
+    inputs = var_operand_def()
+    along = prop_def(StringAttr)
+    exclusive = opt_prop_def(UnitAttr)
+    init = region_def("single_block")
+    step = region_def("single_block")
+    results_ = var_result_def()
+
+    traits = traits_def(Pure())
+
+    def __init__(
+        self,
+        along: str,
+        inputs: Sequence[SSAValue],
+        result_types: Sequence[Attribute],
+        init: Region,
+        step: Region,
+        exclusive: bool = False,
+    ):
+        super().__init__(
+            operands=[list(inputs)],
+            properties={"along": StringAttr(along)} | ({"exclusive": UnitAttr()} if exclusive else {}),
+            result_types=[list(result_types)],
+            regions=[init, step],
+        )
+
+    @classmethod
+    def parse(cls, parser: Parser) -> ScanOp:
+        along = parser.parse_identifier("axis")
+        exclusive = parser.parse_optional_keyword("exclusive") is not None
+        operands = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_unresolved_operand)
+        parser.parse_punctuation(":")
+        types = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
+        parser.parse_punctuation("->")
+        results = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
+        inputs = parser.resolve_operands(operands, types, parser.pos)
+        parser.parse_keyword("init")
+        init = parser.parse_region()
+        parser.parse_keyword("step")
+        return cls(along, inputs, results, init, parser.parse_region(), exclusive)
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(f" {self.along.data}{' exclusive' if self.exclusive is not None else ''} (")
+        printer.print_list(self.inputs, printer.print_ssa_value)
+        printer.print_string(") : (")
+        printer.print_list([v.type for v in self.inputs], printer.print_attribute)
+        printer.print_string(") -> (")
+        printer.print_list([v.type for v in self.results], printer.print_attribute)
+        printer.print_string(") init ")
+        printer.print_region(self.init)
+        printer.print_string(" step ")
+        printer.print_region(self.step)
+
+    def verify_(self) -> None:
+        states = tuple(r.type for r in self.results)
+        elements = tuple(v.type for v in self.inputs)
+        for part, region, expected in (("init", self.init, ()), ("step", self.step, states + elements)):
+            args = tuple(a.type for a in region.block.args)
+            yields = tuple(v.type for v in _terminator(region).operands)
+            if (args, yields) != (expected, states):
+                raise VerifyException(
+                    f"{part} takes ({', '.join(map(str, args))}) and yields ({', '.join(map(str, yields))}), "
+                    f"expected ({', '.join(map(str, expected))}) and ({', '.join(map(str, states))})"
+                )
+
+
 def _terminator(region: Region) -> Operation:
     last = region.block.last_op
     if not isinstance(last, YieldOp):
-        raise VerifyException("a region of kernel.reduce ends with kernel.yield")
+        raise VerifyException("a region of a reduction or a scan ends with kernel.yield")
     return last
 
 
@@ -848,6 +935,7 @@ Kernel = Dialect(
         RemfOp,
         RandomOp,
         ReduceOp,
+        ScanOp,
         YieldOp,
         GroupOp,
         LaunchOp,
@@ -865,6 +953,7 @@ __all__ = [
     "LaunchOp",
     "ReadOp",
     "ReduceOp",
+    "ScanOp",
     "ScheduleAttr",
     "WriteOp",
     "YieldOp",

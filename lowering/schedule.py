@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dialects.errors import IrkitError
-from dialects.kernel import DefOp, ReduceOp, WriteOp
+from dialects.kernel import DefOp, ReduceOp, ScanOp, WriteOp
 from lowering.kernel.fields import field_axes
 
 FORMS = {
@@ -124,10 +124,15 @@ def _check_axes(kernel: DefOp, d: _Directive, packed: bool) -> None:
             f"axis '{d.names[0]}' carries a reduction: each point needs the state that the one before leaves"
         )
         raise _bad(kernel, d.text, message, free)
-    swept = _swept_axes(kernel)
-    if d.verb in ("parallel", "tile", "vector", "whole") and swept.intersection(d.names):
-        message = f"along axis '{d.names[0]}' updates follow one another"
-        raise _bad(kernel, d.text, message, "an axis that is an index of its own in every write")
+    if d.verb in ("parallel", "tile", "vector", "whole"):
+        if _swept_axes(kernel).intersection(d.names):
+            message = f"along axis '{d.names[0]}' updates follow one another"
+            raise _bad(kernel, d.text, message, "an axis that is an index of its own in every write")
+        if scanned_axes(kernel).intersection(d.names):
+            message = (
+                f"axis '{d.names[0]}' carries a scan: each point needs the state that the one before leaves"
+            )
+            raise _bad(kernel, d.text, message, "an axis that no scan runs along")
     if d.verb in ("tile", "whole") and is_reduced:
         raise _bad(
             kernel, d.text, f"axis '{d.names[0]}' is reduced, and a tile holds points of results", free
@@ -156,6 +161,11 @@ def _swept_axes(kernel: DefOp) -> set[str]:
             )
             found |= {n for n in named if n in kernel.extents()} - set(op.own_axes())
     return found
+
+
+def scanned_axes(kernel: DefOp) -> set[str]:
+    """The axes along which a state is carried from point to point."""
+    return {op.along.data for op in kernel.block.ops if isinstance(op, ScanOp)}
 
 
 def _bad(kernel: DefOp, text: str, message: str, expected: str) -> IrkitError:

@@ -35,6 +35,7 @@ from dialects.graph.base import (
 from dialects.graph.creation import ConstantOp
 from dialects.graph.derived import Derived
 from dialects.graph.quant import QuantType, ScalesAttr, ZeroPointsAttr, quant
+from dialects.graph.scan import Scan
 from dialects.graph.scatter import Scatter
 from dialects.graph.structure import (
     Access,
@@ -70,6 +71,7 @@ __all__ = [
     "Mismatch",
     "Param",
     "QuantType",
+    "Scan",
     "Scatter",
     "YieldOp",
     "array_of",

@@ -15,6 +15,7 @@ from dialects.graph.contraction import MatmulOp
 from dialects.graph.elementwise import Elementwise
 from dialects.graph.movement import ConcatOp
 from dialects.graph.reduction import ArgmaxOp, LayerNormOp, Reduce, SoftmaxOp
+from dialects.graph.scan import Scan
 from dialects.graph.scatter import Scatter
 from dialects.graph.shapes import Shape, axis_of, ints
 from dialects.kernel import GroupOp, YieldOp as KernelYield
@@ -125,7 +126,7 @@ class _Grouping:
             target.reduced = reduction_key(op)
             self.reductions[op.operands[0], target.reduced] = target
         target.result_shape = dims_of(op.results[0].type)
-        target.closed = target.closed or isinstance(op, ConcatOp | Scatter)  # they write piece by piece
+        target.closed = target.closed or isinstance(op, ConcatOp | Scatter | Scan)
         for operand in op.operands:
             self._close(operand, target)
 

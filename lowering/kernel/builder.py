@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, f32, i1, 
 from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 
 from dialects.dims import Atom, Dim, Opaque, dmax, dmin
-from dialects.kernel import DefOp, IndexOp, IntegerOp, ReadOp, ReduceOp, YieldOp, computed_type
+from dialects.kernel import DefOp, IndexOp, IntegerOp, ReadOp, ReduceOp, ScanOp, YieldOp, computed_type
 from dialects.types import RefType, dims_of, storage
 
 Index = tuple[Dim, ...]
@@ -249,6 +249,25 @@ class Builder:
         op = ReduceOp([str(a) for a in over], inputs, finished, regions)
         self.add(op)
         return list(op.results)
+
+    def scan(
+        self,
+        along: Dim,
+        value: SSAValue,
+        init: float | int,
+        step: type[Operation],
+        exclusive: bool,
+    ) -> SSAValue:
+        """The running combination of a field along an axis."""
+        regions: list[Region] = []
+        for args in ([], [value.type, value.type]):
+            block = Block(arg_types=args)
+            outer, self.block, constants, self.constants = self.block, block, self.constants, {}
+            self.finish([self.binary(step, *block.args) if args else self.constant(init, value.type)])
+            self.block, self.constants = outer, constants
+            regions.append(Region(block))
+        first, rest = regions
+        return self.add(ScanOp(str(along), [value], [value.type], first, rest, exclusive))
 
 
 Rule = Callable[[Builder, Operation, Index], SSAValue]

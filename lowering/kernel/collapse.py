@@ -13,7 +13,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from dialects.dims import Dim, DimsAttr
-from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, WriteOp
+from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, ScanOp, WriteOp
 from dialects.syntax import AxesAttr
 from dialects.types import RefType, ref
 
@@ -51,6 +51,7 @@ def _mergeable(kernel: DefOp) -> tuple[str, str] | None:
     """The first pair of axes that may become one."""
     accesses = _accesses(kernel)
     blocked = {n for op in kernel.body.walk() if isinstance(op, IndexOp) for n in op.expr.data.names()}
+    blocked |= {op.along.data for op in kernel.body.walk() if isinstance(op, ScanOp)}
     for first, second in _neighbours(accesses):
         if first in blocked or second in blocked or not _reduced_alike(kernel, first, second):
             continue

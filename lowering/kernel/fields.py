@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xdsl.ir import Block, Operation, SSAValue
 
-from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, WriteOp
+from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, ScanOp, WriteOp
 
 Axes = frozenset[str]
 
@@ -25,6 +25,9 @@ def field_axes(kernel: DefOp) -> dict[SSAValue, Axes]:
 def _visit(op: Operation, axes: dict[SSAValue, Axes], declared: set[str]) -> None:
     if isinstance(op, ReduceOp):
         _visit_reduce(op, axes, declared)
+        return
+    if isinstance(op, ScanOp):
+        _visit_scan(op, axes, declared)
         return
     found: set[str] = set()
     if isinstance(op, ReadOp):
@@ -55,6 +58,19 @@ def _visit_reduce(op: ReduceOp, axes: dict[SSAValue, Axes], declared: set[str]) 
     _through(op.combine.block, states * 2, axes, declared)
     finished = _through(op.finish.block, states, axes, declared)
     axes.update(zip(op.results, finished, strict=True))
+
+
+def _visit_scan(op: ScanOp, axes: dict[SSAValue, Axes], declared: set[str]) -> None:
+    inputs = [axes.get(v, frozenset()) for v in op.inputs]
+    states = [frozenset({op.along.data})] * len(op.results)
+    while True:
+        yielded = _through(op.step.block, [*states, *inputs], axes, declared)
+        following = [a | b for a, b in zip(states, yielded, strict=True)]
+        if following == states:
+            break
+        states = following
+    _through(op.init.block, [], axes, declared)
+    axes.update(zip(op.results, states, strict=True))
 
 
 def _through(block: Block, args: list[Axes], axes: dict[SSAValue, Axes], declared: set[str]) -> list[Axes]:

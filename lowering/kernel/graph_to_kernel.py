@@ -15,12 +15,14 @@ from dialects.dims import ONE, Dim
 from dialects.errors import ErrorList, IrkitError
 from dialects.graph.base import GraphOp, short_name
 from dialects.graph.movement import ConcatOp
+from dialects.graph.scan import Scan
 from dialects.graph.scatter import Scatter
 from dialects.kernel import DefOp, ReadOp, WriteOp, YieldOp, arg
 from dialects.types import dtype_name, is_complex, ref_of, type_text
 from lowering.kernel.builder import Builder
 from lowering.kernel.rules import RULES
 from lowering.kernel.rules.parameters import axis_of
+from lowering.kernel.rules.scan import scanned
 from lowering.kernel.rules.scatter import updates_in_place, write_scatter
 
 AXES = "ijlmno"
@@ -77,7 +79,7 @@ def to_axes_form(kernel: DefOp) -> DefOp:
     if not isinstance(last, YieldOp):
         raise IrkitError(f"@{kernel.sym_name.data} does not end with kernel.yield", kernel)
     for op in kernel.block.ops:
-        if op is not last and type(op) not in RULES and not isinstance(op, ConcatOp | Scatter):
+        if op is not last and type(op) not in RULES and not isinstance(op, ConcatOp | Scatter | Scan):
             raise IrkitError(
                 f"{op.name} has no kernel form", op, expected="an op with a rule in lowering/kernel/rules"
             )
@@ -122,6 +124,10 @@ def _write(
             index = output_axes(b, b.shape(value))
             _store(b, b.at(owner.operands[0], index), array, index)
         write_scatter(b, owner, array)
+        return
+    if isinstance(owner, Scan):
+        field, index = scanned(b, owner, output_axes(b, b.shape(value)))
+        _store(b, field, array, index)
         return
     shape = b.shape(value)
     if shape not in axes:

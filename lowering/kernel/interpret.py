@@ -16,7 +16,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from dialects.errors import IrkitError
 from dialects.graph.scatter import MODES
-from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, WriteOp
+from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, ScanOp, WriteOp
 from dialects.types import dims_of
 from lowering.graph.scalars import run_scalar, unsigned
 from lowering.points import evaluate
@@ -57,6 +57,7 @@ class _Kernel:
             WriteOp: self._write,
             IndexOp: self._index,
             ReduceOp: self._reduce,
+            ScanOp: self._scan,
         }
 
     def _along(self, axis: str) -> list[int]:
@@ -141,6 +142,28 @@ class _Kernel:
             inputs = [x[..., each * cut[0].shape[-2] :] for x in inputs]
         state = self._steps(op, part, state, [x[..., None, :] for x in inputs])
         return [v[..., 0] for v in part(op.finish, *state)]
+
+    def _scan(self, op: Operation, env: Env) -> Sequence[Array]:
+        assert isinstance(op, ScanOp)
+        inputs = [self._points_last(self._full(env[v]), [op.along.data])[..., None, :] for v in op.inputs]
+        state = [
+            s if s.ndim else s.reshape([1] * (len(self.sizes) + 1)) for s in self._region(op.init, [], env)
+        ]
+        given: list[list[Array]] = []
+        for point in range(self.sizes[op.along.data]):
+            following = self._region(op.step, [*state, *(x[..., point] for x in inputs)], env)
+            given.append(state if op.exclusive is not None else following)
+            state = following
+        axis = self.position[op.along.data]
+        if not given:
+            empty = list(np.broadcast_shapes(*(x.shape[:-2] for x in inputs)))
+            empty[axis] = 0
+            return [np.zeros(empty, s.dtype) for s in state]
+        shape = np.broadcast_shapes(*(s.shape for states in given for s in states))
+        return [
+            np.concatenate([np.broadcast_to(s[i], shape)[..., 0] for s in given], axis)
+            for i in range(len(state))
+        ]
 
     def _steps(
         self,

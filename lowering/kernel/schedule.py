@@ -16,6 +16,7 @@ from dialects.types import RefType
 from lowering.kernel.contraction import Contraction, match_contraction
 from lowering.kernel.fields import Axes, field_axes
 from lowering.loop.contraction import can_pack
+from lowering.schedule import scanned_axes
 from lowering.target import Target, get_target
 
 PACK_FLOPS = 2 * 48**3
@@ -127,7 +128,8 @@ def _direct(
 ) -> list[str]:
     scores = _contiguity(kernel)
     out: list[str] = []
-    free = _free_axes(kernel)
+    scanned = scanned_axes(kernel)
+    free = [a for a in _free_axes(kernel) if a not in scanned]
     whole = [
         a
         for op in reductions

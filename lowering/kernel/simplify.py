@@ -10,7 +10,7 @@ from xdsl.dialects import builtin
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
-from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, WriteOp
+from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, ScanOp, WriteOp
 from dialects.syntax import AxesAttr
 
 
@@ -90,6 +90,8 @@ def _drop_axes(kernel: DefOp) -> None:
             named |= op.expr.data.names()
         elif isinstance(op, ReduceOp):
             named |= set(op.axes)
+        elif isinstance(op, ScanOp):
+            named.add(op.along.data)
     kept = tuple((n, e) for n, e in kernel.axes.data if n in named)
     if kept != kernel.axes.data:
         kernel.properties["axes"] = AxesAttr(kept)

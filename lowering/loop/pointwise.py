@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from xdsl.ir import Block, Region, SSAValue
+from xdsl.ir import Block, Operation, Region, SSAValue
 
 from dialects import loop
 from dialects.dims import Dim, ceildiv, dmax, dmin
-from dialects.kernel import DefOp, ReadOp, ReduceOp, WriteOp
+from dialects.errors import IrkitError
+from dialects.kernel import DefOp, ReadOp, ReduceOp, ScanOp, WriteOp
 from dialects.types import RefType
 from lowering.kernel.fields import Axes
 from lowering.loop.nest import Level, Nest, Shared, VectorAxis, clamps, idle_form
@@ -36,7 +37,7 @@ def lower_pointwise(kernel: DefOp, body: Block, schedule: Schedule) -> None:
             shared.location_of = writes[0]
             nest.add(loop.BarrierOp())
         if writes[0].combiner is None:
-            plan.lower_group(nest, writes)
+            plan.lower_group(nest, writes, _scans_behind(writes))
         else:
             plan.lower_update(nest, writes[0])
         written.update(w.array for w in writes)
@@ -54,6 +55,22 @@ def _grouped_writes(kernel: DefOp) -> list[list[WriteOp]]:
     return list(groups.values())
 
 
+def _scans_behind(writes: Sequence[WriteOp]) -> list[ScanOp]:
+    """The scans that the written values depend on."""
+    found: dict[ScanOp, None] = {}
+    work: list[SSAValue] = [w.value for w in writes]
+    seen: set[SSAValue] = set()
+    while work:
+        owner = work.pop().owner
+        if not isinstance(owner, Operation):
+            continue
+        if isinstance(owner, ScanOp):
+            found[owner] = None
+        work += [v for v in owner.operands if v not in seen]
+        seen.update(owner.operands)
+    return list(found)
+
+
 @dataclass
 class _Plan:
     kernel: DefOp
@@ -64,8 +81,9 @@ class _Plan:
 
     # -- a group of writes ------------------------------------------------------------------------------------
 
-    def lower_group(self, nest: Nest, writes: Sequence[WriteOp]) -> None:
-        axes = self._loop_order(writes[0])
+    def lower_group(self, nest: Nest, writes: Sequence[WriteOp], scans: Sequence[ScanOp]) -> None:
+        along = {s.along.data for s in scans}
+        axes = [a for a in self._loop_order(writes[0]) if a not in along]
         whole = [a for a in axes if a in self.schedule.whole]
         lanes = next((a for a in axes if a in self.schedule.vector), None)
         tiled = [a for a in axes if a in self.schedule.tile and a != lanes]
@@ -85,12 +103,47 @@ class _Plan:
             size = self.extent(axis).value
             assert size is not None
             nest.open(axis, 0, size, step=size, vectors=[VectorAxis(axis, size)])
-        if lanes is None:
+        if scans:
+            if lanes is not None:
+                role = "parallel" if lanes == parallel else "serial"
+                self._open_vector(
+                    nest, lanes, Dim.of(0), self.extent(lanes), self.schedule.vector[lanes], role
+                )
+            self._scan(nest, writes, scans)
+        elif lanes is None:
             self._emit_writes(nest, writes)
         else:
             self._vector_loop(nest, writes, lanes, "parallel" if lanes == parallel else "serial")
         while nest.level.loop is not None:
             nest.close()
+
+    def _scan(self, nest: Nest, writes: Sequence[WriteOp], scans: Sequence[ScanOp]) -> None:
+        """The loop that carries the states of scans, all along one axis, and writes at each point."""
+        axis = scans[0].along.data
+        if any(s.along.data != axis for s in scans):
+            raise IrkitError(
+                "scans along several axes in one nest",
+                scans[0],
+                found=", ".join(dict.fromkeys(s.along.data for s in scans)),
+                expected="one axis; a kernel for each",
+            )
+        states: list[SSAValue] = []
+        for scan in scans:
+            shapes = [self._shape(nest, nest.shared.axes[r] - {axis}) for r in scan.results]
+            init = nest.inline(scan.init.block, [])
+            states += [nest.splat(v, s) for v, s in zip(init, shapes, strict=True)]
+        level = nest.open(axis, 0, self.extent(axis), inits=states)
+        carried, final = list(level.block.args), []
+        for scan in scans:
+            before, carried = carried[: len(scan.results)], carried[len(scan.results) :]
+            elements = [nest.materialise(v) for v in scan.inputs]
+            nest.shared.location_of = scan
+            after = self._following(nest, scan.step.block, before, elements)
+            final += after
+            given = before if scan.exclusive is not None else after
+            nest.level.values.update(zip(scan.results, given, strict=True))
+        self._emit_writes(nest, writes)
+        nest.close(final)
 
     def lower_update(self, nest: Nest, write: WriteOp) -> None:
         """Axes that are an index of their own may run in parallel and in lanes; along all others points follow one another,

@@ -219,6 +219,9 @@ SAMPLES: tuple[Sample, ...] = (
         Sample("scatter", (X, ("i32", (4,)), ("f32", (4, 5))), {"mode": m})
         for m in ("set", "add", "mul", "max", "min")
     ),
+    *(Sample(name, (X,), {"axis": 0}) for name in ("cumsum", "cumprod", "cummax", "cummin")),
+    Sample("cumsum", (("i8", (2, 3, 4)),), {"axis": 1, "reverse": True, "exclusive": True}),
+    Sample("cumsum", (("f32", ("B", "N")),)),
     Sample("scatter", (("u8", (2, 6)), ("i64", (2, 2)), ("u8", (2, 2, 2))), {"axis": 1, "mode": "max"}),
     Sample("scatter", (("bf16", ("B", 4)), ("i32", ("N",)), ("bf16", ("N", 4))), {"mode": "add"}),
     Sample("scatter_nd", (X, ("i32", (4, 2)), ("f32", (4,))), {"mode": "add"}),

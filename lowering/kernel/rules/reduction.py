@@ -28,7 +28,7 @@ def _limits(element: Attribute) -> tuple[float | int, float | int]:
     return -(1 << (width - 1)), (1 << (width - 1)) - 1
 
 
-def _operator(kind: str, element: Attribute) -> tuple[type[Operation], float | int]:
+def operator(kind: str, element: Attribute) -> tuple[type[Operation], float | int]:
     """The combining op and its neutral value."""
     low, high = _limits(element)
     integer = isinstance(element, IntegerType)
@@ -47,7 +47,7 @@ def _operator(kind: str, element: Attribute) -> tuple[type[Operation], float | i
 
 def fold(b: Builder, kind: str, over: Sequence[Dim], value: SSAValue, element: Attribute) -> SSAValue:
     """A reduction with one state, combined by one op."""
-    op, neutral = _operator(kind, element)
+    op, neutral = operator(kind, element)
     type_ = value.type
 
     def step(b: Builder, state: list[SSAValue], x: list[SSAValue]) -> list[SSAValue]:
