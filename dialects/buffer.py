@@ -421,6 +421,43 @@ class ForOp(IRDLOperation):
             raise VerifyException("body arguments are the induction variable and the carried arrays")
 
 
+@irdl_op_definition
+class LeaveOp(IRDLOperation):
+    """Ends the loop that it stands in at once, before anything else of the iteration: `buffer.leave unless %go`.
+
+    %go is an array of rank 0 that holds a bool; it is the first op of a loop's body.
+    """
+
+    name = "buffer.leave"
+
+    condition = operand_def(RefType)
+
+    def __init__(self, condition: SSAValue):
+        super().__init__(operands=[condition])
+
+    @classmethod
+    def parse(cls, parser: Parser) -> LeaveOp:
+        parser.parse_keyword("unless")
+        return cls(resolve_by_name(parser, parser.parse_unresolved_operand()))
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(" unless ")
+        printer.print_ssa_value(self.condition)
+
+    def verify_(self) -> None:
+        type_ = self.condition.type
+        assert isinstance(type_, RefType)
+        if type_.rank or type_.element_type != IntegerType(1):
+            raise VerifyException(f"leaves a loop unless {type_}, expected one bool")
+        block = self.parent
+        if (
+            block is None
+            or block.first_op not in (self, self.prev_op)
+            or not isinstance(block.parent_op(), ForOp)
+        ):
+            raise VerifyException("buffer.leave is not the first op of a loop's body")
+
+
 @dataclass(frozen=True)
 class Carry:
     """A value that a loop carries: initial array, array to swap with, and the body arguments for the two."""
@@ -444,6 +481,6 @@ class Carry:
 
 Buffer = Dialect(
     "buffer",
-    [ProgramOp, ViewOp, ReshapeOp, ConstantOp, CallOp, CopyOp, BarrierOp, ForOp],
+    [ProgramOp, ViewOp, ReshapeOp, ConstantOp, CallOp, CopyOp, BarrierOp, ForOp, LeaveOp],
     [RefType, SpaceAttr],
 )

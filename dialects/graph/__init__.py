@@ -41,6 +41,7 @@ from dialects.graph.structure import (
     Access,
     AccessAttr,
     ForOp,
+    IfOp,
     IndexOp,
     YieldOp,
     dim_names,
@@ -52,7 +53,7 @@ from dialects.types import EncodingAttr
 
 Graph = Dialect(
     "graph",
-    [*OPS.values(), IndexOp, ForOp, YieldOp],
+    [*OPS.values(), IndexOp, ForOp, IfOp, YieldOp],
     [EncodingAttr, AccessAttr, QuantType, ScalesAttr, ZeroPointsAttr, DimAttr, DimsAttr, SymbolsAttr],
 )
 
@@ -67,6 +68,7 @@ __all__ = [
     "ForOp",
     "Graph",
     "GraphOp",
+    "IfOp",
     "IndexOp",
     "Mismatch",
     "Param",

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from xdsl.dialects.builtin import ArrayAttr, StringAttr, TensorType, i64
+from xdsl.dialects.builtin import ArrayAttr, StringAttr, TensorType, UnitAttr, i64
 from xdsl.ir import Attribute, Block, Data, Operation, Region, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     IRDLOperation,
     irdl_attr_definition,
     irdl_op_definition,
+    operand_def,
     opt_operand_def,
     opt_prop_def,
     prop_def,
@@ -399,12 +400,17 @@ class ForOp(IRDLOperation):
 
     Bounds are dims, or integer tensors of rank 0 (the property is absent then). The step is 1; an upper bound that is
     not above the lower one means no iteration. The body may use values from around the loop.
+
+    With `while` the loop ends early: before each iteration the first carried value, a bool of rank 0, has to be true.
+
+        %go, %r = graph.for 0 to 100 while (%first, %u) : (tensor<i1>, tensor<8xf32>) { ... }
     """
 
     name = "graph.for"
 
     lower = opt_prop_def(DimAttr)
     upper = opt_prop_def(DimAttr)
+    conditional = opt_prop_def(UnitAttr)
     lower_value = opt_operand_def()
     upper_value = opt_operand_def()
     inits = var_operand_def()
@@ -420,12 +426,14 @@ class ForOp(IRDLOperation):
         upper: Dim | SSAValue,
         inits: Sequence[SSAValue],
         body: Region | None = None,
+        conditional: bool = False,
     ):
         types = [v.type for v in inits]
         bounds = {"lower": lower, "upper": upper}
         super().__init__(
             operands=[[b] if isinstance(b, SSAValue) else [] for b in bounds.values()] + [list(inits)],
-            properties={name: DimAttr(b) for name, b in bounds.items() if isinstance(b, Dim)},
+            properties={name: DimAttr(b) for name, b in bounds.items() if isinstance(b, Dim)}
+            | ({"conditional": UnitAttr()} if conditional else {}),
             result_types=[types],
             regions=[body or Region(Block(arg_types=[tensor("i64", []), *types]))],
         )
@@ -457,13 +465,14 @@ class ForOp(IRDLOperation):
         lower = bound()
         parser.parse_keyword("to")
         upper = bound()
+        conditional = parser.parse_optional_keyword("while") is not None
         operands = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_unresolved_operand)
         attributes = parser.parse_optional_attr_dict_with_keyword()
         parser.parse_punctuation(":")
         position = parser.pos
         types = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
         inits = parser.resolve_operands(operands, types, position)
-        op = cls(lower, upper, inits, parser.parse_region())
+        op = cls(lower, upper, inits, parser.parse_region(), conditional)
         op.attributes.update(attributes.data if attributes else {})
         return op
 
@@ -476,7 +485,7 @@ class ForOp(IRDLOperation):
                 printer.print_ssa_value(bound)
                 printer.print_string(" : ")
                 printer.print_attribute(bound.type)
-        printer.print_string(" (")
+        printer.print_string(" while (" if self.conditional is not None else " (")
         printer.print_list(self.inits, printer.print_ssa_value)
         printer.print_string(")")
         printer.print_op_attributes(self.attributes, print_keyword=True)
@@ -499,6 +508,12 @@ class ForOp(IRDLOperation):
                     expected="an integer tensor of rank 0",
                 )
         types = [v.type for v in self.inits]
+        if self.conditional is not None and types[:1] != [tensor("bool", [])]:
+            raise Mismatch(
+                "the first value of a loop with a condition tells whether to go on",
+                found=str(types[0]) if types else "no value",
+                expected="a bool tensor of rank 0",
+            )
         if [a.type for a in self.block.args] != [tensor("i64", []), *types]:
             raise VerifyException(
                 "the body of graph.for takes the loop index as tensor<si64>, then the carried values"
@@ -508,6 +523,86 @@ class ForOp(IRDLOperation):
             raise VerifyException("graph.for yields values of the carried types")
         if [v.type for v in self.results] != types:
             raise VerifyException("graph.for gives values of the carried types")
+
+
+@irdl_op_definition
+class IfOp(IRDLOperation):
+    """A choice between two ways on from the same values.
+
+        %r = graph.if %c (%u) : (tensor<8xf32>) {
+        ^bb0(%a: tensor<8xf32>):
+          ...
+          graph.yield %n : tensor<8xf32>
+        } else {
+        ^bb0(%a: tensor<8xf32>):
+          graph.yield %a : tensor<8xf32>
+        }
+
+    The condition is a bool of rank 0. The bodies may use values from around; they give values of the types of the inits.
+    """
+
+    name = "graph.if"
+
+    condition = operand_def()
+    inits = var_operand_def()
+    outputs = var_result_def()
+    then = region_def("single_block")
+    otherwise = region_def("single_block")
+
+    traits = traits_def(Pure())
+
+    def __init__(self, condition: SSAValue, inits: Sequence[SSAValue], then: Region, otherwise: Region):
+        super().__init__(
+            operands=[condition, list(inits)],
+            result_types=[[v.type for v in inits]],
+            regions=[then, otherwise],
+        )
+
+    @classmethod
+    def parse(cls, parser: Parser) -> IfOp:
+        condition = parser.resolve_operand(parser.parse_unresolved_operand(), tensor("bool", []))
+        operands = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_unresolved_operand)
+        attributes = parser.parse_optional_attr_dict_with_keyword()
+        parser.parse_punctuation(":")
+        position = parser.pos
+        types = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
+        inits = parser.resolve_operands(operands, types, position)
+        then = parser.parse_region()
+        parser.parse_keyword("else")
+        op = cls(condition, inits, then, parser.parse_region())
+        op.attributes.update(attributes.data if attributes else {})
+        return op
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(" ")
+        printer.print_ssa_value(self.condition)
+        printer.print_string(" (")
+        printer.print_list(self.inits, printer.print_ssa_value)
+        printer.print_string(")")
+        printer.print_op_attributes(self.attributes, print_keyword=True)
+        printer.print_string(" : (")
+        printer.print_list([v.type for v in self.inits], printer.print_attribute)
+        printer.print_string(") ")
+        printer.print_region(self.then)
+        printer.print_string(" else ")
+        printer.print_region(self.otherwise)
+
+    def verify_(self) -> None:
+        if self.condition.type != tensor("bool", []):
+            raise Mismatch(
+                "the condition of graph.if has another type",
+                found=str(self.condition.type),
+                expected="a bool tensor of rank 0",
+            )
+        types = [v.type for v in self.inits]
+        for region in (self.then, self.otherwise):
+            last = region.block.last_op
+            if [a.type for a in region.block.args] != types:
+                raise VerifyException("a body of graph.if takes values of the types of the inits")
+            if not isinstance(last, YieldOp) or [v.type for v in last.operands] != types:
+                raise VerifyException("a body of graph.if yields values of the types of the inits")
+        if [v.type for v in self.results] != types:
+            raise VerifyException("graph.if gives values of the types of the inits")
 
 
 def _is_count(type_: Attribute) -> bool:

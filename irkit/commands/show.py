@@ -111,7 +111,7 @@ def iterations(op: Operation) -> int | None:
     while parent is not None:
         if isinstance(parent, ForOp):
             lower, upper = (b.data.value if b is not None else None for b in (parent.lower, parent.upper))
-            if lower is None or upper is None:
+            if lower is None or upper is None or parent.conditional is not None:
                 return None
             total *= max(0, upper - lower)
         parent = parent.parent_op()

@@ -19,11 +19,12 @@ from dialects import graph
 from dialects.dims import Dim
 from dialects.errors import ErrorList, IrkitError, Loc
 from dialects.syntax import SymbolsAttr
-from dialects.types import AnyTensor, dims_of, is_integer, tensor, type_text
+from dialects.types import AnyTensor, dims_of, tensor, type_text
 from irkit.diagnostics import nearest
 from irkit.lang import folding, operators, tree
 from irkit.lang.builder import Builder, Value, describe, type_of
 from irkit.lang.calls import emit_call, emit_subscript
+from irkit.lang.control import emit_structure
 from irkit.lang.indexing import emit_index, has_reduction
 from irkit.lang.program import Program, source_text
 
@@ -252,12 +253,14 @@ class Emitter:
                         self.mark_bad([node.target], frame)
                         raise
                     self.bind(node.target, value, frame)
-            case tree.For():
+            case tree.For() | tree.While() | tree.If():
                 with self.reporting():
-                    self.loop(node, frame)
+                    emit_structure(self, node, frame)
             case tree.Return():
                 self.error(
-                    "return inside a loop", node, hint="carry the value with the loop and return it after"
+                    "return inside a loop or a choice",
+                    node,
+                    hint="carry the value (with ...) and return it after",
                 )
 
     def assign(self, node: tree.Assign, frame: Frame) -> None:
@@ -292,89 +295,13 @@ class Emitter:
             self.program.check_new_name(target)
         if target.id in frame.locked:
             raise IrkitError(
-                f"'{target.id}' belongs to what is around the loop",
+                f"'{target.id}' belongs to what is around",
                 self.loc(target),
-                hint=f"carry it: for ... with {target.id} {{ ... }}, or take another name",
+                hint=f"carry it: with {target.id} {{ ... }}, or take another name",
             )
         if isinstance(value, SSAValue) and value.name_hint is None:
             value.name_hint = target.id
         frame.names[target.id] = value
-
-    def loop(self, node: tree.For, frame: Frame) -> None:
-        """`for t in a..b with u { ... }` as graph.for."""
-        try:
-            start, stop = self.bound(node.start, frame), self.bound(node.stop, frame)
-            initial = [self.carried(name, frame) for name in node.carried]
-            self.program.check_new_name(node.var)
-            self.emit_loop(node, frame, start, stop, initial)
-        except (IrkitError, Skip):
-            self.mark_bad(node.carried, frame)
-            raise
-
-    def emit_loop(
-        self,
-        node: tree.For,
-        frame: Frame,
-        start: SSAValue | Dim,
-        stop: SSAValue | Dim,
-        initial: list[SSAValue],
-    ) -> None:
-        loc = self.loc(node)
-        body = Block(arg_types=[tensor("i64", []), *(v.type for v in initial)])
-        outer, self.builder.block = self.builder.block, body
-        names = [node.var.id, *(c.id for c in node.carried)]
-        inner = Frame(frame.dims, dict(frame.names), frozenset(frame.names) - set(names), in_loop=True)
-        for name, arg in zip(names, body.args, strict=True):
-            arg.name_hint = name
-            inner.names[name] = arg
-        errors = len(self.program.errors)
-        try:
-            for statement in node.body:
-                self.statement(statement, inner)
-            if len(self.program.errors) > errors:
-                raise Skip
-            final = [self.carried(name, inner) for name in node.carried]
-            for name, first, last in zip(node.carried, initial, final, strict=True):
-                if first.type != last.type:
-                    raise IrkitError(
-                        f"'{name.id}' changes its type in the loop",
-                        self.loc(name),
-                        found=f"{describe(last)} at the end of the body",
-                        expected=f"{describe(first)}, as before the loop",
-                        hint=difference(type_of(last), type_of(first)),
-                    )
-            self.builder.add(graph.YieldOp(*final), loc)
-        finally:
-            self.builder.block = outer
-        op = self.builder.add(graph.ForOp(start, stop, initial, Region(body)), loc)
-        for name, value in zip(node.carried, op.results, strict=True):
-            value.name_hint = name.id
-            frame.names[name.id] = value
-
-    def carried(self, name: tree.Name, frame: Frame) -> SSAValue:
-        value = self.look_up(name, frame)
-        if isinstance(value, SSAValue):
-            return value
-        raise IrkitError(
-            f"a loop cannot carry a number without a dtype: '{name.id}'",
-            self.loc(name),
-            found=describe(value),
-            hint=f"write {name.id} = cast({value}, f32) before the loop",
-        )
-
-    def bound(self, node: tree.Expr, frame: Frame) -> SSAValue | Dim:
-        """A bound of a loop: an integer, a dim, or an integer scalar."""
-        value = self.integer(node, frame)
-        if isinstance(value, Dim):
-            return value
-        if (
-            isinstance(value, SSAValue)
-            and not dims_of(value.type)
-            and is_integer(type_of(value).element_type)
-        ):
-            return value
-        expected = "an integer, a dim or an integer scalar"
-        raise IrkitError("bad bound of a loop", self.loc(node), found=describe(value), expected=expected)
 
     def integer(self, node: tree.Expr, frame: Frame) -> Value:
         """The value of an expression; among integers and dims, division rounds down and gives a Dim."""

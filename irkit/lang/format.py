@@ -17,10 +17,10 @@ _TOKEN = re.compile(
     | (?P<name>[A-Za-z_]\w*) | (?P<infix>\*\*|==|!=|<=|>=|<<|>>|->|\.\.|[-+*/%@<>=&|^~]) | (?P<mark>[()\[\]{},:])""",
     re.VERBOSE,
 )
-_WORDS = frozenset({"dim", "param", "fn", "return", "for", "in", "with"})
+_WORDS = frozenset({"dim", "param", "fn", "return", "for", "while", "if", "else", "in", "with", "collect"})
 _OPEN = frozenset("([{")
 _CLOSE = frozenset(")]}")
-_MINUS_BEFORE = frozenset({"(", "[", "{", ",", ":", "=", "..", "return", "in"})
+_MINUS_BEFORE = frozenset({"(", "[", "{", ",", ":", "=", "..", "return", "in", "if", "while"})
 """After these, and after an infix operator, a minus is a sign."""
 
 

@@ -169,8 +169,28 @@ class _Builder(Transformer[Token, tuple[tree.Declaration, ...]]):
         return tree.IndexAssign(_name(target), axes, value, boundary, span)
 
     def for_(self, children: list) -> tree.For:
-        head, var, start, stop, carried, body, brace = children
-        return tree.For(_name(var), start, stop, carried, body, Span(head.start_pos, brace.end_pos))
+        head, var, start, stop, carried, collected, body, brace = children
+        span = Span(head.start_pos, brace.end_pos)
+        if not carried and not collected:
+            expected = (
+                "with, then the names that go from round to round, or collect, then those to keep of each"
+            )
+            raise BadText("this loop leaves nothing behind", _span(head), expected)
+        return tree.For(_name(var), start, stop, carried or (), collected or (), body, span)
+
+    def while_(self, children: list) -> tree.While:
+        head, condition, limit, carried, body, brace = children
+        return tree.While(condition, limit, carried, body, Span(head.start_pos, brace.end_pos))
+
+    def if_(self, children: list) -> tree.If:
+        head, condition, carried, body, brace, *rest = children
+        rest = [r for r in rest if r is not None]
+        end, otherwise = brace.end_pos, ()
+        if len(rest) == 1:
+            otherwise, end = (rest[0],), rest[0].span.end
+        elif rest:
+            otherwise, end = rest[0], rest[1].end_pos
+        return tree.If(condition, carried, body, otherwise, Span(head.start_pos, end))
 
     def return_(self, children: list) -> tree.Return:
         head, *values = children
@@ -210,9 +230,9 @@ class _Builder(Transformer[Token, tuple[tree.Declaration, ...]]):
         )
 
 
-# `for` and `return` are words of Python too.
-setattr(_Builder, "for", _Builder.for_)
-setattr(_Builder, "return", _Builder.return_)
+# `for`, `while`, `if` and `return` are words of Python too.
+for _word in ("for", "while", "if", "return"):
+    setattr(_Builder, _word, getattr(_Builder, f"{_word}_"))
 
 
 def _span(token: Token) -> Span:
@@ -372,7 +392,7 @@ def _list_item(text: str, span: Span) -> tree.Item:
 
 _DECLARATION = re.compile(r"^[ \t]*(?:fn|dim|param)\b(?![ \t]*=)", re.MULTILINE)
 _STATEMENT = re.compile(
-    r"^[ \t]*(?:return\b|for\b|[A-Za-z_]\w*[ \t]*(?:\[[^\]\n]*\])?(?:[ \t]*,[ \t]*[A-Za-z_]\w*)*[ \t]*=(?!=))",
+    r"^[ \t]*(?:return\b|for\b|while\b|if\b|[A-Za-z_]\w*[ \t]*(?:\[[^\]\n]*\])?(?:[ \t]*,[ \t]*[A-Za-z_]\w*)*[ \t]*=(?!=))",
     re.MULTILINE,
 )
 _BRACKET = re.compile(r"[()\[\]{}]")
@@ -530,8 +550,10 @@ def _hint(token: Token, expected: set[str]) -> str | None:
     word = str(token)
     if word in ("def", "func", "function"):
         return "functions start with 'fn'"
-    if word in ("if", "while", "else"):
-        return f"there is no '{word}'; where(condition, a, b) chooses values"
+    if word == "else":
+        return "'else' follows the closing brace of an 'if'"
+    if word == "{" and "WITH" in expected:
+        return "name what changes inside: with x, y { ... }"
     if word.isidentifier() and "PARAM" in expected:
         return nearest(word, ("fn", "dim", "param"))
     if word == "=" and "OPERATOR" in expected:

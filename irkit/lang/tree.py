@@ -151,13 +151,36 @@ class IndexAssign:
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """`for t in 0..steps with u, v { ... }`."""
+    """`for t in 0..steps with u, v collect y { ... }`."""
 
     var: Name
     start: Expr
     stop: Expr
     carried: tuple[Name, ...]
+    collected: tuple[Name, ...]
     body: tuple[Statement, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class While:
+    """`while error > 0.001 max 100 with u, error { ... }`."""
+
+    condition: Expr
+    limit: Expr | None
+    carried: tuple[Name, ...]
+    body: tuple[Statement, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    """`if n > 0 with u { ... } else { ... }`; what stands after `else if` is one more of these."""
+
+    condition: Expr
+    carried: tuple[Name, ...]
+    body: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...]
     span: Span
 
 
@@ -167,7 +190,7 @@ class Return:
     span: Span
 
 
-Statement: TypeAlias = "Assign | IndexAssign | For | Return"
+Statement: TypeAlias = "Assign | IndexAssign | For | While | If | Return"
 
 
 # -- declarations -----------------------------------------------------------------------------------------------
@@ -253,6 +276,8 @@ Node: TypeAlias = (
     | Assign
     | IndexAssign
     | For
+    | While
+    | If
     | Return
     | TypeRef
     | DimDecl

@@ -10,7 +10,17 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
-from dialects.buffer import BarrierOp, CallOp, ConstantOp, CopyOp, ForOp, ProgramOp, ReshapeOp, ViewOp
+from dialects.buffer import (
+    BarrierOp,
+    CallOp,
+    ConstantOp,
+    CopyOp,
+    ForOp,
+    LeaveOp,
+    ProgramOp,
+    ReshapeOp,
+    ViewOp,
+)
 from dialects.dims import Dim
 from dialects.errors import IrkitError
 from dialects.loop import FuncOp as LoopFunc
@@ -96,6 +106,8 @@ class _Sweep:
                 stretch.synchronise()
             elif isinstance(op, CallOp | CopyOp):
                 stretch.touch(op, self._access(op))
+            elif isinstance(op, LeaveOp):
+                stretch.touch(op, Access(self.spans[op.condition], ()))
             elif isinstance(op, ForOp):
                 inner = self._loop(op)
                 stretch.touch(op, inner.first.as_access())
@@ -126,6 +138,12 @@ class _Sweep:
         seen.first.add(Access(sum(bounds, ()), ()))
         seen.first.add(body.first.renamed(self._outside(op, 1 if body.synchronises else None)))
         seen.last.add(body.last.renamed(self._outside(op, _trips(op))))
+        if (
+            leave := _leave(op)
+        ) is not None:  # some threads read the condition while others go on behind the loop
+            read = Footprint()
+            read.add(Access(self.spans[leave.condition], ()))
+            seen.last.add(read.renamed(self._outside(op, None)))
         self.loops[op] = seen
         return seen
 
@@ -201,10 +219,15 @@ class _Sweep:
 
 def _trips(op: ForOp) -> int | None:
     """How often a loop runs, where that is known."""
-    if op.lower_ref is not None or op.upper_ref is not None:
+    if op.lower_ref is not None or op.upper_ref is not None or _leave(op) is not None:
         return None
     count = (op.upper.data - op.lower.data).value
     return None if count is None else max(0, count)
+
+
+def _leave(op: ForOp) -> LeaveOp | None:
+    """The op by which a loop ends early."""
+    return next((inner for inner in op.block.ops if isinstance(inner, LeaveOp)), None)
 
 
 def _bytes(array: SSAValue) -> Dim:

@@ -26,6 +26,8 @@ class HostLoop:
     upper: Dim | SSAValue
     inits: tuple[SSAValue, ...]
     body: Block
+    conditional: bool = False
+    """Whether it goes on only while the first value is true."""
 
     @property
     def induction(self) -> BlockArgument:
@@ -44,7 +46,7 @@ class HostLoop:
     @property
     def trips(self) -> int | None:
         """How often the body runs, where that is known."""
-        if isinstance(self.lower, SSAValue) or isinstance(self.upper, SSAValue):
+        if isinstance(self.lower, SSAValue) or isinstance(self.upper, SSAValue) or self.conditional:
             return None
         count = (self.upper - self.lower).value
         return None if count is None else max(0, count)
@@ -137,4 +139,5 @@ def read_loop(op: ForOp) -> HostLoop:
         op.bounds()[1],
         tuple(op.inits),
         op.block,
+        op.conditional is not None,
     )

@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import BytesAttr, DenseIntOrFPElementsAttr, Dictionar
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
-from dialects.buffer import CallOp, ConstantOp, CopyOp, ForOp, ProgramOp, ReshapeOp, ViewOp
+from dialects.buffer import CallOp, ConstantOp, CopyOp, ForOp, LeaveOp, ProgramOp, ReshapeOp, ViewOp
 from dialects.dims import Dim
 from dialects.graph import ConstantOp as GraphConstantOp, GraphOp
 from dialects.graph.creation import constant_array
@@ -145,6 +145,9 @@ class _Writer:
         self.block.args[0].name_hint = loop.induction.name_hint
         for p in plans:
             self._bind_carried(p, loop.carried[p.number].name_hint)
+        if loop.conditional:
+            self.origin = op
+            self._add(LeaveOp(self._array_of(loop.carried[0])))
         self.write_block(loop.body)
         self.origin = op
         for p in sorted(plans, key=lambda p: p.following is None):  # what is overwritten is read first

@@ -310,6 +310,9 @@ class _Program:
         self.depth -= 1
         self.line("}")
 
+    def _leave(self, op: buffer.LeaveOp) -> None:
+        self.line(f"if (!*{self.names[op.condition]}) break;")
+
 
 _TASKS: dict[type[Operation], Callable[..., None]] = {
     buffer.ViewOp: _Program._view,  # pyright: ignore[reportPrivateUsage]
@@ -319,6 +322,7 @@ _TASKS: dict[type[Operation], Callable[..., None]] = {
     buffer.CopyOp: _Program._copy,  # pyright: ignore[reportPrivateUsage]
     buffer.BarrierOp: _Program._barrier,  # pyright: ignore[reportPrivateUsage]
     buffer.ForOp: _Program._for,  # pyright: ignore[reportPrivateUsage]
+    buffer.LeaveOp: _Program._leave,  # pyright: ignore[reportPrivateUsage]
 }
 
 

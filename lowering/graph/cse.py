@@ -15,7 +15,7 @@ from xdsl.passes import ModulePass
 from xdsl.traits import is_side_effect_free
 
 from dialects.errors import union_location
-from dialects.graph import AccessAttr, ForOp, GraphOp, IndexOp
+from dialects.graph import AccessAttr, ForOp, GraphOp, IfOp, IndexOp
 
 COMMUTATIVE = frozenset(
     {"graph.add", "graph.mul", "graph.min", "graph.max", "graph.logical_and", "graph.logical_or"}
@@ -60,10 +60,13 @@ class _Walk:
     def block(self, block: Block) -> None:
         self.scopes.append({})
         for op in list(block.ops):
-            if not op.results or not (isinstance(op, GraphOp | IndexOp | ForOp) or is_side_effect_free(op)):
+            if not op.results or not (
+                isinstance(op, GraphOp | IndexOp | ForOp | IfOp) or is_side_effect_free(op)
+            ):
                 continue
-            if isinstance(op, ForOp):
-                self.block(op.block)
+            if isinstance(op, ForOp | IfOp):
+                for region in op.regions:
+                    self.block(region.block)
             key = self.key(op)
             first = next((scope[key] for scope in reversed(self.scopes) if key in scope), None)
             if first is None:

@@ -10,7 +10,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
-from dialects.graph import ForOp, YieldOp
+from dialects.graph import ForOp, IfOp, YieldOp
 from lowering.rewriting import is_dead
 
 
@@ -47,6 +47,8 @@ def clean_block(block: Block) -> int:
         elif isinstance(op, ForOp):
             kept = without_dead_values(op)
             removed += clean_block(kept.block)
+        elif isinstance(op, IfOp):
+            removed += sum(clean_block(region.block) for region in op.regions)
         op = before
     return removed
 
@@ -67,7 +69,7 @@ def without_dead_values(loop: ForOp) -> ForOp:
     for arg in dropped:
         loop.block.erase_arg(arg)
     body = loop.detach_region(0)
-    new = ForOp(*loop.bounds(), [loop.inits[i] for i in kept], body)
+    new = ForOp(*loop.bounds(), [loop.inits[i] for i in kept], body, loop.conditional is not None)
     new.location = loop.location
     new.attributes.update(loop.attributes)
     parent = loop.parent
@@ -86,6 +88,7 @@ def needed_values(loop: ForOp) -> list[bool]:
     assert last is not None
     position: dict[SSAValue, int] = {arg: i for i, arg in enumerate(loop.block.args[1:])}
     needed = [result.first_use is not None for result in loop.results]
+    needed[:1] = [needed[0] or loop.conditional is not None] if needed else []
     work: list[SSAValue] = [last.operands[i] for i, is_needed in enumerate(needed) if is_needed]
     seen: set[Operation] = set()
     while work:

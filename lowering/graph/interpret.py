@@ -16,7 +16,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from dialects.dims import Dim
 from dialects.errors import IrkitError
-from dialects.graph import Access, ForOp, GraphOp, IndexOp
+from dialects.graph import Access, ForOp, GraphOp, IfOp, IndexOp
 from dialects.graph.numerics import greatest, least, widened
 from dialects.kernel import DefOp, LaunchOp, YieldOp as KernelYield
 from dialects.loop import FuncOp as LoopFunc
@@ -113,6 +113,7 @@ class _Interpreter:
         self.uses: dict[Block, Counter[SSAValue]] = {}
         self.rules: dict[str, Callable[[Operation, Env], Sequence[Array]]] = {
             "graph.for": self._for,
+            "graph.if": self._if,
             "graph.index": self._index,
             "kernel.group": self._group,
             "kernel.launch": self._launch,
@@ -146,10 +147,17 @@ class _Interpreter:
         lower, upper = (b.evaluate(self.symbols) if isinstance(b, Dim) else int(env[b]) for b in op.bounds())
         carried = [env[v] for v in op.inits]
         for t in range(lower, upper):
+            if op.conditional is not None and not carried[0]:
+                break
             inner = dict(env)
             inner.update(zip(op.block.args, [np.asarray(t, np.int64), *carried], strict=True))
             carried = self.block(op.block, inner)
         return carried
+
+    def _if(self, op: Operation, env: Env) -> Sequence[Array]:
+        assert isinstance(op, IfOp)
+        body = (op.then if env[op.condition] else op.otherwise).block
+        return self.block(body, dict(env) | dict(zip(body.args, [env[v] for v in op.inits], strict=True)))
 
     def _group(self, op: Operation, env: Env) -> Sequence[Array]:
         return self.block(op.regions[0].block, dict(env))

@@ -13,7 +13,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from dialects.dims import product
-from dialects.graph import OPS, ConstantOp, ForOp, GraphOp, YieldOp, dense, make
+from dialects.graph import OPS, ConstantOp, ForOp, GraphOp, IfOp, YieldOp, dense, make
 from dialects.graph.elementwise import Elementwise
 from dialects.graph.reduction import Reduce
 from dialects.graph.shapes import dims, ints
@@ -329,8 +329,35 @@ def loop_of_no_iterations(op: ForOp, rewriter: Rewriter) -> None:
     if isinstance(lower, SSAValue) or isinstance(upper, SSAValue):
         return
     trips = (upper - lower).value
-    if trips is not None and trips <= 0:
+    stops = op.conditional is not None and is_constant(op.inits[0], False)
+    if stops or (trips is not None and trips <= 0):
         rewriter.replace_with_values(op, list(op.inits))
+
+
+@pattern(IfOp)
+def if_of_constant(op: IfOp, rewriter: Rewriter) -> None:
+    """A choice that is known is the body that is chosen"""
+    known = next((c for c in (True, False) if is_constant(op.condition, c)), None)
+    if known is None:
+        return
+    body = (op.then if known else op.otherwise).block
+    last = body.last_op
+    assert isinstance(last, YieldOp)
+    for arg, init in zip(body.args, op.inits, strict=True):
+        arg.replace_all_uses_with(init)
+    values = list(last.operands)
+    body.erase_op(last)
+    parent = op.parent
+    assert parent is not None
+    for inner in list(body.ops):
+        inner.detach()
+        parent.insert_op_before(inner, op)
+    rewriter.replace_with_values(op, values)
+
+
+def is_constant(value: SSAValue, wanted: bool) -> bool:
+    """Whether a value is a known truth."""
+    return isinstance(value.owner, ConstantOp) and value.owner.splat is wanted
 
 
 @pattern(ForOp)
@@ -369,6 +396,7 @@ PATTERNS: tuple[Pattern, ...] = (
     reduce_of_ones,
     op_of_constants,
     loop_of_no_iterations,
+    if_of_constant,
     carried_value_unchanged,
 )
 """The rules, in the order in which they are tried at an op."""

@@ -12,11 +12,12 @@ SHAPES: tuple[Shape, ...] = ((16,), (4, 4), (40,))
 
 
 def tensor(shape: Shape) -> str:
-    return f"tensor<{'x'.join(map(str, shape))}xsi32>"
+    """The type of integers of a shape; of rank 0, a bool."""
+    return f"tensor<{'x'.join(map(str, shape))}xsi32>" if shape else "tensor<i1>"
 
 
 def array(shape: Shape) -> str:
-    return f"!buffer.ref<[{', '.join(map(str, shape))}], i32>"
+    return f"!buffer.ref<[{', '.join(map(str, shape))}], {'i32' if shape else 'i1'}>"
 
 
 def dims(shape: Shape) -> str:
@@ -109,24 +110,37 @@ class Generator:
             name = f"k{len(self.kernels)}"
             args = [f"in %a{i}: {array(s)}" for i, s in enumerate(inputs)]
             for i, (shape, alias) in enumerate(zip(outputs, aliases, strict=True)):
-                args.append(f"out %o{i}: {array(shape)}" + ("" if alias is None else f" alias {alias}"))
+                mode = "inout" if alias is not None and self.random.random() < 0.3 else "out"
+                args.append(f"{mode} %o{i}: {array(shape)}" + ("" if alias is None else f" alias {alias}"))
             body = "%p = loop.alloc : !buffer.ref<[24], f32, space = team>\n" if team else ""
             self.kernels[key] = name, f"loop.func @{name} ({', '.join(args)}) {{ {body} }}"
         return self.kernels[key][0]
 
+    def _flag(self, lines: list[str], scope: list[Value], indent: str) -> Value:
+        """A bool that some value decides; a new one, so that loops end early now and then."""
+        name, shape = self._pick([v for v in scope if v[1]])
+        kernel, flag = self._kernel([shape], [()]), self._name()
+        lines.append(f"{indent}{flag} = kernel.launch @{kernel}({name}) : ({tensor(shape)}) -> tensor<i1>")
+        return flag, ()
+
     def _loop(self, lines: list[str], scope: list[Value], depth: int, indent: str) -> list[Value]:
         inits = [self._pick(scope) for _ in range(self.random.randrange(1, 4))]
+        goes_on = self.random.random() < 0.4
+        if goes_on:
+            inits.insert(0, self._flag(lines, scope, indent))
         shapes = [s for _, s in inits]
         name, counter = self._name(), self._name()
         carried = [(self._name(), s) for s in shapes]
         body, inner = self._block(scope + carried, depth + 1, indent + "  ", self.random.randrange(5))
+        if goes_on and self.random.random() < 0.9:
+            inner.append(self._flag(body, inner, indent + "  "))
         own = inner[len(scope) :]
         nexts = [self._pick(own if self.random.random() < 0.9 else inner, s)[0] for s in shapes]
         stop = "%n : tensor<si32>" if self.random.random() < 0.4 else str(self.random.randrange(5))
         types, args = ", ".join(map(tensor, shapes)), ", ".join(f"{n}: {tensor(s)}" for n, s in carried)
         starts = ", ".join(n for n, _ in inits)
         lines.append(
-            f"{indent}{_results(name, len(inits))} = graph.for 0 to {stop} ({starts}) : ({types}) {{"
+            f"{indent}{_results(name, len(inits))} = graph.for 0 to {stop}{' while' if goes_on else ''} ({starts}) : ({types}) {{"
         )
         lines.append(f"{indent}^bb0({counter}: tensor<si64>, {args}):")
         lines += [*body, f"{indent}  graph.yield {', '.join(nexts)} : {types}", f"{indent}}}"]

@@ -14,7 +14,17 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, SSAValue
 
 from dialects import graph
-from dialects.buffer import BarrierOp, CallOp, ConstantOp, CopyOp, ForOp, ProgramOp, ReshapeOp, ViewOp
+from dialects.buffer import (
+    BarrierOp,
+    CallOp,
+    ConstantOp,
+    CopyOp,
+    ForOp,
+    LeaveOp,
+    ProgramOp,
+    ReshapeOp,
+    ViewOp,
+)
 from dialects.graph import GraphOp
 from dialects.kernel import LaunchOp
 from dialects.loop import FuncOp as LoopFunc
@@ -22,18 +32,20 @@ from dialects.types import RefType, dims_of, np_dtype, ref
 from lowering.buffer.liveness import read_loop
 
 
-def compute(kernel: str, inputs: list[np.ndarray], shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
-    """The outputs of the opaque kernel of a name."""
+def compute(
+    kernel: str, inputs: list[np.ndarray], shapes: list[tuple[int, ...]], updated: list[np.ndarray | None]
+) -> list[np.ndarray]:
+    """The outputs of the opaque kernel of a name; what an `inout` begins with counts too. One of rank 0 is a bool."""
+    inputs = [*inputs, *(a for a in updated if a is not None)]
     state = np.uint32(zlib.crc32(kernel.encode()))
     for number, array in enumerate(inputs):
         total = np.uint32(zlib.crc32(array.tobytes()))
         state = np.uint32((int(state) * 31 + int(total) * (number + 1) + 7) % 2**32)
-    return [
-        ((np.arange(int(np.prod(s)), dtype=np.uint32) * 2654435761 + state + n) % 1009)
-        .astype(np.int32)
-        .reshape(s)
+    words = [
+        ((np.arange(int(np.prod(s)), dtype=np.uint32) * 2654435761 + state + n) % 1009).reshape(s)
         for n, s in enumerate(shapes)
     ]
+    return [w.astype(np.int32) if w.ndim else np.asarray(w % 4 != 0) for w in words]
 
 
 def shape_of(type_: Attribute) -> tuple[int, ...]:
@@ -46,7 +58,7 @@ def constant_of(value: Attribute, type_: Attribute) -> np.ndarray:
     return np.resize(values, shape_of(type_))
 
 
-def run_host(func: FuncOp, inputs: list[np.ndarray]) -> list[np.ndarray]:
+def run_host(func: FuncOp, inputs: list[np.ndarray], kernels: dict[str, LoopFunc]) -> list[np.ndarray]:
     """What a host function returns, by its definition."""
     values: dict[SSAValue, np.ndarray] = dict(zip(func.body.block.args, inputs, strict=True))
 
@@ -54,7 +66,11 @@ def run_host(func: FuncOp, inputs: list[np.ndarray]) -> list[np.ndarray]:
         for op in body.ops:
             if isinstance(op, LaunchOp):
                 shapes = [shape_of(r.type) for r in op.results]
-                outputs = compute(op.callee.root_reference.data, [values[v] for v in op.inputs], shapes)
+                name = op.callee.root_reference.data
+                arrays = [values[v] for v in op.inputs]
+                facts = kernels[name].signature.data[len(arrays) :]
+                updated = [arrays[f.alias_of or 0] if f.mode.data == "inout" else None for f in facts]
+                outputs = compute(name, arrays, shapes, updated)
                 values.update(zip(op.results, outputs, strict=True))
             elif isinstance(op, GraphOp):
                 values[op.results[0]] = op.run([values[v] for v in op.operands])[0]
@@ -66,6 +82,8 @@ def run_host(func: FuncOp, inputs: list[np.ndarray]) -> list[np.ndarray]:
                 )
                 carried = [values[v] for v in loop.inits]
                 for step in range(low, high):
+                    if loop.conditional and not carried[0]:
+                        break
                     values[loop.induction] = np.array(step, dtype=np.int64)
                     values.update(zip(loop.carried, carried, strict=True))
                     carried = block(loop.body)
@@ -137,7 +155,8 @@ class Machine:
             assert np.array_equal(place.array, array), "the program wrote into an input"
         return [p.array for p in outputs]
 
-    def _block(self, block: Block) -> None:
+    def _block(self, block: Block) -> bool:
+        """Runs the ops; false where one of them leaves the loop around."""
         for op in block.ops:
             if isinstance(op, ViewOp):
                 assert isinstance(op.result.type, RefType)
@@ -158,8 +177,12 @@ class Machine:
                 self._call(op)
             elif isinstance(op, ForOp):
                 self._loop(op)
+            elif isinstance(op, LeaveOp):
+                if not self._read(op.condition):
+                    return False
             else:
                 raise AssertionError(op.name)
+        return True
 
     def _touch(self, accesses: list[tuple[Place, bool]]) -> None:
         accesses = [a for a in accesses if not a[0].private]
@@ -187,9 +210,9 @@ class Machine:
         name = op.callee.root_reference.data
         facts = self.kernels[name].signature.data
         arrays = [self.places[v] for v in op.args_]
-        accesses = [(p, f.mode.data == "out") for p, f in zip(arrays, facts, strict=True)]
+        accesses = [(p, f.is_output) for p, f in zip(arrays, facts, strict=True)]
         for number, (place, entry) in enumerate(zip(arrays, facts, strict=True)):
-            if entry.mode.data != "out":
+            if not entry.is_output:
                 continue
             for other, (that, _) in enumerate(zip(arrays, facts, strict=True)):
                 if other != number and place.overlaps(that):
@@ -204,8 +227,14 @@ class Machine:
             accesses.append((team, True))
             team.array[...] = 0x77
         self._touch(accesses)
-        outs = [p for p, f in zip(arrays, facts, strict=True) if f.mode.data == "out"]
-        for place, data in zip(outs, compute(name, inputs, [p.array.shape for p in outs]), strict=True):
+        outs = [p for p, f in zip(arrays, facts, strict=True) if f.is_output]
+        updated = [
+            p.array.copy() if f.mode.data == "inout" else None
+            for p, f in zip(outs, facts[len(inputs) :], strict=True)
+        ]
+        for place, data in zip(
+            outs, compute(name, inputs, [p.array.shape for p in outs], updated), strict=True
+        ):
             place.array[...] = data
 
     def _loop(self, op: ForOp) -> None:
@@ -225,7 +254,8 @@ class Machine:
                 self.places[carry.current] = current
                 if carry.following is not None and spare is not None:
                     self.places[carry.following] = spare
-            self._block(op.block)
+            if not self._block(op.block):
+                break
             state = [(a, b) if b is None else (b, a) for a, b in state]
         for result, (place, _) in zip(op.results, state, strict=True):
             self.places[result] = place

@@ -13,6 +13,7 @@ from xdsl.parser import Parser
 
 from dialects.buffer import BarrierOp, CopyOp, ForOp, ProgramOp
 from dialects.errors import Loc
+from dialects.loop import FuncOp as LoopFunc
 from irkit.pipeline import context
 from lowering.buffer.barriers import BufferPlaceBarriers
 from lowering.buffer.kernel_to_buffer import KernelToBuffer
@@ -43,7 +44,8 @@ def check_program(seed: int, loops: bool) -> None:
     random = np.random.default_rng(seed)
     arrays = [random.integers(0, 1000, s).astype(np.int32) for s in generator.inputs]
     inputs = [[np.array(n, np.int32), *arrays] for n in range(4 if loops else 1)]
-    expected = [run_host(func, arguments) for arguments in inputs]
+    kernels = {op.sym_name.data: op for op in module.ops if isinstance(op, LoopFunc)}
+    expected = [run_host(func, arguments, kernels) for arguments in inputs]
     program = lower(module)
     assert str(parse(str(module))) == str(module)
     assert program.peak_bytes.data.value >= program.lower_bound_bytes.data.value  # pyright: ignore

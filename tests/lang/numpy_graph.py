@@ -50,9 +50,15 @@ def run_block(block: Block, env: dict[SSAValue, np.ndarray], symbols: dict[str, 
                 high = int(env[op.upper_value]) if op.upper_value else op.upper.data.evaluate(symbols)
                 state = [env[v] for v in op.inits]
                 for t in range(low, high):
+                    if op.conditional is not None and not state[0]:
+                        break
                     inner = dict(zip(op.block.args, [np.int64(t), *state], strict=True))
                     state = run_block(op.block, {**env, **inner}, symbols)
                 env.update(zip(op.results, state, strict=True))
+            case graph.IfOp():
+                way = (op.then if env[op.condition] else op.otherwise).block
+                inner = dict(zip(way.args, [env[v] for v in op.inits], strict=True))
+                env.update(zip(op.results, run_block(way, {**env, **inner}, symbols), strict=True))
             case graph.GraphOp():
                 env.update(zip(op.results, op.run([env[v] for v in op.operands], symbols), strict=True))
     raise AssertionError("no terminator")

@@ -139,7 +139,7 @@ fn last(x: f32[3]) -> f32[3] {
         "t:4:13: this ends too early",
         "t:5:9: this ends too early",
         "t:9:13: comparisons do not chain",
-        "t:10:17: unexpected '{'",
+        "t:10:3: this loop leaves nothing behind",
         "t:11:11: unexpected '$'",
         "t:15:12: unexpected '['",
         "t:18:10: this ends too early",

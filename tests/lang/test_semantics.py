@@ -42,6 +42,74 @@ def test_operators_on_bits_and_bools_are_those_of_python() -> None:
     assert_array_equal(odd, (y > 0) | ~b)
 
 
+def test_a_loop_collects_what_each_round_gives() -> None:
+    text = """
+    dim T = 5 in 0..9
+    fn f(x: f32[T, 3]) -> (f32[3], f32[T, 3], f32[T], i64[4]) {
+      h = zeros([3], f32)
+      for t in 0..T with h collect y, s {
+        h = h + x[t]
+        y = h * 2
+        s = sum(h)
+      }
+      for k in 3..7 collect square {
+        square = k * k
+      }
+      return h, y, s, square
+    }"""
+    for count in (5, 1, 0):
+        x = f32(count, 3)
+        h, y, s, square = run(text, x)
+        total = np.cumsum(x, axis=0)
+        assert_allclose(h, x.sum(0) if count else np.zeros(3), rtol=1e-5, atol=1e-6)
+        assert_allclose(y, 2 * total, rtol=1e-5, atol=1e-6)
+        assert_allclose(s, total.sum(1), rtol=1e-5, atol=1e-6)
+        assert_array_equal(square, [9, 16, 25, 36])
+
+
+def test_a_while_loop_runs_as_long_as_its_condition_holds() -> None:
+    text = """
+    fn f(a: f32, most: i32) -> (f32, i32) {
+      x = a
+      n = cast(0, i32)
+      while x > 1 max most with x, n {
+        x = x / 2
+        n = n + 1
+      }
+      return x, n
+    }"""
+    for a, most, wanted in ((40.0, 100, 6), (40.0, 2, 2), (0.5, 9, 0), (np.nan, 9, 0)):
+        x, n = run(text, np.float32(a), np.int32(most))
+        assert n == wanted
+        assert_allclose(x, a / 2**wanted)
+
+
+def test_a_choice_takes_one_way_and_keeps_what_that_leaves_alone() -> None:
+    text = """
+    fn f(x: f32[4], n: i32) -> (f32[4], f32[4]) {
+      a = x
+      b = x * 10
+      if n < 0 with a, b {
+        a = -a
+      } else if n == 0 with a, b {
+        t = a
+        a = b
+        b = t
+      } else {
+        if all(x > 0) with b {
+          b = b + 1
+        }
+      }
+      if 3 > 2 with a { a = a + 1 } else { a = a / 0 }
+      return a, b
+    }"""
+    for x in (np.abs(f32(4)) + 1, -np.abs(f32(4))):
+        for n, a, b in ((-1, -x, x * 10), (0, x * 10, x), (2, x, x * 10 + (x > 0).all())):
+            first, second = run(text, x, np.int32(n))
+            assert_allclose(first, a + 1, rtol=1e-6)
+            assert_allclose(second, b, rtol=1e-6)
+
+
 def test_numbers_take_the_dtype_that_they_meet() -> None:
     text = """
     fn f(x: f16[3], i: i8[3], u: u8[3]) -> (f16[3], i8[3], u8[3], bool[3]) {

@@ -30,6 +30,26 @@ fn main(x: f32[B, 6], w: f32[6, 5]) -> (f32[B, 5], f32[2*B, 6]) { return softmax
   for t in 0..n with x { x = x * 0.5 + cast(t, f32) }
   return x
 }""",
+    "control": """fn main(x: f32[6, 4], n: i32, tol: f32) -> (f32[4], f32[6, 4], f32[4], i32) {
+  h = x[0] * 0
+  for t in 0..6 with h collect y {
+    h = h * 0.5 + x[t]
+    y = tanh(h)
+  }
+  z = h
+  if n > 2 with z { z = z * 2 } else if n == 2 with z { z = z - 1 } else { z = z + 100 }
+  err = exp(tol * 0)
+  k = cast(0, i32)
+  while err > 0.01 max 50 with err, k {
+    err = err / 3
+    k = k + 1
+  }
+  return h, y, z, k
+}""",
+    "scatter": """fn main(x: f32[6, 20], i: i32[9], u: f32[9, 20]) -> (f32[6, 20], f32[6, 20], f32[6, 20]) {
+  return scatter(x, i, u, mode="add"), scatter(zeros([6, 20], f32), i, u), cumsum(x, axis=0)
+}""",
+    "bits": "fn main(x: i32[9], y: u8[9]) -> (i32[9], u8[9]) { return ~x >> 2 & 255 ^ x << 3, y >> 1 | y }",
     **{
         f"boundary_{b.partition('(')[0]}": f"""fn main(u: f32[9, 20]) -> f32[9, 20] {{
   v[i, j] = u[i-1, j] + u[i, j+1], boundary={b}

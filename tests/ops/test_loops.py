@@ -144,3 +144,90 @@ fn main(x: f32[B, 6], n: i32) -> f32[B, 6] {
         np.testing.assert_allclose(
             program(x, np.int32(3)), run(text, x, np.int32(3), B=b)[0], rtol=1e-5, atol=1e-6
         )
+
+
+CONTROL = """
+dim T = 6
+fn main(x: f32[T, 4], n: i32, tol: f32) -> (f32[4], f32[T, 4], f32[3], f32[4], i32, f32) {
+  h = x[0] * 0
+  for t in 0..T with h collect y {
+    h = h * 0.5 + x[t]
+    y = tanh(h)
+  }
+  for t in 1..4 collect s {
+    s = sum(x[t])
+  }
+  z = h
+  if n > 2 with z {
+    z = z * 2
+  } else if n == 2 with z {
+    z = z - 1
+  } else {
+    z = z + 100
+  }
+  if T > 3 with z {
+    z = -z
+  }
+  err = cast(1, f32)
+  k = cast(0, i32)
+  while err > tol max 50 with err, k {
+    err = err / 3
+    k = k + 1
+  }
+  return h, y, s, z, k, err
+}
+"""
+
+
+@pytest.mark.parametrize(("cc", "threads"), [("gcc", 1), ("gcc", 3), ("clang", 2)])
+def test_while_if_and_collect(cc: str, threads: int):
+    model = irkit.compile(CONTROL, cc=cc, threads=threads)
+    x = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+    state, rows = np.zeros(4, np.float32), []
+    for row in x:
+        state = state * np.float32(0.5) + row
+        rows.append(np.tanh(state))
+    for n in (1, 2, 3):
+        for tol in (2.0, 1e-3, 0.0):
+            h, y, s, z, k, err = model(x, np.int32(n), np.float32(tol))
+            np.testing.assert_allclose(h, state, rtol=1e-6)
+            np.testing.assert_allclose(y, rows, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(s, x[1:4].sum(1), rtol=1e-5)
+            np.testing.assert_allclose(
+                z, -(state * 2 if n > 2 else state - 1 if n == 2 else state + 100), rtol=1e-6
+            )
+            left, rounds = np.float32(1), 0
+            while left > np.float32(tol) and rounds < 50:
+                left, rounds = left / np.float32(3), rounds + 1
+            assert k == rounds
+            np.testing.assert_allclose(err, left, rtol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_nested_loops_that_end_early(threads: int):
+    """Collatz sequences: a choice inside a while loop inside a loop that collects."""
+    text = """
+fn main(first: i64[8]) -> (i64[8], i64) {
+  total = cast(0, i64)
+  for t in 0..8 with total collect steps {
+    n = first[t]
+    steps = cast(0, i64)
+    while n != 1 with n, steps {
+      if n % 2 == 0 with n { n = n / 2 } else { n = 3 * n + 1 }
+      steps = steps + 1
+    }
+    total = total + steps
+  }
+  return steps, total
+}
+"""
+    first = np.array([1, 2, 3, 7, 9, 27, 64, 97])
+    wanted = []
+    for n in first:
+        count = 0
+        while n != 1:
+            n, count = (n // 2 if n % 2 == 0 else 3 * n + 1), count + 1
+        wanted.append(count)
+    steps, total = irkit.compile(text, threads=threads)(first)
+    np.testing.assert_array_equal(steps, wanted)
+    assert total == sum(wanted)
