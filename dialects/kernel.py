@@ -47,6 +47,7 @@ from typing import ClassVar
 
 from xdsl.dialects.builtin import (
     ArrayAttr,
+    DictionaryAttr,
     IntegerType,
     StringAttr,
     SymbolRefAttr,
@@ -57,11 +58,13 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, Block, Data, Dialect, Operation, ParametrizedAttribute, Region, SSAValue
 from xdsl.irdl import (
     AnyAttr,
+    AttrSizedOperandSegments,
     IRDLOperation,
     VarConstraint,
     irdl_attr_definition,
     irdl_op_definition,
     operand_def,
+    opt_operand_def,
     opt_prop_def,
     param_def,
     prop_def,
@@ -860,6 +863,101 @@ def _terminator(region: Region) -> Operation:
 
 
 @irdl_op_definition
+class ExternOp(IRDLOperation):
+    """An op of the graph level on whole arrays, run by a kernel that was written by hand.
+
+    `kernel.extern "argsort" {axis = 1 : i64} (%x) to (%y) : (tensor<4x9xf32>) -> (tensor<4x9xsi64>)`
+
+    It is the whole of its kernel, on the kernel and on the loop level; there it may end in `scratch %s`, an array of bytes
+    of each thread's own.
+    """
+
+    name = "kernel.extern"
+
+    callee = prop_def(StringAttr)
+    values = prop_def(DictionaryAttr)
+    operand_types_ = prop_def(ArrayAttr)
+    result_types_ = prop_def(ArrayAttr)
+    inputs = var_operand_def(RefType)
+    outputs_ = var_operand_def(RefType)
+    scratch = opt_operand_def(RefType)
+
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+
+    def __init__(
+        self,
+        callee: str,
+        values: DictionaryAttr,
+        operand_types: Sequence[Attribute],
+        result_types: Sequence[Attribute],
+        inputs: Sequence[SSAValue],
+        outputs: Sequence[SSAValue],
+        scratch: SSAValue | None = None,
+    ):
+        super().__init__(
+            operands=[list(inputs), list(outputs), [] if scratch is None else [scratch]],
+            properties={
+                "callee": StringAttr(callee),
+                "values": values,
+                "operand_types_": ArrayAttr(operand_types),
+                "result_types_": ArrayAttr(result_types),
+            },
+        )
+
+    @property
+    def operand_types(self) -> tuple[Attribute, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The tensors that the op takes."""
+        return self.operand_types_.data
+
+    @property
+    def result_types(self) -> tuple[Attribute, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The tensors that the op gives."""
+        return self.result_types_.data
+
+    @classmethod
+    def parse(cls, parser: Parser) -> ExternOp:
+        callee = parser.parse_str_literal()
+        values = parser.parse_optional_attr_dict()
+
+        def arrays() -> list[SSAValue]:
+            names = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_unresolved_operand)
+            return [_resolve_by_name(parser, n) for n in names]
+
+        inputs = arrays()
+        parser.parse_keyword("to")
+        outputs = arrays()
+        scratch = None
+        if parser.parse_optional_keyword("scratch") is not None:
+            scratch = _resolve_by_name(parser, parser.parse_unresolved_operand())
+        parser.parse_punctuation(":")
+        takes = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
+        parser.parse_punctuation("->")
+        gives = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
+        return cls(callee, DictionaryAttr(values), takes, gives, inputs, outputs, scratch)
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(f' "{self.callee.data}"')
+        printer.print_op_attributes(self.values.data)
+        printer.print_string(" (")
+        printer.print_list(self.inputs, printer.print_ssa_value)
+        printer.print_string(") to (")
+        printer.print_list(self.outputs_, printer.print_ssa_value)
+        printer.print_string(")")
+        if self.scratch is not None:
+            printer.print_string(" scratch ")
+            printer.print_ssa_value(self.scratch)
+        printer.print_string(" : (")
+        printer.print_list(self.operand_types, printer.print_attribute)
+        printer.print_string(") -> (")
+        printer.print_list(self.result_types, printer.print_attribute)
+        printer.print_string(")")
+
+    def verify_(self) -> None:
+        if (len(self.inputs), len(self.outputs_)) != (len(self.operand_types), len(self.result_types)):
+            raise VerifyException("kernel.extern has an array for each tensor that its op takes and gives")
+
+
+@irdl_op_definition
 class YieldOp(IRDLOperation):
     """Ends a region with its values: `kernel.yield %a, %b : f32, f32`."""
 
@@ -936,6 +1034,7 @@ Kernel = Dialect(
         RandomOp,
         ReduceOp,
         ScanOp,
+        ExternOp,
         YieldOp,
         GroupOp,
         LaunchOp,
@@ -947,6 +1046,7 @@ Kernel = Dialect(
 __all__ = [
     "ArgAttr",
     "DefOp",
+    "ExternOp",
     "GroupOp",
     "IndexOp",
     "Kernel",

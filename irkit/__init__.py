@@ -15,9 +15,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dialects.errors import ErrorList, IrkitError
     from irkit.api import compile, lower, parse
+    from irkit.plugins import Plugin, load_plugin
     from irkit.runtime.module import LayoutWarning, Program
 
-__all__ = ["ErrorList", "IrkitError", "LayoutWarning", "Program", "compile", "lower", "parse"]
+__all__ = [
+    "ErrorList",
+    "IrkitError",
+    "LayoutWarning",
+    "Plugin",
+    "Program",
+    "compile",
+    "load_plugin",
+    "lower",
+    "parse",
+]
 
 _HOMES = {
     "compile": "irkit.api",
@@ -26,7 +37,9 @@ _HOMES = {
     "ErrorList": "dialects.errors",
     "IrkitError": "dialects.errors",
     "LayoutWarning": "irkit.runtime.module",
+    "Plugin": "irkit.plugins",
     "Program": "irkit.runtime.module",
+    "load_plugin": "irkit.plugins",
 }
 
 

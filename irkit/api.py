@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dialects.errors import IrkitError, Loc
 from irkit.collector import paused
 from irkit.files import read_text
+from irkit.plugins import fingerprints
 from irkit.runtime import cache
 from irkit.runtime.compiler import Compiler, find_compiler
 from lowering.c.abi import ProgramSpec, c_prefix
@@ -90,7 +91,8 @@ def compile_text(
     from irkit.runtime.module import Program
 
     compiler = find_compiler(cc)
-    key = cache.program_key([text, name, fn or "", repr(sorted((dims or {}).items())), target], compiler)
+    what = [text, name, fn or "", repr(sorted((dims or {}).items())), target, *fingerprints()]
+    key = cache.program_key(what, compiler)
     entry = cache.load_program(key)
     if entry is None:
         entry = _build(text, name, fn, dims, target, compiler)

@@ -51,6 +51,10 @@ def main(
 
 def _run(args: argparse.Namespace) -> int:
     try:
+        for source in getattr(args, "load_plugin", ()):
+            from irkit.plugins import load_plugin
+
+            load_plugin(source)
         _command(args.command).execute(args)
         sys.stdout.flush()
     except (BrokenPipeError, KeyboardInterrupt):
@@ -155,6 +159,13 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--target", default="native", help="native, or a declared machine such as avx2")
     parser.add_argument("--cc", help="the C compiler (default: the CC variable, or gcc, clang, cc, ziglang)")
+    parser.add_argument(
+        "--load-plugin",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a .py file, the folder of a package or an installed module with ops and kernels; may be repeated",
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
 
 

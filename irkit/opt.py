@@ -37,6 +37,7 @@ from irkit.opt_arguments import (
 )
 from irkit.pass_manager import PassManager, Watch, crash
 from irkit.pipeline_text import SOURCE_NAME, Step, describe_options, format_pipeline, parse_pipeline
+from irkit.plugins import load_plugin, plugin_dialects
 
 if TYPE_CHECKING:
     from irkit.checking import Checker
@@ -78,6 +79,14 @@ class OptMain(xDSLOptMain):
         super().register_all_passes()
         self.available_passes.update(pipeline.all_passes())
 
+    def load_plugins(self) -> None:
+        """The ops and passes of plugins. Raises IrkitError."""
+        for source in self.args.load_plugin:
+            load_plugin(source)
+        self.available_passes.update(pipeline.all_passes())
+        for dialect in plugin_dialects():
+            self.ctx.load_dialect(dialect)
+
     def _watch(self) -> Watch:
         args = self.args
         return Watch(
@@ -100,6 +109,7 @@ class OptMain(xDSLOptMain):
 
     def run(self) -> None:
         """Does what the command line asks for; `failed` says whether errors were printed."""
+        self.load_plugins()
         if self.args.version:
             print(_version())
         elif self.args.list_passes:

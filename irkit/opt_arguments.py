@@ -55,6 +55,13 @@ def add_pass_arguments(parser: argparse.ArgumentParser, emit: Sequence[str]) -> 
     group.add_argument("--target", dest="machine", default="native", help="the machine to compile for")
     group.add_argument("--cc", default="gcc", help="the C compiler that the schedule is made for")
     group.add_argument(
+        "--load-plugin",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a .py file, the folder of a package or an installed module with ops, kernels and passes; may be repeated",
+    )
+    group.add_argument(
         "--list-passes",
         nargs="?",
         const="irkit",

@@ -12,6 +12,7 @@ from xdsl.passes import ModulePass
 
 from dialects.errors import IrkitError
 from irkit.collector import paused
+from irkit.plugins import plugin_dialects
 from lowering.verify import check_only
 
 LEVELS = ("graph", "kernel", "loop", "buffer", "c")
@@ -56,6 +57,9 @@ PASSES: dict[str, tuple[str, str]] = {
 }
 """Every pass of ours by name: module and class, imported when first asked for."""
 
+AFTER: dict[str, list[str]] = {}
+"""Passes of plugins, by the standard pass that they follow."""
+
 ALLOWED: dict[str, frozenset[str]] = {
     "graph-to-kernel": frozenset(
         {"builtin", "func", "arith", "math", "kernel", "graph.for", "graph.yield", "graph.constant"}
@@ -74,14 +78,14 @@ ALLOWED: dict[str, frozenset[str]] = {
         }
         | {
             f"kernel.{name}"
-            for name in ("fptoint", "convert", "compare", "select", "integer", "remf", "random")
+            for name in ("fptoint", "convert", "compare", "select", "integer", "remf", "random", "extern")
         }
     ),
     "kernel-to-buffer": frozenset(
         {"builtin", "arith", "math", "loop", "buffer"}
         | {
             f"kernel.{name}"
-            for name in ("fptoint", "convert", "compare", "select", "integer", "remf", "random")
+            for name in ("fptoint", "convert", "compare", "select", "integer", "remf", "random", "extern")
         }
     ),
 }
@@ -115,7 +119,8 @@ def passes_to(level_from: str, level_to: str, target: str = "native", cc: str = 
     start = LEVELS.index(level_from)
     stop = min(LEVELS.index(level_to), len(STAGES) - 1)
     first = start if start == 0 else start + 1
-    return [make_pass(name, target, cc) for _, names in STAGES[first : stop + 1] for name in names]
+    standard = [name for _, names in STAGES[first : stop + 1] for name in names]
+    return [make_pass(n, target, cc) for name in standard for n in (name, *AFTER.get(name, ()))]
 
 
 def level_of(module: builtin.ModuleOp) -> str:
@@ -143,7 +148,7 @@ def context() -> Context:
     from dialects.loop import Loop
 
     ctx = Context()
-    for dialect in (Builtin, Func, Arith, Math, Graph, Kernel, Loop, Buffer):
+    for dialect in (Builtin, Func, Arith, Math, Graph, Kernel, Loop, Buffer, *plugin_dialects()):
         ctx.load_dialect(dialect)
     return ctx
 

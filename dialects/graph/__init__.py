@@ -34,9 +34,11 @@ from dialects.graph.base import (
 )
 from dialects.graph.creation import ConstantOp
 from dialects.graph.derived import Derived
+from dialects.graph.kernels import register_kernel
 from dialects.graph.quant import QuantType, ScalesAttr, ZeroPointsAttr, quant
 from dialects.graph.scan import Scan
 from dialects.graph.scatter import Scatter
+from dialects.graph.sort import ArgsortOp
 from dialects.graph.structure import (
     Access,
     AccessAttr,
@@ -61,6 +63,7 @@ __all__ = [
     "OPS",
     "Access",
     "AccessAttr",
+    "ArgsortOp",
     "ConstantOp",
     "Derived",
     "DimAttr",
@@ -87,6 +90,7 @@ __all__ = [
     "operation_name",
     "quant",
     "reduction",
+    "register_kernel",
     "register_op",
     "stays_inside",
     "symbol_ranges",

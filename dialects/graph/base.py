@@ -354,7 +354,14 @@ def register_op(cls: type[OpT]) -> type[OpT]:
     fields = {f"{name}_attr": opt_prop_def(Attribute, prop_name=name) for name in cls.PARAMS}
     body = {**vars(cls), **fields, "__annotations__": {**vars(cls).get("__annotations__", {}), **_CONSTANTS}}
     defined: type[OpT] = irdl_op_definition(type(cls.__name__, cls.__bases__, body))  # pyright: ignore
-    OPS[short_name(defined)] = defined
+    name = short_name(defined)
+    if name in OPS:
+        raise IrkitError(
+            f"there is an op '{name}' already",
+            found=f"{defined.name} and {OPS[name].name}",
+            hint="give it another name",
+        )
+    OPS[name] = defined
     return defined
 
 

@@ -20,11 +20,13 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 from dialects import loop
 from dialects.dims import ONE, Dim
 from dialects.errors import IrkitError, op_loc
-from dialects.kernel import CompareOp, ConvertOp, SelectOp
+from dialects.graph.kernels import CArray, Code, Tensor
+from dialects.kernel import CompareOp, ConvertOp, ExternOp, SelectOp
 from dialects.types import RefType, element_bytes, np_dtype
 from lowering.c.dims import c_dim, c_factor
 from lowering.c.scalars import CMPF, CMPI, FUNCTIONS, INFIX, SUPPORTED, WRAPPING, scalar
 from lowering.c.types import Vector, c_type, short_name, unsigned_vector, vector_layout
+from lowering.kernel.extern import call, implementation
 from lowering.loop.memory import alloc_offsets
 
 RESERVED = frozenset(
@@ -222,6 +224,8 @@ class FunctionEmitter:
                 self._index(op)
             case loop.FoldOp():
                 self._fold(op)
+            case ExternOp():
+                self._extern(op)
             case loop.BarrierOp():
                 self.line("irk_team_barrier(team);")
             case arith.ConstantOp():
@@ -267,6 +271,25 @@ class FunctionEmitter:
             for d, n in enumerate(layout.rows)
         )
         self.line(f"{head}IRK_UNROLL for (int p = 0; p < {layout.parts}; p++) {body}")
+
+    # -- kernels written by hand ----------------------------------------------------------------------------------
+
+    def _extern(self, op: ExternOp) -> None:
+        whole = call(op)
+
+        def arrays(values: Sequence[SSAValue], tensors: Sequence[Tensor]) -> tuple[CArray, ...]:
+            return tuple(
+                CArray(self.names[v], c_type(v.type.element_type), t.dtype, tuple(map(self.dim, t.dims)))  # pyright: ignore
+                for v, t in zip(values, tensors, strict=True)
+            )
+
+        scratch = None if op.scratch is None else f"((char *){self.names[op.scratch]})"
+        code = Code(whole, arrays(op.inputs, whole.operands), arrays(op.outputs_, whole.results), scratch)
+        self.line("{")
+        self.lines += [
+            "  " * (self.depth + 1) + line for line in implementation(op).build(code).strip().splitlines()
+        ]
+        self.line("}")
 
     # -- loops ------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from dialects.dims import ONE, ZERO, Dim
 from dialects.graph import ForOp, IfOp, YieldOp, make
 from dialects.graph.derived import Derived
+from dialects.graph.kernels import runs_by_hand
 from dialects.types import tensor
 
 
@@ -32,7 +33,7 @@ class GraphDecompose(ModulePass):
     stats: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
-        work = [inner for inner in op.walk() if isinstance(inner, Derived | IfOp)]
+        work = [inner for inner in op.walk() if isinstance(inner, Derived | IfOp) and not runs_by_hand(inner)]
         while work:
             derived = work.pop()
             ops, values = derived.decomposed() if isinstance(derived, Derived) else as_loops(derived)
@@ -43,7 +44,12 @@ class GraphDecompose(ModulePass):
                 old.replace_all_uses_with(new)
             derived.detach()
             derived.erase()
-            work += [new for outer in ops for new in outer.walk() if isinstance(new, Derived)]
+            work += [
+                new
+                for outer in ops
+                for new in outer.walk()
+                if isinstance(new, Derived) and not runs_by_hand(new)
+            ]
             self.stats["decomposed"] = self.stats.get("decomposed", 0) + 1
 
 

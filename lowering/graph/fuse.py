@@ -13,6 +13,7 @@ from dialects.errors import union_location
 from dialects.graph import ConstantOp, ForOp, GraphOp, IndexOp, operation_name
 from dialects.graph.contraction import MatmulOp
 from dialects.graph.elementwise import Elementwise
+from dialects.graph.kernels import runs_by_hand
 from dialects.graph.movement import ConcatOp
 from dialects.graph.reduction import ArgmaxOp, LayerNormOp, Reduce, SoftmaxOp
 from dialects.graph.scan import Scan
@@ -126,14 +127,14 @@ class _Grouping:
             target.reduced = reduction_key(op)
             self.reductions[op.operands[0], target.reduced] = target
         target.result_shape = dims_of(op.results[0].type)
-        target.closed = target.closed or isinstance(op, ConcatOp | Scatter | Scan)
+        target.closed = target.closed or isinstance(op, ConcatOp | Scatter | Scan) or runs_by_hand(op)
         for operand in op.operands:
             self._close(operand, target)
 
     def _new(self, op: Operation) -> Group:
         group = Group(shape=dims_of(op.operands[0].type if is_reduction(op) else op.results[0].type))
         group.heavy = not isinstance(op, Elementwise) and not is_reduction(op)
-        if isinstance(op, MatmulOp):
+        if isinstance(op, MatmulOp) and not runs_by_hand(op):
             for operand in op.operands:
                 self._absorb_prologue(group, op, operand)
         self.groups[group] = None
@@ -141,7 +142,7 @@ class _Grouping:
 
     def _join(self, op: Operation) -> Group | None:
         """The group that an op becomes part of, if there is one."""
-        if not isinstance(op, Elementwise) and not is_reduction(op):
+        if runs_by_hand(op) or (not isinstance(op, Elementwise) and not is_reduction(op)):
             return None
         groups = [
             self.of[o.owner] for o in op.operands if isinstance(o.owner, Operation) and o.owner in self.of
@@ -203,7 +204,7 @@ class _Grouping:
         """Views that others than kernels read become kernels of their own."""
         for op in self.block.ops:
             users = [use.operation for use in op.results[0].uses] if is_view(op) else []
-            if any(user not in self.of and not is_view(user) for user in users):
+            if any((user not in self.of and not is_view(user)) or runs_by_hand(user) for user in users):
                 self.groups[Group([op])] = None
 
 
@@ -279,7 +280,7 @@ def _outline_in_place(group: Group) -> None:
     wrapper.location = union_location(group.ops)
     parent.insert_op_before(wrapper, last)
     for op in group.ops:
-        for position, operand in enumerate(list(op.operands)):
+        for position, operand in enumerate(() if runs_by_hand(op) else list(op.operands)):
             if (copy := _copied(operand, members, copies, inner)) is not operand:
                 op.operands[position] = copy
         op.detach()

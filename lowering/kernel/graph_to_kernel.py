@@ -14,12 +14,14 @@ from xdsl.passes import ModulePass
 from dialects.dims import ONE, Dim
 from dialects.errors import ErrorList, IrkitError
 from dialects.graph.base import GraphOp, short_name
+from dialects.graph.kernels import runs_by_hand
 from dialects.graph.movement import ConcatOp
 from dialects.graph.scan import Scan
 from dialects.graph.scatter import Scatter
 from dialects.kernel import DefOp, ReadOp, WriteOp, YieldOp, arg
 from dialects.types import dtype_name, is_complex, ref_of, type_text
 from lowering.kernel.builder import Builder
+from lowering.kernel.extern import extern_def
 from lowering.kernel.rules import RULES
 from lowering.kernel.rules.parameters import axis_of
 from lowering.kernel.rules.scan import scanned
@@ -47,7 +49,8 @@ class GraphToKernel(ModulePass):
             raise ErrorList(faults)
         for kernel in [o for o in op.ops if isinstance(o, DefOp)]:
             if not kernel.in_axes_form or not kernel.block.args:
-                lowered = to_axes_form(kernel)
+                by_hand = next((o for o in kernel.block.ops if runs_by_hand(o)), None)
+                lowered = to_axes_form(kernel) if by_hand is None else extern_def(kernel, by_hand)  # pyright: ignore
                 parent = kernel.parent
                 assert parent is not None
                 parent.insert_op_before(lowered, kernel)

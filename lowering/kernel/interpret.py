@@ -16,9 +16,10 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
 from dialects.errors import IrkitError
 from dialects.graph.scatter import MODES
-from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, ScanOp, WriteOp
+from dialects.kernel import DefOp, ExternOp, IndexOp, ReadOp, ReduceOp, ScanOp, WriteOp
 from dialects.types import dims_of
 from lowering.graph.scalars import run_scalar, unsigned
+from lowering.kernel.extern import run_extern
 from lowering.points import evaluate
 
 Array = np.ndarray
@@ -58,6 +59,7 @@ class _Kernel:
             IndexOp: self._index,
             ReduceOp: self._reduce,
             ScanOp: self._scan,
+            ExternOp: self._extern,
         }
 
     def _along(self, axis: str) -> list[int]:
@@ -118,6 +120,11 @@ class _Kernel:
     def _index(self, op: Operation, env: Env) -> Sequence[Array]:
         assert isinstance(op, IndexOp)
         return [self._full(np.asarray(evaluate(op.expr.data, self.names), np.int64))]
+
+    def _extern(self, op: Operation, env: Env) -> Sequence[Array]:
+        assert isinstance(op, ExternOp)
+        run_extern(op, [env[v] for v in op.inputs], [env[v] for v in op.outputs_], self.symbols)
+        return []
 
     # -- reductions ---------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
 
 from dialects.dims import ONE, Dim
-from dialects.kernel import DefOp, ReadOp, ReduceOp, ScheduleAttr, WriteOp
+from dialects.kernel import DefOp, ExternOp, ReadOp, ReduceOp, ScheduleAttr, WriteOp
 from dialects.types import RefType
 from lowering.kernel.contraction import Contraction, match_contraction
 from lowering.kernel.fields import Axes, field_axes
@@ -60,6 +60,8 @@ class KernelSchedule(ModulePass):
 
 def choose(kernel: DefOp, target: Target) -> list[str]:
     """The cost model: the directives of one kernel."""
+    if any(isinstance(op, ExternOp) for op in kernel.block.ops):
+        return []
     axes = field_axes(kernel)
     sizes = _sizes(kernel)
     reductions = [op for op in kernel.block.ops if isinstance(op, ReduceOp)]

@@ -14,6 +14,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from dialects.dims import DimsAttr
 from dialects.errors import IrkitError
+from dialects.kernel import ExternOp
 from dialects.loop import (
     AllocOp,
     BarrierOp,
@@ -30,6 +31,7 @@ from dialects.loop import (
 )
 from dialects.types import RefType, np_dtype
 from lowering.graph.scalars import run_scalar
+from lowering.kernel.extern import run_extern
 
 Array = np.ndarray
 Names = dict[str, int]
@@ -94,6 +96,7 @@ class _Thread:
             BroadcastOp: self._broadcast,
             IndexOp: self._index,
             FoldOp: self._fold,
+            ExternOp: self._extern,
         }
 
     def block(self, block: Block, env: Mapping[SSAValue, Array], names: Mapping[str, int]) -> Steps:
@@ -218,6 +221,12 @@ class _Thread:
         index = self._inside(op, array, self._places(op, value.shape), mask)
         *places, value, mask = np.broadcast_arrays(*index, value, np.asarray(mask))
         array[tuple(p[mask] for p in places)] = value[mask] if places else value
+        return []
+
+    def _extern(self, op: ExternOp) -> Sequence[Array]:
+        if self.tid == 0:
+            symbols = {n: int(v) for n, v in self.names.items()}
+            run_extern(op, [self.env[v] for v in op.inputs], [self.env[v] for v in op.outputs_], symbols)
         return []
 
     # -- values -------------------------------------------------------------------------------------------------

@@ -11,8 +11,9 @@ from xdsl.passes import ModulePass
 
 from dialects import loop
 from dialects.errors import IrkitError
-from dialects.kernel import DefOp, ReduceOp, WriteOp
+from dialects.kernel import DefOp, ExternOp, ReduceOp, WriteOp
 from lowering.kernel.contraction import Contraction, match_contraction
+from lowering.kernel.extern import lower_extern
 from lowering.kernel.fields import field_axes
 from lowering.loop.contraction import can_pack, lower_contraction
 from lowering.loop.pointwise import lower_pointwise
@@ -63,6 +64,8 @@ def _check_writes(kernel: DefOp) -> None:
 
 def lower_kernel(kernel: DefOp) -> loop.FuncOp:
     """The nest of one kernel. Raises IrkitError."""
+    if isinstance(first := kernel.block.first_op, ExternOp):
+        return lower_extern(kernel, first)
     _check_writes(kernel)
     schedule = parse_schedule(kernel, kernel.schedule.data if kernel.schedule is not None else ())
     body = Block(arg_types=[a.type for a in kernel.block.args])
