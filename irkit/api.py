@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dialects.errors import IrkitError, Loc
 from irkit.collector import paused
 from irkit.files import read_text
+from irkit.imports import imported_texts
 from irkit.plugins import fingerprints
 from irkit.runtime import cache
 from irkit.runtime.compiler import Compiler, find_compiler
@@ -92,6 +93,7 @@ def compile_text(
 
     compiler = find_compiler(cc)
     what = [text, name, fn or "", repr(sorted((dims or {}).items())), target, *fingerprints()]
+    what += imported_texts(text, name)
     key = cache.program_key(what, compiler)
     entry = cache.load_program(key)
     if entry is None:

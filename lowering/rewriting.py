@@ -79,6 +79,7 @@ class Rewriter:
         self.insert_before(op, ops, origins=(op, *absorbed))
         if new_values is None:
             new_values = ops[-1].results if ops else ()
+        _keep_schedule(op, new_values)
         self.replace_with_values(op, new_values)
 
     def replace_with_values(self, op: Operation, values: Sequence[SSAValue]) -> None:
@@ -143,6 +144,13 @@ class Rewriter:
         for result in op.results:
             for use in result.uses:
                 self.worklist.push(use.operation)
+
+
+def _keep_schedule(op: Operation, new_values: Sequence[SSAValue]) -> None:
+    """A schedule that the program states goes on to the op that gives the value now."""
+    schedule = op.attributes.get("graph.schedule")
+    if schedule is not None and new_values and isinstance(owner := new_values[0].owner, Operation):
+        owner.attributes.setdefault("graph.schedule", schedule)
 
 
 def locate(op: Operation, location: LocationAttr) -> None:

@@ -249,6 +249,7 @@ class Emitter:
                 with self.reporting():
                     try:
                         value = emit_index(self, node.axes, node.value, node.boundary, frame)
+                        self.schedule(node.schedule, [value])
                     except (IrkitError, Skip):
                         self.mark_bad([node.target], frame)
                         raise
@@ -270,6 +271,7 @@ class Emitter:
                     values: list[Value] = [emit_index(self, (), node.value, None, frame)]
                 else:
                     values = self.several(node.value, frame)
+                self.schedule(node.schedule, values)
                 if len(values) != len(node.targets):
                     raise IrkitError(
                         "the number of names and of values differ",
@@ -282,6 +284,21 @@ class Emitter:
                 raise
             for target, value in zip(node.targets, values, strict=True):
                 self.bind(target, value, frame)
+
+    def schedule(self, node: tree.Text | None, values: Sequence[Value]) -> None:
+        """Gives the op that a statement ends with a schedule for its kernel."""
+        if node is None:
+            return
+        owner = values[0].owner if values and isinstance(values[0], SSAValue) else None
+        if not isinstance(owner, graph.GraphOp | graph.IndexOp):
+            hint = "y = x @ w, schedule=..."
+            raise IrkitError(
+                "a schedule stands on an op", self.loc(node), expected="the result of an op", hint=hint
+            )
+        directives = [part.strip() for part in node.value.split(";") if part.strip()]
+        if not directives:
+            raise IrkitError("an empty schedule", self.loc(node), expected='"tile i 8; vector j 16"')
+        owner.attributes["graph.schedule"] = ArrayAttr([StringAttr(d) for d in directives])
 
     def mark_bad(self, names: Sequence[tree.Name], frame: Frame) -> None:
         for name in names:

@@ -17,7 +17,9 @@ _TOKEN = re.compile(
     | (?P<name>[A-Za-z_]\w*) | (?P<infix>\*\*|==|!=|<=|>=|<<|>>|->|\.\.|[-+*/%@<>=&|^~]) | (?P<mark>[()\[\]{},:])""",
     re.VERBOSE,
 )
-_WORDS = frozenset({"dim", "param", "fn", "return", "for", "while", "if", "else", "in", "with", "collect"})
+_WORDS = frozenset(
+    {"import", "dim", "param", "fn", "return", "for", "while", "if", "else", "in", "with", "collect"}
+)
 _OPEN = frozenset("([{")
 _CLOSE = frozenset(")]}")
 _MINUS_BEFORE = frozenset({"(", "[", "{", ",", ":", "=", "..", "return", "in", "if", "while"})
@@ -118,10 +120,13 @@ def _mark_operators(tokens: Sequence[Token]) -> None:
         ):
             token.kind = "sign"
         if token.text == "=":
-            is_boundary = (
-                before is not None and before.text == "boundary" and last is not None and last.text == ","
+            is_setting = (
+                before is not None
+                and before.text in ("boundary", "schedule")
+                and last is not None
+                and last.text == ","
             )
-            token.is_tight = token.place == "(" or is_boundary
+            token.is_tight = token.place == "(" or is_setting
     items: list[list[Token]] = []
     for token in tokens:
         if token.text == "[":

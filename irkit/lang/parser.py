@@ -24,6 +24,8 @@ from dialects.errors import ErrorList, IrkitError
 from dialects.types import DTYPES
 from irkit.collector import paused
 from irkit.diagnostics import nearest
+from irkit.files import read_text
+from irkit.imports import beside, identity
 from irkit.lang import tree
 from irkit.lang.tree import Span
 
@@ -76,13 +78,62 @@ class BadText(Exception):
 
 
 def parse(text: str, filename: str = "<text>") -> tree.Module:
-    """The syntax tree of a file; raises ErrorList with every syntax error, in source order."""
+    """The syntax tree of a file and of those that it imports; raises ErrorList with every syntax error, in source order."""
+    module = tree.Module(filename, text, _declarations(text, filename, 0))
+    if not any(isinstance(d, tree.Import) for d in module.decls):
+        return module
+    return with_imports(module)
+
+
+def _declarations(text: str, filename: str, start: int) -> tuple[tree.Declaration, ...]:
+    """What stands in a text from `start` on, the file of that name. Raises ErrorList."""
     try:
         with paused():
-            return tree.Module(filename, text, _run(TextSlice(text, 0, len(text))))
+            return _run(TextSlice(text, start, len(text)))
     except (LarkError, BadText, RecursionError):
         pass
-    raise ErrorList(_collect_errors(text, filename))
+    raise ErrorList(_collect_errors(text[start:], filename))
+
+
+def with_imports(module: tree.Module) -> tree.Module:
+    """The module with the declarations of the files that it imports before its own, each file once. Raises ErrorList."""
+    text = module.text
+    sources = [tree.Source(module.filename, 0)]
+    known = {identity(module.filename)}
+    errors: list[IrkitError] = []
+
+    def expanded(decls: tuple[tree.Declaration, ...], filename: str) -> list[tree.Declaration]:
+        nonlocal text
+        found: list[tree.Declaration] = []
+        for decl in decls:
+            if not isinstance(decl, tree.Import):
+                continue
+            path = beside(decl.path.value, filename)
+            if (same := identity(path)) in known:
+                continue
+            known.add(same)
+            try:
+                added = read_text(path)
+                text += "" if text.endswith("\n") else "\n"
+                start = len(text)
+                text += added
+                sources.append(tree.Source(path, start))
+                found += expanded(_declarations(text, path, start), path)
+            except ErrorList as fault:
+                errors.extend(fault.errors)
+            except IrkitError as fault:
+                loc = tree.Module(filename, text, (), tuple(sources)).loc(decl.path)
+                errors.append(
+                    IrkitError(
+                        fault.message, loc, found=fault.found, expected=fault.expected, hint=fault.hint
+                    )
+                )
+        return [*found, *(d for d in decls if not isinstance(d, tree.Import))]
+
+    decls = tuple(expanded(module.decls, module.filename))
+    if errors:
+        raise ErrorList(errors)
+    return tree.Module(module.filename, text, decls, tuple(sources))
 
 
 # -- the parser -------------------------------------------------------------------------------------------------
@@ -124,6 +175,10 @@ class _Builder(Transformer[Token, tuple[tree.Declaration, ...]]):
     def start(self, children: list) -> tuple[tree.Declaration, ...]:
         return tuple(children)
 
+    def import_(self, children: list) -> tree.Import:
+        head, path = children
+        return tree.Import(tree.Text(path[1:-1], _span(path)), Span(head.start_pos, path.end_pos))
+
     def dim(self, children: list) -> tree.DimDecl:
         name, _, value, low, high = children
         return tree.DimDecl(_name(name), value, low, high, Span(name.start_pos, (high or value).span.end))
@@ -158,15 +213,18 @@ class _Builder(Transformer[Token, tuple[tree.Declaration, ...]]):
         return tuple(children)
 
     def assign(self, children: list) -> tree.Assign:
-        targets, _, value = children
-        return tree.Assign(targets, value, Span(targets[0].span.start, value.span.end))
+        targets, _, value, _, schedule = children
+        schedule = None if schedule is None else tree.Text(schedule[1:-1], _span(schedule))
+        end = (schedule or value).span.end
+        return tree.Assign(targets, value, schedule, Span(targets[0].span.start, end))
 
     def index_assign(self, children: list) -> tree.IndexAssign:
-        target, axes, _, value, _, boundary = children
+        target, axes, _, value, _, boundary, _, schedule = children
         if isinstance(boundary, Token):
             boundary = _name(boundary)
-        span = Span(target.start_pos, (boundary or value).span.end)
-        return tree.IndexAssign(_name(target), axes, value, boundary, span)
+        schedule = None if schedule is None else tree.Text(schedule[1:-1], _span(schedule))
+        span = Span(target.start_pos, (schedule or boundary or value).span.end)
+        return tree.IndexAssign(_name(target), axes, value, boundary, schedule, span)
 
     def for_(self, children: list) -> tree.For:
         head, var, start, stop, carried, collected, body, brace = children
@@ -230,8 +288,8 @@ class _Builder(Transformer[Token, tuple[tree.Declaration, ...]]):
         )
 
 
-# `for`, `while`, `if` and `return` are words of Python too.
-for _word in ("for", "while", "if", "return"):
+# `import`, `for`, `while`, `if` and `return` are words of Python too.
+for _word in ("import", "for", "while", "if", "return"):
     setattr(_Builder, _word, getattr(_Builder, f"{_word}_"))
 
 
@@ -390,7 +448,7 @@ def _list_item(text: str, span: Span) -> tree.Item:
 
 # -- recovery ---------------------------------------------------------------------------------------------------
 
-_DECLARATION = re.compile(r"^[ \t]*(?:fn|dim|param)\b(?![ \t]*=)", re.MULTILINE)
+_DECLARATION = re.compile(r"^[ \t]*(?:fn|dim|param|import)\b(?![ \t]*=)", re.MULTILINE)
 _STATEMENT = re.compile(
     r"^[ \t]*(?:return\b|for\b|while\b|if\b|[A-Za-z_]\w*[ \t]*(?:\[[^\]\n]*\])?(?:[ \t]*,[ \t]*[A-Za-z_]\w*)*[ \t]*=(?!=))",
     re.MULTILINE,
@@ -555,7 +613,7 @@ def _hint(token: Token, expected: set[str]) -> str | None:
     if word == "{" and "WITH" in expected:
         return "name what changes inside: with x, y { ... }"
     if word.isidentifier() and "PARAM" in expected:
-        return nearest(word, ("fn", "dim", "param"))
+        return nearest(word, ("fn", "dim", "param", "import"))
     if word == "=" and "OPERATOR" in expected:
         return "comparison is written '=='"
     if expected == {"COMMA", "EQUAL", "LSQB"}:

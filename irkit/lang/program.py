@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
 
@@ -44,6 +45,7 @@ class Program:
     # -- declarations -------------------------------------------------------------------------------------------
 
     def _declare(self, decl: tree.Declaration) -> None:
+        assert not isinstance(decl, tree.Import), "imports are read with the file"
         name = decl.name.id
         first = self.dims.keys() | self.params.keys() | self.functions.keys()
         if name in first:
@@ -240,7 +242,7 @@ def source_text(program: Program, init: tree.Expr) -> str:
                 loc,
                 expected='load("weights.safetensors", "w1")',
             )
-        return " ".join(["load", *map(shlex.quote, texts)])
+        return " ".join(["load", shlex.quote(_beside(program, loc.file, texts[0])), shlex.quote(texts[1])])
     if name not in INITIALISERS:
         known = ["load", *INITIALISERS]
         hint = nearest(name, known)
@@ -251,6 +253,17 @@ def source_text(program: Program, init: tree.Expr) -> str:
             hint=hint,
         )
     return " ".join([name, *_settings(program, init)])
+
+
+def _beside(program: Program, file: str, path: str) -> str:
+    """A path of an imported file as the importing file would write it."""
+    main = program.module.filename
+    if file == main or os.path.isabs(path):
+        return path
+    folder = os.path.relpath(
+        os.path.dirname(file) or ".", "." if main.startswith("<") else os.path.dirname(main) or "."
+    )
+    return os.path.normpath(os.path.join(folder, path))
 
 
 def _settings(program: Program, init: tree.Call) -> list[str]:

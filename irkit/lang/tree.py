@@ -131,10 +131,11 @@ Expr: TypeAlias = "Number | Text | Name | ListOf | Unary | Binary | Call | Subsc
 
 @dataclass(frozen=True, slots=True)
 class Assign:
-    """`h = relu(x @ w)`; `a, b = f(x)`."""
+    """`h = relu(x @ w)`; `a, b = f(x)`; `y = x @ w, schedule="tile i 8; tile j 32"`."""
 
     targets: tuple[Name, ...]
     value: Expr
+    schedule: Text | None
     span: Span
 
 
@@ -146,6 +147,7 @@ class IndexAssign:
     axes: tuple[Name, ...]
     value: Expr
     boundary: Name | Call | None
+    schedule: Text | None
     span: Span
 
 
@@ -209,6 +211,14 @@ class TypeRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Import:
+    """`import "layers.tg"`."""
+
+    path: Text
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class DimDecl:
     """`dim B = 32 in 1..64`; the range makes it symbolic."""
 
@@ -260,7 +270,7 @@ class FnDecl:
     span: Span
 
 
-Declaration: TypeAlias = "DimDecl | ParamDecl | FnDecl"
+Declaration: TypeAlias = "Import | DimDecl | ParamDecl | FnDecl"
 Node: TypeAlias = (
     Number
     | Text
@@ -280,6 +290,7 @@ Node: TypeAlias = (
     | If
     | Return
     | TypeRef
+    | Import
     | DimDecl
     | ParamDecl
     | Input
@@ -289,21 +300,38 @@ Node: TypeAlias = (
 
 
 @dataclass(frozen=True)
+class Source:
+    """A file that is part of a module: its name, and where its text begins in the module's."""
+
+    filename: str
+    start: int
+
+
+@dataclass(frozen=True)
 class Module:
-    """One file."""
+    """A file and what it imports: one text in which the files follow one another, and spans are offsets into it."""
 
     filename: str
     text: str = field(repr=False)
     decls: tuple[Declaration, ...]
+    sources: tuple[Source, ...] = ()
+    """The files in the order of their texts; just `filename` where there are none."""
 
     @cached_property
-    def _line_starts(self) -> list[int]:
-        return line_starts(self.text)
+    def _files(self) -> list[tuple[Source, str, list[int]]]:
+        """Each file with its own text and the offsets of its lines."""
+        sources = self.sources or (Source(self.filename, 0),)
+        ends = [*(s.start for s in sources[1:]), len(self.text)]
+        texts = [self.text[s.start : end] for s, end in zip(sources, ends, strict=True)]
+        return [(s, text, line_starts(text)) for s, text in zip(sources, texts, strict=True)]
 
     def loc(self, node: Node | Span) -> Loc:
         """Where a node stands: file, line and columns from 1; a span over several lines ends with its first."""
+        span = node if isinstance(node, Span) else node.span
+        at = bisect_right(self._files, span.start, key=lambda f: f[0].start) - 1
+        source, text, starts = self._files[at]
         return make_loc(
-            self.filename, self.text, self._line_starts, node if isinstance(node, Span) else node.span
+            source.filename, text, starts, Span(span.start - source.start, span.end - source.start)
         )
 
 

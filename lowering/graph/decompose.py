@@ -38,6 +38,9 @@ class GraphDecompose(ModulePass):
             derived = work.pop()
             ops, values = derived.decomposed() if isinstance(derived, Derived) else as_loops(derived)
             Rewriter.insert_op(ops, InsertPoint.before(derived))
+            schedule = derived.attributes.get("graph.schedule")
+            if schedule is not None and isinstance(owner := values[0].owner, Operation):
+                owner.attributes["graph.schedule"] = schedule
             for old, new in zip(derived.results, values, strict=True):
                 if new.name_hint is None:
                     new.name_hint = old.name_hint

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from xdsl.context import Context
 from xdsl.dialects import builtin, func
-from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.dialects.builtin import ArrayAttr, StringAttr
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
-from dialects.errors import union_location
+from dialects.errors import IrkitError, op_loc, union_location
 from dialects.kernel import DefOp, GroupOp, LaunchOp, arg
 from dialects.syntax import SymbolsAttr
 from dialects.types import dims_of
@@ -109,6 +110,26 @@ def _unique(title: str, taken: set[str]) -> str:
     return name
 
 
+def _schedule_of(block: Block) -> list[str] | None:
+    """The schedule that stands on one of a kernel's ops; taken off it. Raises IrkitError for two that differ."""
+    found: dict[Attribute, Operation] = {}
+    for op in block.ops:
+        if (schedule := op.attributes.pop("graph.schedule", None)) is not None:
+            found[schedule] = op
+    if len(found) > 1:
+        first, second = list(found.values())[:2]
+        raise IrkitError(
+            "two schedules meet in one kernel",
+            second,
+            found=f"one here, and one at {op_loc(first)}",
+            expected="one schedule for ops that run as one kernel",
+        )
+    for schedule in found:
+        assert isinstance(schedule, ArrayAttr)
+        return [d.data for d in schedule if isinstance(d, StringAttr)]
+    return None
+
+
 def _make_kernel(
     name: str, group: GroupOp, inputs: list[SSAValue], symbols: tuple[tuple[str, int, int], ...]
 ) -> DefOp:
@@ -121,7 +142,10 @@ def _make_kernel(
     used: set[str] = set()
     for value in (*inputs, *(r for op in block.ops for r in op.results)):
         used |= {n for d in dims_of(value.type) for n in d.names()}
-    kernel = DefOp(name, Region(block), [arg("in") for _ in inputs], (), [s for s in symbols if s[0] in used])
+    schedule = _schedule_of(block)
+    kernel = DefOp(
+        name, Region(block), [arg("in") for _ in inputs], (), [s for s in symbols if s[0] in used], schedule
+    )
     operations: list[Operation] = [op for op in group.body.block.ops if op.results]
     kernel.location = union_location(operations)
     return kernel

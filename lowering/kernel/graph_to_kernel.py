@@ -18,6 +18,7 @@ from dialects.graph.kernels import runs_by_hand
 from dialects.graph.movement import ConcatOp
 from dialects.graph.scan import Scan
 from dialects.graph.scatter import Scatter
+from dialects.graph.structure import IndexOp
 from dialects.kernel import DefOp, ReadOp, WriteOp, YieldOp, arg
 from dialects.types import dtype_name, is_complex, ref_of, type_text
 from lowering.kernel.builder import Builder
@@ -107,7 +108,12 @@ def to_axes_form(kernel: DefOp) -> DefOp:
             signature.append(arg("out", _alias(block, position, {f.alias_of for f in signature})))
     _drop_dead(block)
     out = DefOp(
-        kernel.sym_name.data, Region(block), signature, tuple(builder.axes.items()), kernel.symbols.data
+        kernel.sym_name.data,
+        Region(block),
+        signature,
+        tuple(builder.axes.items()),
+        kernel.symbols.data,
+        kernel.schedule.data if kernel.schedule is not None else None,
     )
     out.location = kernel.location
     return out
@@ -134,13 +140,17 @@ def _write(
         return
     shape = b.shape(value)
     if shape not in axes:
-        axes[shape] = output_axes(b, shape)
+        own = [n for n, _ in owner.axes.data] if isinstance(owner, IndexOp) else []
+        axes[shape] = output_axes(b, shape, own)
     index = axes[shape]
     _store(b, b.at(value, index), array, index)
 
 
-def output_axes(b: Builder, shape: Sequence[Dim]) -> tuple[Dim, ...]:
-    """An axis for each dim, none for dims of size one: the last two are i and j, earlier ones a, b, c, ..."""
+def output_axes(b: Builder, shape: Sequence[Dim], own: Sequence[str] = ()) -> tuple[Dim, ...]:
+    """An axis for each dim, none for dims of size one: the last two are i and j, earlier ones a, b, c, ...; those of index
+    notation keep the names that the program gives them."""
+    if own and not any(name.endswith("_") for name in own):
+        return tuple(Dim.of(0) if s == ONE else b.axis(n, s) for n, s in zip(own, shape, strict=True))
     names = ["abcdefgh"[n % 8] for n in range(max(len(shape) - 2, 0))] + ["i", "j"][2 - min(len(shape), 2) :]
     return tuple(
         Dim.of(0) if size == ONE else b.axis(name, size) for name, size in zip(names, shape, strict=True)
