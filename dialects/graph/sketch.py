@@ -11,11 +11,11 @@ import numpy as np
 from xdsl.dialects.builtin import LocationAttr, TensorType, i64
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
-from dialects.dims import Dim, DimLike
+from dialects.dims import ZERO, Dim, DimLike
 from dialects.graph.base import dense, make
 from dialects.graph.numerics import cast_array
-from dialects.graph.structure import Access, IndexOp, YieldOp
-from dialects.types import AnyTensor, dims_of, dtype_name, storage
+from dialects.graph.structure import Access, ForOp, IndexOp, YieldOp
+from dialects.types import AnyTensor, dims_of, dtype_name, storage, tensor
 
 Number = int | float | bool
 
@@ -71,6 +71,24 @@ class Sketch:
         for inner in block.ops:
             inner.location = op.location
         return self.term(op.results[0])
+
+    def loop(
+        self,
+        count: Dim,
+        initial: Sequence[Term],
+        step: Callable[[Term, Sequence[Term]], Sequence[Term]],
+    ) -> list[Term]:
+        """The terms after so many rounds of `step`, which takes the number of the round and the terms before it."""
+        block = Block(arg_types=[tensor("i64", []), *(t.type for t in initial)])
+        inner = Sketch(self.loc)
+        counter, *carried = (inner.term(a) for a in block.args)
+        last = step(counter, carried)
+        block.add_ops(inner.ops)
+        end = YieldOp(*(t.value for t in last))
+        block.add_op(end)
+        op = self.add(ForOp(ZERO, count, [t.value for t in initial], Region(block)))
+        end.location = op.location
+        return [self.term(r) for r in op.results]
 
     def moved(
         self,

@@ -52,7 +52,7 @@ class BufferPlaceBarriers(ModulePass):
         kernels = {f.sym_name.data: f for f in op.ops if isinstance(f, LoopFunc)}
         for program in op.ops:
             if isinstance(program, ProgramOp):
-                sweep = _Sweep(program, kernels)
+                sweep = Sweep(program, kernels)
                 for late in sweep.block(program.block, Footprint()).waits:
                     barrier = BarrierOp()
                     barrier.location = late.location
@@ -85,7 +85,7 @@ class Stretch:
         self.last.add(access)
 
 
-class _Sweep:
+class Sweep:
     """The analysis of one program."""
 
     def __init__(self, program: ProgramOp, kernels: Mapping[str, LoopFunc]):

@@ -937,8 +937,15 @@ class FunctionEmitter:
             f"{a}[l]" if self.layout(o.type).element != i1 else f"({a}[l] & 1)"
             for a, o in zip(args, op.operands, strict=True)
         ]
-        sign = "-" if layout.element == i1 else ""
-        return f"for (int l = 0; l < {layout.lanes}; l++) {out}[l] = {sign}{scalar(op, lanes)};"
+        loop_text = f"for (int l = 0; l < {layout.lanes}; l++)"
+        if layout.element == i1:
+            return f"{loop_text} {out}[l] = -{scalar(op, lanes)};"
+        # Through memory: gcc 12 fails on some loops that set the elements of a vector one by one.
+        tmp = self.fresh("lanes")
+        return (
+            f"{{ {c_type(layout.element)} {tmp}[{layout.lanes}]; {loop_text} {tmp}[l] = {scalar(op, lanes)}; "
+            f"{out} = *(const {layout.memory_name}u *){tmp}; }}"
+        )
 
 
 def _product_of(op: Operation) -> arith.MulfOp | None:

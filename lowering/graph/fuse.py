@@ -108,14 +108,14 @@ class _Grouping:
                     self._place(op)
             else:
                 self._close_what_feeds(op)
-        self._group_views()
         for group in self.groups:
             _outline_in_place(group)
+        views = self._outline_views()
         for op in reversed(list(self.block.ops)):
             is_copied = is_view(op) or (isinstance(op, ConstantOp) and is_scalar_constant(op))
             if is_copied and not any(True for r in op.results for _ in r.uses):
                 self.block.erase_op(op)
-        return len(self.groups)
+        return len(self.groups) + views
 
     # -- placing ----------------------------------------------------------------------------------------------
 
@@ -200,12 +200,38 @@ class _Grouping:
         if group is not None and (group is not by or source is not value):
             group.closed = True
 
-    def _group_views(self) -> None:
-        """Views that others than kernels read become kernels of their own."""
-        for op in self.block.ops:
-            users = [use.operation for use in op.results[0].uses] if is_view(op) else []
-            if any((user not in self.of and not is_view(user)) or runs_by_hand(user) for user in users):
-                self.groups[Group([op])] = None
+    def _outline_views(self) -> int:
+        """Views that others than kernels read become kernels of their own, each where it is read first: the kernel that it
+        reads from may have grown behind the view itself. Returns how many."""
+        count = 0
+        order = {op: position for position, op in enumerate(self.block.ops)}
+        for op in list(self.block.ops):
+            if not is_view(op):
+                continue
+            uses = [u for u in op.results[0].uses if not self._copies_views(u.operation)]
+            if uses:
+                count += 1
+                before = min((self._in_block(u.operation) for u in uses), key=order.__getitem__)
+                copy = op.clone()
+                self.block.insert_op_before(copy, before)
+                for use in uses:
+                    use.operation.operands[use.index] = copy.results[0]
+                _outline_in_place(Group([copy]))
+        return count
+
+    def _copies_views(self, op: Operation) -> bool:
+        """Whether an op reads through copies of its own: a view of this block, or an op that is fused."""
+        if is_view(op) and op.parent is self.block:
+            return True
+        return isinstance(op.parent_op(), GroupOp) and not runs_by_hand(op)
+
+    def _in_block(self, op: Operation) -> Operation:
+        """The op of this block that an op is, or lies in."""
+        while op.parent is not self.block:
+            parent = op.parent_op()
+            assert parent is not None
+            op = parent
+        return op
 
 
 def through_views(value: SSAValue) -> SSAValue:
@@ -266,7 +292,6 @@ def fits(op: Operation, group: Group) -> bool:
 def _outline_in_place(group: Group) -> None:
     """Moves a group's ops, with copies of the views and scalar constants that they read, into a kernel.group."""
     members = set(group.ops)
-    last = group.ops[-1]
     outside: list[SSAValue] = []
     for op in group.ops:
         for result in op.results:
@@ -274,6 +299,7 @@ def _outline_in_place(group: Group) -> None:
                 outside.append(result)
     copies: dict[SSAValue, SSAValue] = {}
     inner = Block()
+    last = group.ops[-1]
     parent = last.parent
     assert parent is not None
     wrapper = GroupOp(title_of(group.ops), [v.type for v in outside], Region(inner))

@@ -84,6 +84,8 @@ class _Plan:
     def lower_group(self, nest: Nest, writes: Sequence[WriteOp], scans: Sequence[ScanOp]) -> None:
         along = {s.along.data for s in scans}
         axes = [a for a in self._loop_order(writes[0]) if a not in along]
+        if any(self.extent(a).value == 0 for a in axes):
+            return
         whole = [a for a in axes if a in self.schedule.whole]
         lanes = next((a for a in axes if a in self.schedule.vector), None)
         tiled = [a for a in axes if a in self.schedule.tile and a != lanes]
@@ -363,7 +365,7 @@ def _interior(kernel: DefOp, axis: str, extent: Dim, nest: Nest) -> tuple[Dim, D
         if c.bounds(ranges)[0] < 0
     ]
     low, high, held = Dim.of(0), extent, set[Dim]()
-    bound = set(nest.ranges())
+    bound = set(nest.ranges()) - {v.axis for v in nest.vectors()}  # a tile holds other points than its first
     for condition in dict.fromkeys(wanted):
         factor = condition.coefficient(axis)
         if factor is None or factor.value is None or factor.value == 0:

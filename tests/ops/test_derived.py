@@ -156,6 +156,27 @@ def layers() -> list[Call]:
         Call("global_avg_pool", [normal(2, 3, 4, 5)]),
         Call("global_max_pool", [normal(2, 3, 4)]),
         Call("einsum", [normal(2, 3, 4), normal(2, 4, 5)], {"spec": "bij,bjk->bik"}),
+        *(
+            Call("quantize", [X * 40, np.array(0.25, F32), np.array(z, t)])
+            for t, z in ((np.int8, -3), (np.uint8, 100), (np.int16, 5), (np.int32, 0))
+        ),
+        Call("quantize", [X, np.array([0.1, 1, 3], F32), np.array([0, 1, 2], np.uint8)]),
+        Call(
+            "quantize",
+            [
+                np.array([2.5, 3.5, -2.5, np.nan, np.inf, -np.inf], F32),
+                np.array(1, F32),
+                np.array(0, np.int8),
+            ],
+        ),
+        Call(
+            "dequantize",
+            [np.arange(15, dtype=np.uint8).reshape(3, 5), X[0], np.arange(5, dtype=np.uint8)],
+            {"axis": 1},
+        ),
+        Call(
+            "dequantize", [np.array([-128, 127], np.int8), np.array(0.5, np.float16), np.array(127, np.int8)]
+        ),
         Call("einsum", [X], {"spec": "ij->ji"}),
         Call("einsum", [X], {"spec": "ij->"}),
         Call("einsum", [X, X], {"spec": "ij, kj -> ik"}),
@@ -227,6 +248,9 @@ def test_a_view_before_a_guarded_read_in_one_kernel():
         ),
         ("adaptive_avg_pool2d", [("f32", [1, 4, 3])], {"size": 2}, "does not fit"),
         ("gather_nd", [("f32", [3, 4]), ("i32", [2, 3])], {}, "does not fit"),
+        ("quantize", [("f32", [3]), ("f32", [3]), ("i8", [])], {}, "have other shapes"),
+        ("quantize", [("f32", [3, 4]), ("f32", [3]), ("i8", [3])], {"axis": 1}, "does not have dim 1"),
+        ("dequantize", [("i8", [3]), ("f32", []), ("u8", [])], {}, "two dtypes"),
         ("einsum", [("f32", [2, 3])], {"spec": "ij,jk"}, "names 2 tensors"),
         ("einsum", [("f32", [2, 3])], {"spec": "ijk"}, "does not fit"),
         ("einsum", [("f32", [2, 3])], {"spec": "ii"}, "has two sizes"),

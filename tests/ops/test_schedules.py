@@ -48,7 +48,7 @@ def random_schedule(kernel: DefOp, rng: np.random.Generator) -> tuple[str, ...]:
     reduced = {a for op in kernel.block.ops if isinstance(op, ReduceOp) for a in op.axes}
     axes = list(kernel.extents())
     free = [a for a in axes if a not in reduced]
-    out = [f"order {' '.join(rng.permutation(axes))}"] if rng.random() < 0.5 else []
+    out = [f"order {' '.join(rng.permutation(axes))}"] if axes and rng.random() < 0.5 else []
     out += [f"parallel {pick(*free)}"] if free and rng.random() < 0.5 else []
     for axis in axes:
         if axis in reduced:

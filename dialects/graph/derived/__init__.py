@@ -4,9 +4,11 @@ its place before fusion. They stay whole until then, so that the passes on the g
 from dialects.graph.derived import (
     activation,
     arrangement,
+    linear,
     loss,
     mathematics,
     normalisation,
+    quantised,
     reduction,
     window,
 )
@@ -16,9 +18,11 @@ __all__ = [
     "Derived",
     "activation",
     "arrangement",
+    "linear",
     "loss",
     "mathematics",
     "normalisation",
+    "quantised",
     "reduction",
     "window",
 ]

@@ -32,7 +32,8 @@ def _round(x: Term) -> Term:
     rest = x - low
     even = low + (low - 2.0 * (low * 0.5).of("floor"))
     up = low + 1.0
-    return low.equals(x).where(x, (rest > 0.5).where(up, (rest < 0.5).where(low, even)))
+    near = low.equals(x).where(x, (rest > 0.5).where(up, (rest < 0.5).where(low, even)))
+    return near.equals(0.0).where(x * 0.0, near)  # with the sign of x
 
 
 def _sign(x: Term) -> Term:
