@@ -22,6 +22,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "kernel",
         (
+            "graph-split-complex",
             "graph-decompose",
             "graph-cse",
             "graph-dce",
@@ -43,6 +44,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "graph-simplify": ("lowering.graph.simplify", "GraphSimplify"),
     "graph-cse": ("lowering.graph.cse", "GraphCse"),
     "graph-dce": ("lowering.graph.dce", "GraphDce"),
+    "graph-split-complex": ("lowering.graph.split_complex", "GraphSplitComplex"),
     "graph-decompose": ("lowering.graph.decompose", "GraphDecompose"),
     "graph-fuse": ("lowering.graph.fuse", "GraphFuse"),
     "graph-outline": ("lowering.graph.outline", "GraphOutline"),

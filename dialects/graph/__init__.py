@@ -20,7 +20,7 @@ Integers carry their sign (`si32`, `ui8`), bool is `i1`. A symbolic dim stands i
 from xdsl.ir import Dialect
 
 from dialects.dims import DimAttr, DimsAttr
-from dialects.graph import contraction, creation, elementwise, movement, reduction
+from dialects.graph import complexes, contraction, creation, elementwise, movement, reduction
 from dialects.graph.base import (
     OPS,
     GraphOp,
@@ -80,6 +80,7 @@ __all__ = [
     "Scatter",
     "YieldOp",
     "array_of",
+    "complexes",
     "contraction",
     "creation",
     "dense",

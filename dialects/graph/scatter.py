@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from dialects.graph.base import Array, GraphOp, Mismatch, Param, Value, Values, register_op
-from dialects.graph.elementwise import check_kind, kind_of
+from dialects.graph.elementwise import check_kind
 from dialects.graph.shapes import Shape, axis_of, integer
 from dialects.types import AnyTensor, dims_of, dtype_name, tensor, type_text
 
@@ -56,8 +56,6 @@ class Scatter(GraphOp):
             )
         if values["mode"] != "set":
             check_kind(f"{name} by {values['mode']}", "fi", [x], x.element_type)
-        elif kind_of(x.element_type) == "c":
-            check_kind(name, "fib", [x], x.element_type)
         wanted = cls.update_shape(dims_of(x), dims_of(index), values)
         if dims_of(updates) != wanted:
             raise Mismatch(

@@ -114,10 +114,10 @@ func.func @no_cycle(%x: tensor<8x8xf32>) -> tensor<8x8xf32> {
 
 // Views go into the kernels that read through them, and are kernels only where the function returns them.
 // CHECK-LABEL: func.func @views
-// CHECK: kernel.group "transpose"
 // CHECK: kernel.group "matmul"
 // CHECK-NEXT: graph.transpose
 // CHECK-NEXT: graph.matmul
+// CHECK: kernel.group "transpose"
 func.func @views(%x: tensor<8x4xf32>) -> (tensor<4x4xf32>, tensor<4x8xf32>) {
   %0 = graph.transpose %x {perm = array<i64: 1, 0>} : (tensor<8x4xf32>) -> tensor<4x8xf32>
   %1 = graph.matmul %0, %x : (tensor<4x8xf32>, tensor<8x4xf32>) -> tensor<4x4xf32>

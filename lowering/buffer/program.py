@@ -231,7 +231,7 @@ def _describe(name: str, facts: Mapping[str, Attribute], kind: str, type_: Attri
     entry: dict[str, Attribute] = {
         "name": StringAttr(name),
         "kind": StringAttr(kind),
-        "dtype": StringAttr(dtype_name(type_.element_type)),
+        "dtype": facts.get("graph.dtype") or StringAttr(dtype_name(type_.element_type)),
     }
     if (source := facts.get("graph.source")) is not None:
         entry["source"] = source

@@ -98,7 +98,8 @@ def _spec(program: buffer.ProgramOp, name: str, kernels: Sequence[str], source: 
     for value, entry in zip(program.block.args, facts(program), strict=True):
         type_ = value.type
         assert isinstance(type_, RefType)
-        dims = tuple(str(d) for d in type_.shape.data)
+        shape = type_.shape.data[:-1] if entry["dtype"] in ("c64", "c128") else type_.shape.data
+        dims = tuple(map(str, shape))
         args.append(ArgSpec(entry["name"], entry["kind"], entry["dtype"], dims, entry.get("source", "")))
     spec = ProgramSpec(
         name=name,

@@ -20,7 +20,7 @@ from dialects.graph import Access, ForOp, GraphOp, IfOp, IndexOp
 from dialects.graph.numerics import greatest, least, widened
 from dialects.kernel import DefOp, LaunchOp, YieldOp as KernelYield
 from dialects.loop import FuncOp as LoopFunc
-from dialects.types import dims_of, np_dtype, type_text
+from dialects.types import dims_of, is_complex, np_dtype, type_text
 from lowering.graph.scalars import run_scalar, signless
 from lowering.points import evaluate
 
@@ -62,10 +62,25 @@ def run_graph(
     for arg, name, array in zip(func.body.block.args, names, given, strict=True):
         if array is None:
             raise IrkitError(f"there is no array for '{name}'", func)
+        if array.dtype.kind == "c" and not is_complex(arg.type.element_type):  # pyright: ignore
+            array = np.ascontiguousarray(array).view(array.real.dtype).reshape(*array.shape, 2)
         if checked:
             _bind_dims(arg.type, name, array, symbols, func)
         env[arg] = array
-    return _Interpreter(func, symbols, threads).block(func.body.block, env)
+    results = _Interpreter(func, symbols, threads).block(func.body.block, env)
+    return [_whole(r, attrs) for r, attrs in zip(results, _result_facts(func, len(results)), strict=True)]
+
+
+def _result_facts(func: FuncOp, count: int) -> Sequence[Mapping[str, Attribute]]:
+    return [a.data for a in func.res_attrs.data] if func.res_attrs is not None else [{}] * count
+
+
+def _whole(array: Array, facts: Mapping[str, Attribute]) -> Array:
+    """A result as the interface tells it: complex numbers that lie as pairs are complex again."""
+    dtype = facts.get("graph.dtype")
+    if not isinstance(dtype, StringAttr):
+        return array
+    return np.ascontiguousarray(array).view(np_dtype(dtype.data)).reshape(array.shape[:-1])
 
 
 def argument_names(func: FuncOp) -> list[str]:

@@ -72,7 +72,7 @@ def _complex_values(module: builtin.ModuleOp) -> Iterator[IrkitError]:
                     op,
                     found=type_text(value.type),
                     expected="floats, integers or bools below the graph level",
-                    hint="keep the real and the imaginary part in a tensor each",
+                    hint="run graph-split-complex first",
                 )
                 break
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 from xdsl.dialects import arith, math
+from xdsl.dialects.builtin import FloatAttr
 from xdsl.ir import Block, Operation, SSAValue
 
 from dialects.dims import Dim
@@ -77,10 +78,11 @@ class CholeskyOp(Derived):
             k, here, row, column, pivot = block.args[:5]
             at_i, at_j = block.args[-2:]
             s = _Scalars(block)
-            zero = s.add(arith.SubfOp(pivot, pivot))
-            scaled = s.add(arith.DivfOp(row, s.add(math.SqrtOp(pivot))))
+            zero = s.add(arith.ConstantOp(FloatAttr(0.0, pivot.type)))  # pyright: ignore
+            root = s.add(math.SqrtOp(pivot))
+            scaled = s.add(arith.DivfOp(row, root))
             factor = s.pick("sge", at_i, k, scaled, zero)
-            rest = s.less_product(here, row, s.add(arith.DivfOp(column, pivot)))
+            rest = s.less_product(here, scaled, s.add(arith.DivfOp(column, root)))
             return s.pick("slt", at_j, k, here, s.pick("eq", at_j, k, factor, rest))
 
         def step(counter: Term, carried: Sequence[Term]) -> Sequence[Term]:
