@@ -63,7 +63,11 @@ def run_graph(
         if array is None:
             raise IrkitError(f"there is no array for '{name}'", func)
         if array.dtype.kind == "c" and not is_complex(arg.type.element_type):  # pyright: ignore
-            array = np.ascontiguousarray(array).view(array.real.dtype).reshape(*array.shape, 2)
+            array = (
+                np.ascontiguousarray(array)
+                .view(np.float32 if array.itemsize == 8 else np.float64)
+                .reshape(*array.shape, 2)
+            )
         if checked:
             _bind_dims(arg.type, name, array, symbols, func)
         env[arg] = array
