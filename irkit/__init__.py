@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dialects.errors import ErrorList, IrkitError
-    from irkit.api import compile, lower, parse
+    from irkit.api import compile, load, lower, parse
     from irkit.plugins import Plugin, load_plugin
     from irkit.runtime.module import LayoutWarning, Program
 
@@ -25,6 +25,7 @@ __all__ = [
     "Plugin",
     "Program",
     "compile",
+    "load",
     "load_plugin",
     "lower",
     "parse",
@@ -39,6 +40,7 @@ _HOMES = {
     "LayoutWarning": "irkit.runtime.module",
     "Plugin": "irkit.plugins",
     "Program": "irkit.runtime.module",
+    "load": "irkit.api",
     "load_plugin": "irkit.plugins",
 }
 

@@ -78,6 +78,14 @@ def lower(
     return module
 
 
+def load(path: str | os.PathLike[str], threads: int | None = None) -> Program:
+    """A program that `Program.save` wrote, without a compiler. Raises IrkitError for a file that is damaged, of another
+    version, or for another machine."""
+    from irkit.runtime.artefact import load_program
+
+    return load_program(path, threads)
+
+
 def compile_text(
     text: str,
     name: str,

@@ -118,6 +118,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=FILE[:KEY]",
         help="the data of an input or parameter: an array of an .npz or .safetensors file, an .npy file, or a number",
     )
+    run.add_argument(
+        "--params", metavar="FILE", help="a .safetensors or .npz file with other values of all parameters"
+    )
     run.add_argument("--output", metavar="FILE.npz", help="write the results to a file")
     run.add_argument(
         "--threads", type=int, metavar="N", help="threads of the run (default: one for each core)"
@@ -129,7 +132,16 @@ def _parser() -> argparse.ArgumentParser:
         "compile", help="write a pair of C files, the weights, and an example main.c"
     )
     _add_common(compile_)
-    compile_.add_argument("-o", "--output", required=True, metavar="DIR", help="the folder to write to")
+    compile_.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="DIR",
+        help="the folder to write to; or NAME.irk, one file that irkit run and irkit.load read without a compiler",
+    )
+    compile_.add_argument(
+        "--arena-limit", metavar="BYTES", help="refuse a program whose intermediates need more, as 64k or 2M"
+    )
     compile_.add_argument(
         "--weights",
         choices=("const", "bin"),

@@ -18,6 +18,15 @@ def read_dims(items: Sequence[str]) -> dict[str, int]:
     return dims
 
 
+def read_bytes(text: str) -> int:
+    """A number of bytes, as `65536`, `64k` or `2M`. Raises IrkitError."""
+    number, unit = (text[:-1], text[-1].lower()) if text[-1:].isalpha() else (text, "")
+    factors = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+    if not number.isdecimal() or unit not in factors:
+        raise IrkitError(f"bad number of bytes '{text}'", expected="a number, as 65536, 64k or 2M")
+    return int(number) * factors[unit]
+
+
 def bytes_text(size: float) -> str:
     """A number of bytes for people: `92.2 kB`."""
     for unit in ("B", "kB", "MB"):

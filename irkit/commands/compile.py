@@ -12,9 +12,10 @@ import numpy as np
 
 from dialects.dims import Dim
 from dialects.errors import IrkitError
-from irkit.api import emit, read_defaults
-from irkit.commands.arguments import read_dims
+from irkit.api import compile_text, emit, read_defaults
+from irkit.commands.arguments import read_bytes, read_dims
 from irkit.files import read_text
+from irkit.runtime.artefact import SUFFIX
 from irkit.runtime.compiler import INCLUDE, find_compiler
 from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec, c_field
 from lowering.target import get_target
@@ -27,7 +28,14 @@ def execute(args: argparse.Namespace) -> None:
     """Writes the files and prints the command that builds them; raises IrkitError."""
     name = "<stdin>" if args.file == "-" else args.file
     compiler = find_compiler(args.cc).name
-    spec, places = emit(read_text(args.file), name, args.fn, read_dims(args.dim), args.target, compiler)
+    text, dims = read_text(args.file), read_dims(args.dim)
+    spec, places = emit(text, name, args.fn, dims, args.target, compiler)
+    if args.arena_limit:
+        check_arena(spec, read_bytes(args.arena_limit))
+    if args.output.endswith(SUFFIX):
+        compile_text(text, name, args.fn, dims, args.target, cc=args.cc).save(args.output)
+        print(f"wrote {args.output}")
+        return
     values = read_defaults(spec, places, name)
     files = program_files(spec, values, args.weights)
     folder = Path(args.output)
@@ -36,6 +44,19 @@ def execute(args: argparse.Namespace) -> None:
     flags = " ".join(["-std=gnu11", "-O3", "-fno-math-errno", *get_target(args.target, compiler).cflags])
     print(f"wrote {', '.join(files)}")
     print(f"build: cd {folder} && {compiler} {flags} {sources} -o {spec.name} -lm && ./{spec.name}")
+
+
+def check_arena(spec: ProgramSpec, limit: int) -> None:
+    """Raises IrkitError for a program that needs a larger arena, on one thread."""
+    needed = spec.arena_bytes + spec.scratch_bytes
+    if needed > limit:
+        raise IrkitError(
+            f"'{spec.name}' needs an arena of {needed} bytes",
+            found=f"intermediates {spec.peak_bytes}, which no order of calls brings below {spec.lower_bound_bytes}, "
+            f"and {spec.scratch_bytes} of scratch for each thread",
+            expected=f"at most {limit}, as --arena-limit says",
+            hint="give dims smaller sizes (--dim), or smaller ranges; irkit show lists the kernels with their bytes",
+        )
 
 
 def program_files(spec: ProgramSpec, values: Mapping[str, np.ndarray], weights: str) -> dict[str, bytes]:

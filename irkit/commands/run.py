@@ -17,6 +17,7 @@ from irkit.api import compile_text
 from irkit.commands.arguments import bytes_text, read_dims, seconds_text
 from irkit.diagnostics import nearest
 from irkit.files import read_text
+from irkit.runtime.artefact import SUFFIX, load_program
 from irkit.runtime.module import Program
 from lowering.c.abi import ArgSpec
 
@@ -30,16 +31,16 @@ def execute(args: argparse.Namespace) -> None:
     """Runs the command; raises IrkitError."""
     name = "<stdin>" if args.file == "-" else args.file
     sources = dict(_split(item) for item in args.input)
-    program = compile_text(
-        read_text(args.file),
-        name,
-        args.fn,
-        read_dims(args.dim),
-        args.target,
-        args.threads,
-        args.cc,
-        frozenset(sources),
-    )
+    if name.endswith(SUFFIX):
+        program = load_program(name, args.threads)
+    else:
+        dims = read_dims(args.dim)
+        given = frozenset(sources)
+        program = compile_text(
+            read_text(args.file), name, args.fn, dims, args.target, args.threads, args.cc, given
+        )
+    if args.params:
+        program.set_params(_parameters(args.params, program))
     values = {name: _load(_argument(program, name), source) for name, source in sources.items()}
     symbols: dict[str, int] = {}
     for arg in program.inputs:
@@ -62,6 +63,15 @@ def execute(args: argparse.Namespace) -> None:
     print(f"peak memory: {memory}, process {bytes_text(_resident_peak())}")
     if args.output:
         _write(args.output, results)
+
+
+def _parameters(path: str, program: Program) -> dict[str, np.ndarray]:
+    """The arrays of a .safetensors or .npz file that are parameters of the program. Raises IrkitError."""
+    wanted = [a for a in program.spec.args if a.role == "param"]
+    found = {a.name: _load(a, f"{path}:{a.name}") for a in wanted}
+    if not found:
+        raise IrkitError("the program has no parameters", found=f"--params {path}")
+    return found
 
 
 def _split(item: str) -> tuple[str, str]:

@@ -87,7 +87,9 @@ def store_program(key: str, entry: Entry) -> None:
         "places": entry.places,
         "cflags": list(entry.cflags),
     }
-    _write(cache_dir() / f"{key}.json", lambda path: path.write_text(json.dumps(record), encoding="utf-8"))
+    write_file(
+        cache_dir() / f"{key}.json", lambda path: path.write_text(json.dumps(record), encoding="utf-8")
+    )
 
 
 def library(spec: ProgramSpec, compiler: Compiler, cflags: Sequence[str], again: bool = False) -> Path:
@@ -151,7 +153,7 @@ def digest(parts: Iterable[str]) -> str:
     return state.hexdigest()[:32]
 
 
-def _write(path: Path, fill: Callable[[Path], object]) -> None:
+def write_file(path: Path, fill: Callable[[Path], object]) -> None:
     """Writes a file under a name of its own and moves it into place."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     os.close(handle)

@@ -54,6 +54,7 @@ class Program:
         if threads is not None and threads < 1:
             raise IrkitError(f"cannot run on {threads} threads", expected="at least one")
         self.spec = spec
+        self.library = library
         self.threads = threads or available_cores()
         self.values: dict[str, np.ndarray] = {}
         self._args = {a.name: _Arg.of(a) for a in spec.args}
@@ -112,6 +113,25 @@ class Program:
         shown = ", ".join(f"{a.name}: {a.type_text}" for a in self.inputs)
         results = ", ".join(f"{a.name}: {a.type_text}" for a in self.outputs)
         return f"<irkit program {self.name}({shown}) -> ({results})>"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the program with its parameters to one file, which `irkit.load` reads without a compiler, on machines
+        with this processor's instruction sets. Raises IrkitError."""
+        from irkit.runtime.artefact import save_program
+
+        save_program(self, path)
+
+    def set_params(self, values: Mapping[str, ArrayLike]) -> None:
+        """Replaces parameters, and inputs with default data, for the calls to come: all of them, or none where one does
+        not fit. Raises IrkitError."""
+        ready: dict[str, np.ndarray] = {}
+        for name, value in values.items():
+            arg = self._arg(name)
+            if arg.spec.role == "output" or (arg.spec.role == "input" and name not in self.values):
+                raise IrkitError(f"'{name}' is no parameter of {self.name}", hint="inputs go to the call")
+            ready[name] = self._checked(arg, value)
+            arg.check_fixed(ready[name])
+        self.values.update(ready)
 
     # -- calls --------------------------------------------------------------------------------------------------
 
@@ -373,6 +393,12 @@ class _Arg:
             raise self._wrong_shape(
                 array, f"dim {wrong} differs: {array.shape[wrong]} instead of {shape[wrong]}", symbols
             )
+
+    def check_fixed(self, array: np.ndarray) -> None:
+        """Whether the dims that no symbol decides have their sizes."""
+        for number, (dim, size) in enumerate(zip(self.dims, array.shape, strict=True)):
+            if dim.value is not None and dim.value != size:
+                raise self._wrong_shape(array, f"dim {number} differs: {size} instead of {dim.value}")
 
     def check_output(self, array: np.ndarray, symbols: Mapping[str, int]) -> None:
         """Whether a result can be written there."""
