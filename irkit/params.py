@@ -298,12 +298,29 @@ class _Files:
             archive = self.archives[path]
             if tensor not in archive.files:
                 raise _no_tensor(path, tensor, archive.files, want)
+            _check(want, _claimed(archive, tensor), f"'{tensor}' in '{path}'")  # before anything is unpacked
             value = archive[tensor]
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as fault:
+        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as fault:
             raise _damaged(path, f"{fault}", want) from None
         return np.ascontiguousarray(value.astype(value.dtype.newbyteorder("="), copy=False)).reshape(
             value.shape
         )
+
+
+def _claimed(archive: np.lib.npyio.NpzFile, tensor: str) -> np.ndarray:
+    """An array without memory of the dtype and shape that a member of an archive says it has. Raises ValueError."""
+    files = archive.zip
+    assert files is not None
+    name = tensor if tensor in files.namelist() else f"{tensor}.npy"
+    with files.open(name) as file:
+        version = np.lib.format.read_magic(file)
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(file)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    return np.broadcast_to(np.zeros((), dtype.newbyteorder("=")), shape)
 
 
 def _read_header(path: Path, want: Wanted) -> _Header:
