@@ -105,19 +105,54 @@ static void *get(FILE *file, size_t bytes, size_t element) {
     return "\n".join(lines) + "\n"
 
 
-def run_all(folder: Path, units: list[Unit], cc: str, flags: list[str], threads: int) -> None:
-    """Builds all units and the driver with a compiler's flags, runs it, and compares the results."""
+def at_once(units: list[Unit]) -> str:
+    """A main that runs each program in a thread of its own, all at the same time, with files of its own."""
+    jobs = ", ".join(f'{{run_{u.spec.name}, "{u.spec.name}.in", "{u.spec.name}.out", 0}}' for u in units)
+    return f"""
+#include <pthread.h>
+struct job {{ int (*run)(FILE *, FILE *); const char *in, *out; int code; }};
+static void *work(void *context) {{
+  struct job *job = context;
+  FILE *in = fopen(job->in, "rb"), *out = fopen(job->out, "wb");
+  job->code = job->run(in, out);
+  fclose(in);
+  fclose(out);
+  return NULL;
+}}
+int main(void) {{
+  static struct job jobs[] = {{{jobs}}};
+  pthread_t threads[{len(units)}];
+  int code = 0;
+  for (int i = 0; i < {len(units)}; i++) if (pthread_create(&threads[i], NULL, work, &jobs[i])) return 5;
+  for (int i = 0; i < {len(units)}; i++) pthread_join(threads[i], NULL), code |= jobs[i].code;
+  return code ? 4 : 0;
+}}
+"""
+
+
+def run_all(
+    folder: Path, units: list[Unit], cc: str, flags: list[str], threads: int, together: bool = False
+) -> None:
+    """Builds all units and the driver with a compiler's flags, runs it, and compares the results; `together` runs all
+    programs at the same time."""
     for header in INCLUDE.glob("*.h"):
         shutil.copy(header, folder)
     for u in units:
         (folder / f"{u.spec.name}.c").write_text(u.spec.source)
         (folder / f"{u.spec.name}.h").write_text(u.spec.header)
-    (folder / "driver.c").write_text(driver(units, threads))
-    with open(folder / "in.bin", "wb") as file:
-        for u in units:
-            for a in u.spec.args:
-                if a.role != "output":
-                    file.write(np.ascontiguousarray(u.inputs[a.name]).tobytes())
+    text = driver(units, threads)
+    (folder / "driver.c").write_text(
+        text[: text.index("int main(void)")] + at_once(units) if together else text
+    )
+    arrays = {
+        u.spec.name: b"".join(
+            np.ascontiguousarray(u.inputs[a.name]).tobytes() for a in u.spec.args if a.role != "output"
+        )
+        for u in units
+    }
+    (folder / "in.bin").write_bytes(b"".join(arrays.values()))
+    for name, data in arrays.items():
+        (folder / f"{name}.in").write_bytes(data)
     sources = ["driver.c", *(f"{u.spec.name}.c" for u in units)]
     team = ["-pthread", "-DIRK_TEAM_PTHREADS"] if threads > 1 else []
     objects: list[subprocess.Popen[str]] = []
@@ -136,7 +171,10 @@ def run_all(folder: Path, units: list[Unit], cc: str, flags: list[str], threads:
     subprocess.run(link, cwd=folder, check=True, capture_output=True, timeout=200)
     done = subprocess.run([folder / "all"], cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[:4000]
-    data = (folder / "out.bin").read_bytes()
+    if together:
+        data = b"".join((folder / f"{u.spec.name}.out").read_bytes() for u in units)
+    else:
+        data = (folder / "out.bin").read_bytes()
     at = 0
     for u in units:
         for want, slack in zip(u.expected, u.slack, strict=True):
@@ -170,6 +208,16 @@ def test_sanitizers_find_nothing(tmp_path: Path, cc: str, sanitizer: str, target
         pytest.skip(f"{cc} has no {sanitizer} sanitizer here")
     chosen = [n for n in programs() if sanitizer == "address" or n not in ("cnn", "mlp")]
     run_all(tmp_path, [unit_of(name, target) for name in chosen], cc, flags, threads)
+
+
+@pytest.mark.parametrize(("sanitizer", "threads"), [("thread", 2), ("address", 1)])
+def test_programs_in_one_binary_run_at_the_same_time(tmp_path: Path, sanitizer: str, threads: int):
+    """Each with its own arena and team; two of them have kernels of equal names."""
+    flags = ["-O1", "-g", "-pthread", *SANITIZERS[sanitizer], *get_target("native", "gcc").cflags]
+    if not works("gcc", flags, tmp_path):
+        pytest.skip(f"gcc has no {sanitizer} sanitizer here")
+    units = [unit_of(name, "native") for name in ("softmax", "dense", "packed", "control", "scatter")]
+    run_all(tmp_path, units, "gcc", flags, threads, together=True)
 
 
 @pytest.mark.parametrize(("cc", "target"), [("gcc", "sse2"), ("clang", "native")])
