@@ -11,15 +11,15 @@ from irkit.files import read_text, write_atomically
 
 def execute(args: argparse.Namespace) -> None:
     """Rewrites files in place, `-` to standard output; raises ErrorList and leaves a file as it is when it has errors."""
-    from irkit.lang import parse
     from irkit.lang.format import format_text
+    from irkit.lang.parser import parse_alone
 
     faults: list[IrkitError] = []
     stale: list[str] = []
     for name in args.files:
         try:
             text = read_text(name)
-            parse(text, "<stdin>" if name == "-" else name)
+            parse_alone(text, "<stdin>" if name == "-" else name)
         except (IrkitError, ErrorList) as fault:
             faults += fault.errors if isinstance(fault, ErrorList) else [fault]
             continue

@@ -79,10 +79,15 @@ class BadText(Exception):
 
 def parse(text: str, filename: str = "<text>") -> tree.Module:
     """The syntax tree of a file and of those that it imports; raises ErrorList with every syntax error, in source order."""
-    module = tree.Module(filename, text, _declarations(text, filename, 0))
+    module = parse_alone(text, filename)
     if not any(isinstance(d, tree.Import) for d in module.decls):
         return module
     return with_imports(module)
+
+
+def parse_alone(text: str, filename: str = "<text>") -> tree.Module:
+    """The syntax tree of a file, its imports not followed; raises ErrorList with every syntax error, in source order."""
+    return tree.Module(filename, text, _declarations(text, filename, 0))
 
 
 def _declarations(text: str, filename: str, start: int) -> tuple[tree.Declaration, ...]:

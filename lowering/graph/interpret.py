@@ -28,6 +28,9 @@ Array = np.ndarray
 Env = dict[SSAValue, Array]
 Arrays = "Mapping[str, Array] | Sequence[Array]"
 
+MAX_ROUNDS = 1_000_000
+"""Rounds after which a loop with a condition is given up."""
+
 CHUNK = 1 << 22
 """Index notation is evaluated for about this many points at a time."""
 
@@ -168,6 +171,11 @@ class _Interpreter:
         for t in range(lower, upper):
             if op.conditional is not None and not carried[0]:
                 break
+            if t - lower >= MAX_ROUNDS:
+                message = f"a loop goes on after {MAX_ROUNDS} rounds"
+                raise IrkitError(
+                    message, op, hint="bound it: while ... max 1000 with ...; or give it other data"
+                )
             inner = dict(env)
             inner.update(zip(op.block.args, [np.asarray(t, np.int64), *carried], strict=True))
             carried = self.block(op.block, inner)

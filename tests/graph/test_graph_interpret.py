@@ -286,3 +286,14 @@ def test_groups_and_launches_run_too():
     }""")
     func = next(op for op in module.ops if isinstance(op, FuncOp))
     assert run_graph(func, [np.float32([1, 2, 3])])[0].tolist() == [-2, -4, -6]
+
+
+def test_a_loop_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch):
+    from irkit.lang import parse as parse_tg, to_graph
+    from lowering.graph import interpret
+
+    monkeypatch.setattr(interpret, "MAX_ROUNDS", 50)
+    text = "fn f(x: f32) -> f32 {\n  while x == x with x {\n    x = x + 1\n  }\n  return x\n}\n"
+    (func,) = to_graph(parse_tg(text, "t.tg")).ops
+    with pytest.raises(IrkitError, match="goes on after 50 rounds"):
+        interpret.run_graph(func, [np.float32(0)])  # pyright: ignore

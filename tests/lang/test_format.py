@@ -140,3 +140,48 @@ def test_standard_input_goes_to_standard_output():
     assert irkit_cli("fmt", "-", stdin="dim   B=2") == (0, "dim B = 2\n", "")
     code, out, err = irkit_cli("fmt", "nosuch.tg")
     assert (code, out) == (1, "") and "there is no file 'nosuch.tg'" in err
+
+
+def test_control_flow_and_settings():
+    messy = """import   "lib/a.tg"
+fn main(x:f32[4],n:i32)->(f32[4],f32[3,4]){
+y=x
+while any(y>1) max 10 with y{
+y=y/2
+}
+if n>0 with y{
+y= -y
+}else if ~(n==0)&true with y {
+y=y|y
+} else{
+y=y<<1
+}
+for t in 0..3 with y collect z{
+z=y
+}
+w[i]=sum(j) x[i]*x[j],boundary=zero,schedule="tile i 8"
+return y,z
+}
+"""
+    wanted = """import "lib/a.tg"
+fn main(x: f32[4], n: i32) -> (f32[4], f32[3, 4]) {
+  y = x
+  while any(y > 1) max 10 with y {
+    y = y / 2
+  }
+  if n > 0 with y {
+    y = -y
+  } else if ~(n == 0) & true with y {
+    y = y | y
+  } else {
+    y = y << 1
+  }
+  for t in 0..3 with y collect z {
+    z = y
+  }
+  w[i] = sum(j) x[i] * x[j], boundary=zero, schedule="tile i 8"
+  return y, z
+}
+"""
+    assert format_text(messy) == wanted
+    assert format_text(wanted) == wanted
