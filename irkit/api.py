@@ -70,7 +70,7 @@ def lower(
 
     if to not in pipeline.LEVELS[:-1]:
         raise IrkitError(f"unknown level '{to}'", expected=f"one of {', '.join(pipeline.LEVELS[:-1])}")
-    module = source if isinstance(source, ModuleOp) else _module(*_read(source), fn, dims)
+    module = source if isinstance(source, ModuleOp) else graph_of(*_read(source), fn, dims)
     level = pipeline.level_of(module)
     if pipeline.LEVELS.index(to) < pipeline.LEVELS.index(level):
         raise IrkitError(f"the module is at the {level} level already, which is below the {to} level")
@@ -130,7 +130,7 @@ def emit(
 
     machine = get_target(target, cc)
     with paused():
-        module = _module(text, name, fn, dims)
+        module = graph_of(text, name, fn, dims)
         places = _places(module)
         passes = pipeline.passes_to(pipeline.level_of(module), "buffer", target, cc)
         pipeline.run_passes(module, passes, pipeline.context())
@@ -175,7 +175,7 @@ def _build(
     return cache.Entry(spec, cache.library(spec, compiler, cflags), places, cflags)
 
 
-def _module(text: str, name: str, fn: str | None, dims: Mapping[str, int] | None) -> ModuleOp:
+def graph_of(text: str, name: str, fn: str | None, dims: Mapping[str, int] | None) -> ModuleOp:
     """The IR of a text: `.mlir` at its level, anything else through the front end."""
     if name.endswith(".mlir"):
         from irkit import pipeline

@@ -140,6 +140,11 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder to write to; or NAME.irk, one file that irkit run and irkit.load read without a compiler",
     )
     compile_.add_argument(
+        "--golden",
+        action="store_true",
+        help="write what the reference gives for the example's inputs; the built main.c compares itself with it",
+    )
+    compile_.add_argument(
         "--arena-limit", metavar="BYTES", help="refuse a program whose intermediates need more, as 64k or 2M"
     )
     compile_.add_argument(

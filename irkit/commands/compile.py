@@ -12,8 +12,9 @@ import numpy as np
 
 from dialects.dims import Dim
 from dialects.errors import IrkitError
-from irkit.api import compile_text, emit, read_defaults
+from irkit.api import compile_text, emit, graph_of, read_defaults
 from irkit.commands.arguments import read_bytes, read_dims
+from irkit.commands.golden import compared, golden_header
 from irkit.files import read_text
 from irkit.runtime.artefact import SUFFIX
 from irkit.runtime.compiler import INCLUDE, find_compiler
@@ -37,7 +38,9 @@ def execute(args: argparse.Namespace) -> None:
         print(f"wrote {args.output}")
         return
     values = read_defaults(spec, places, name)
-    files = program_files(spec, values, args.weights)
+    files = program_files(spec, values, args.weights, args.golden)
+    if args.golden:
+        files["golden.h"] = golden_header(spec, graph_of(text, name, args.fn, dims), values).encode()
     folder = Path(args.output)
     write_files(folder, files)
     sources = " ".join(n for n in files if n.endswith(".c"))
@@ -59,7 +62,9 @@ def check_arena(spec: ProgramSpec, limit: int) -> None:
         )
 
 
-def program_files(spec: ProgramSpec, values: Mapping[str, np.ndarray], weights: str) -> dict[str, bytes]:
+def program_files(
+    spec: ProgramSpec, values: Mapping[str, np.ndarray], weights: str, golden: bool = False
+) -> dict[str, bytes]:
     """The content of each file: the C pair, what it includes, the data, the example."""
     name = spec.name
     files = {f"{name}.c": spec.source.encode(), f"{name}.h": spec.header.encode()}
@@ -73,7 +78,7 @@ def program_files(spec: ProgramSpec, values: Mapping[str, np.ndarray], weights: 
         data, offsets = packed(args, values)
         files[f"{name}_weights.bin"] = data
         files[f"{name}_weights.h"] = bin_header(spec, args, offsets, len(data)).encode()
-    files["main.c"] = example(spec, [a.name for a in args], weights).encode()
+    files["main.c"] = example(spec, [a.name for a in args], weights, golden).encode()
     return files
 
 
@@ -196,8 +201,9 @@ def bin_header(spec: ProgramSpec, args: Sequence[ArgSpec], offsets: Sequence[int
 # -- the example ----------------------------------------------------------------------------------------------
 
 
-def example(spec: ProgramSpec, bound: Sequence[str], weights: str) -> str:
-    """A `main.c` that fills the inputs, runs the program once, and prints the start of each result."""
+def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool = False) -> str:
+    """A `main.c` that fills the inputs, runs the program once, and prints the start of each result; with `golden` it
+    compares the results with those in golden.h, and ends with 1 where they lie too far apart."""
     name, upper = spec.name, spec.name.upper()
     most = {n: high for n, _, high in spec.symbols}
     body = [f"  args.{c_field(n)} = {high};" for n, _, high in spec.symbols]
@@ -216,6 +222,7 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str) -> str:
         ]
     release = ["  free(content);"] if bound and weights == "bin" else []
     shown: list[str] = []
+    counts: dict[str, int] = {}
     for arg in spec.args:
         if arg.name in bound:
             continue
@@ -236,15 +243,18 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str) -> str:
                 f'  printf("{" ..." if count > 8 else ""}\\n");',
             ]
         body.append(f"  args.{field} = {arg.name}_data;")
+        counts[arg.name] = count
         release.append(f"  free({arg.name}_data);")
     return "\n".join(
         [
             f"// An example: runs {name} once and prints the start of each result. Written by irkit.",
+            *(["#include <math.h>"] if golden else []),
             "#include <stdio.h>",
             "#include <stdlib.h>",
             "#include <string.h>",
             "",
             f'#include "{name}.h"',
+            *(['#include "golden.h"'] if golden else []),
             *([f'#include "{name}_weights.h"'] if bound else []),
             "",
             "static void *memory(size_t bytes) {",
@@ -265,9 +275,10 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str) -> str:
             "    return 1;",
             "  }",
             *shown,
+            *(compared(spec, counts) if golden else []),
             *release,
             "  free(arena);",
-            "  return 0;",
+            "  return code ? 1 : 0;" if golden else "  return 0;",
             "}",
             "",
         ]
