@@ -75,7 +75,9 @@ class GraphSplitComplex(ModulePass):
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
         for function in op.ops:
             if isinstance(function, FuncOp) and any(
-                _is_complex(v) for o in function.walk() for v in (*o.operands, *o.results)
+                _is_complex(v)
+                for o in function.walk()
+                for v in (*o.operands, *o.results, *(a for r in o.regions for a in r.block.args))
             ):
                 _Splitter().function(function)
                 self.stats["functions split"] = self.stats.get("functions split", 0) + 1

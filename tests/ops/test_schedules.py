@@ -55,7 +55,7 @@ def random_schedule(kernel: DefOp, rng: np.random.Generator) -> tuple[str, ...]:
             out += [f"vector {axis} {pick(1, 2, 4, 16, 64)}"] if rng.random() < 0.5 else []
             out += [f"split {axis} {pick(1, 3, 16, 100)}"] if rng.random() < 0.5 else []
         elif rng.random() < 0.5:
-            whole = "whole " + axis if (kernel.extents()[axis].value or 0) < 8 else f"tile {axis} 4"
+            whole = "whole " + axis if (kernel.extents()[axis].value or 8) < 8 else f"tile {axis} 4"
             out.append(pick(f"tile {axis} {pick(1, 2, 3)}", f"vector {axis} {pick(1, 3, 16)}", whole))
     return tuple(out)
 

@@ -23,7 +23,7 @@ from lowering.c.emit import emit_program
 from lowering.target import get_target
 from tests.ops.harness import is_float
 from tests.ops.test_schedules import give_schedule
-from tests.random_graphs.generate import Batch, distance, scale
+from tests.random_graphs.generate import Batch, as_floats, distance, scale
 
 ULPS = 16
 
@@ -73,11 +73,17 @@ def check(batch: Batch, cc: str = "gcc", level: str = "-O1", teams: Sequence[int
     for number, value in enumerate(batch.results):
         one, *others = (run[number] for run in runs)
         where = f"result {number} ({origins[number]}) of seed {batch.seed}, {cc} {level}"
-        equal = all(np.array_equal(one, other, equal_nan=is_float(one.dtype)) for other in others)
+        equal = all(_equal(one, other) for other in others)
         assert equal, f"threads disagree on {where}\n{text}"
         fault = difference(one, value.arrays)
         assert fault is None, f"{fault} in {where}\n{text}"
     return batch.used
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two results have equal elements, NaN at the same places among them."""
+    a, b = as_floats(a), as_floats(b)
+    return np.array_equal(a, b, equal_nan=is_float(a.dtype))
 
 
 def difference(found: np.ndarray, arrays: list[np.ndarray]) -> str | None:
@@ -85,6 +91,7 @@ def difference(found: np.ndarray, arrays: list[np.ndarray]) -> str | None:
     expected = arrays[0]
     if found.shape != expected.shape or found.dtype != expected.dtype:
         return f"{found.dtype}{list(found.shape)} for {expected.dtype}{list(expected.shape)}"
+    found, expected = as_floats(found), as_floats(expected)
     if not is_float(expected.dtype):
         wrong = found != expected
         bound = 0.0

@@ -111,6 +111,9 @@ EXACT = frozenset(
 TAILS = frozenset({"gelu", "mish", "silu", "softplus", "elu", "log_sigmoid"})
 """Ops whose small results are differences of larger numbers."""
 
+SPREADS = frozenset({"conv_transpose2d"})
+"""Ops whose formulas multiply by zeros that the references leave out."""
+
 Arrays = list[np.ndarray]
 """One value: by the references, then shaken."""
 
@@ -125,8 +128,16 @@ class Value:
         return self.ssa.type  # pyright: ignore[reportReturnType]
 
 
+def as_floats(array: np.ndarray) -> np.ndarray:
+    """Complex numbers as their parts; anything else as it is."""
+    if array.dtype.kind != "c":
+        return array
+    return np.ascontiguousarray(array).view(np.float32 if array.itemsize == 8 else np.float64)
+
+
 def distance(arrays: Arrays) -> float:
     """How far noise moves a value; infinite where it changes what is NaN or infinite, or an exact number."""
+    arrays = [as_floats(a) for a in arrays]
     first = arrays[0]
     if not is_float(first.dtype):
         return 0.0 if all(np.array_equal(first, other) for other in arrays[1:]) else np.inf
@@ -144,7 +155,7 @@ def distance(arrays: Arrays) -> float:
 
 
 def scale(array: np.ndarray) -> float:
-    wide = array.astype(np.float64)
+    wide = as_floats(array).astype(np.float64)
     return float(np.max(np.abs(wide[np.isfinite(wide)]), initial=0.0))
 
 
@@ -297,7 +308,16 @@ class Graph:
         """Appends an op and computes it. Raises IrkitError where it does not fit."""
         self.batch.line += 1
         op = make(name, [v.ssa for v in operands], values, Loc("random.tg", self.batch.line, 1))
+        if name in SPREADS and not all(np.isfinite(v.arrays[0]).all() for v in operands):
+            op.erase()
+            raise IrkitError("what is no number spreads further than the reference has it")
         runs = [run(op, [v.arrays[i] for v in operands], self.rng if i else None) for i in range(1 + SHAKES)]
+        whole = [
+            a for arrays in ([v.arrays[0] for v in operands], runs[0]) for a in arrays if a.dtype.kind == "c"
+        ]
+        if not all(np.isfinite(a).all() for a in whole):
+            op.erase()
+            raise IrkitError("complex numbers that are not finite have no agreed arithmetic")
         self.block.add_op(op)
         self.batch.used[name] += 1
         made = [Value(r, [arrays[i] for arrays in runs]) for i, r in enumerate(op.results)]
@@ -447,14 +467,18 @@ def run(op: GraphOp, arrays: Sequence[np.ndarray], rng: np.random.Generator | No
     """The results of an op by its reference; with a generator, operands and results are shaken where the op rounds."""
     if rng is None or short_name(type(op)) in EXACT:
         return op.run(arrays, SIZES)
-    results = op.run([_shaken(a, rng) if is_float(a.dtype) else a for a in arrays], SIZES)
+    results = op.run([_shaken(a, rng) for a in arrays], SIZES)
     if short_name(type(op)) in TAILS:  # exact to the size of the operand, not of the result
         size = [scale(a) for a in arrays if is_float(a.dtype)]
         return [(r + NOISE * max(size) * rng.uniform(-1, 1, r.shape)).astype(r.dtype) for r in results]
-    return [_shaken(r, rng) if is_float(r.dtype) else r for r in results]
+    return [_shaken(r, rng) for r in results]
 
 
 def _shaken(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if array.dtype.kind == "c":
+        return _shaken(as_floats(array), rng).view(array.dtype).reshape(array.shape)
+    if not is_float(array.dtype):
+        return array
     if array.dtype.itemsize < 4:
         noise = float(ml_dtypes.finfo(array.dtype).eps)
         wide = array.astype(np.float32)

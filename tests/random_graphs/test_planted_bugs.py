@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import warnings
 from collections.abc import Callable
 
@@ -119,13 +120,17 @@ def guard_forgotten(patch: Patch) -> None:
     patch.setattr(pointwise, "_interior", interior)
 
 
+def _plain_cast(found: re.Match[str]) -> str:
+    return f"({'u' if found[1] == 'u' else ''}int{found[2]}_t)(int64_t)"
+
+
 def saturation_lost(patch: Patch) -> None:
     """A float is made an integer by C's own cast."""
     right = scalars._RULES[scalars.FloatToIntOp]
 
     def cast(op: object, args: list[str]) -> str:
         text = right(op, args)  # pyright: ignore
-        return text.replace("irk_f32_to_i32", "(int32_t)(int64_t)")
+        return re.sub(r"irk_f(?:16|32|64)_to_([iu])(8|16|32)", _plain_cast, text)
 
     patch.setitem(scalars._RULES, scalars.FloatToIntOp, cast)
 
