@@ -33,7 +33,9 @@ def imported(path: Path) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_imports_flow_one_way(layer: str):
-    later = set(LAYERS[LAYERS.index(layer) + 1 :]) | {"tests", "lit_tests"}
+    later = set(LAYERS[LAYERS.index(layer) + 1 :]) | {"lit_tests"}
+    if layer != "tools":  # the op reference runs the tests' samples
+        later.add("tests")
     wrong = [
         f"{path.relative_to(ROOT)}:{line} imports {name}"
         for path in sources(layer)

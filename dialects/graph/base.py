@@ -365,7 +365,7 @@ def register_op(cls: type[OpT]) -> type[OpT]:
     return defined
 
 
-_CONSTANTS = dict.fromkeys(("PARAMS", "ARITY", "OPERANDS"), ClassVar)
+_CONSTANTS = dict.fromkeys(("PARAMS", "ARITY", "OPERANDS", "EXAMPLE"), ClassVar)
 
 
 def short_name(op: type[Operation] | Operation) -> str:

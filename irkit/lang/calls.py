@@ -201,12 +201,17 @@ def list_item(emitter: Emitter, item: tree.Item, node: tree.ListOf, frame: Frame
 # -- what the language words otherwise --------------------------------------------------------------------------
 
 
+def reduction_usage(name: str) -> str:
+    """How a reduction is called."""
+    return f"{name}(x, axis=none, keepdims=false)"
+
+
 def _reduce(emitter: Emitter, node: tree.Call, frame: Frame) -> list[Value]:
     """`sum(x, axis=1, keepdims=true)`; `max(a, b)` of two tensors is elementwise."""
     name = node.callee.id
     if name in ("min", "max") and len(node.args) == 2 and not node.keywords:
         return call_op(emitter, name, node, frame)
-    usage = f"{name}(x, axis=none, keepdims=false)"
+    usage = reduction_usage(name)
     names = ("x", "axis", "keepdims")
     if not 1 <= len(node.args) <= 3:
         raise IrkitError(f"wrong arguments for {name}", emitter.loc(node), expected=usage)
@@ -253,12 +258,21 @@ def _constant_dtype(node: tree.Expr) -> bool:
     return isinstance(node, tree.Name) and node.id in DTYPES
 
 
+FILLED = {
+    name: f"{name}([2, 3], {number}f32)" for name, number in (("zeros", ""), ("ones", ""), ("full", "0.5, "))
+}
+"""How tensors of one number are made."""
+
+CONSTANT = "constant([1, 2, 3], f32)"
+RENAMED = {"maximum": "max", "minimum": "min"}
+
+
 def _filled(value: int | None) -> Handler:
     """`zeros([B, 4], f32)`, `ones(...)`, `full([B, 4], 0.5, f32)`."""
 
     def handler(emitter: Emitter, node: tree.Call, frame: Frame) -> list[Value]:
         name = node.callee.id
-        usage = f"{name}([2, 3], {'0.5, ' if value is None else ''}f32)"
+        usage = FILLED[name]
         count = 3 if value is None else 2
         if len(node.args) != count or node.keywords or not _constant_dtype(node.args[-1]):
             raise IrkitError(f"wrong arguments for {name}", emitter.loc(node), expected=usage)
@@ -278,9 +292,7 @@ def _filled(value: int | None) -> Handler:
 def _constant_tensor(emitter: Emitter, node: tree.Call, frame: Frame) -> list[Value]:
     """`constant([[1.0, 2.0], [3.0, 4.0]], f32)`."""
     if len(node.args) != 2 or node.keywords or not _constant_dtype(node.args[1]):
-        raise IrkitError(
-            "wrong arguments for constant", emitter.loc(node), expected="constant([1, 2, 3], f32)"
-        )
+        raise IrkitError("wrong arguments for constant", emitter.loc(node), expected=CONSTANT)
     element = DTYPES[node.args[1].id]  # pyright: ignore[reportAttributeAccessIssue]
     loc = emitter.loc(node)
     value = _constant(emitter, node.args[0], frame)
@@ -308,8 +320,7 @@ def _is_regular(value: list) -> bool:
 
 SPECIAL: dict[str, Handler] = {
     **{name.removeprefix("reduce_"): _reduce for name in graph.OPS if name.startswith("reduce_")},
-    "maximum": _renamed("max"),
-    "minimum": _renamed("min"),
+    **{name: _renamed(op) for name, op in RENAMED.items()},
     "cast": _cast,
     "zeros": _filled(0),
     "ones": _filled(1),

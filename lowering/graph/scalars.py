@@ -33,6 +33,7 @@ from dialects.graph.numerics import (
 from dialects.types import np_dtype
 
 Array = np.ndarray
+I4, U4 = np_dtype("i4"), np_dtype("u4")
 Rule = Callable[[Operation, list[Array], np.dtype], Array]
 """An op, its operands and the dtype of its result give the result."""
 
@@ -52,11 +53,15 @@ def run_scalar(op: Operation, operands: Sequence[Array]) -> Array:
 
 def signless(array: Array) -> Array:
     """An array of a graph dtype as bodies hold it: unsigned integers viewed as signed ones."""
+    if array.dtype == U4:
+        return array.view(I4)
     return array.view(f"i{array.itemsize}") if array.dtype.kind == "u" else array
 
 
 def unsigned(array: Array) -> Array:
     """A signed array viewed as unsigned."""
+    if array.dtype == I4:
+        return array.view(U4)
     return array.view(f"u{array.itemsize}") if array.dtype.kind == "i" else array
 
 

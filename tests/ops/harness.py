@@ -33,6 +33,8 @@ class Call:
     arrays: Sequence[np.ndarray]
     values: dict[str, object] = field(default_factory=dict)
     types: Sequence[AnyTensor] = ()
+    result: int = 0
+    """The result that is compared, of an op that has several."""
 
     def operand_types(self) -> list[AnyTensor]:
         return list(self.types) or [tensor(_ELEMENTS[a.dtype], a.shape) for a in self.arrays]
@@ -43,7 +45,7 @@ class Call:
         types = [tensor(_ELEMENTS[a.dtype], a.shape) for a in arrays]
         block = Block(arg_types=types)
         op = make(self.name, list(block.args), self.values)
-        return op.run(list(arrays))[0]
+        return op.run(list(arrays))[self.result]
 
     def __str__(self) -> str:
         shapes = ", ".join(f"{a.dtype}{list(a.shape)}" for a in self.arrays)
@@ -76,7 +78,7 @@ def module_of(calls: Sequence[Call]) -> ModuleOp:
     for line, (call, each) in enumerate(zip(calls, types, strict=True), 1):
         op = make(call.name, [next(args) for _ in each], call.values, Loc("calls.tg", line, 1))
         block.add_op(op)
-        results.append(op.results[0])
+        results.append(op.results[call.result])
     last = ReturnOp(*results)
     block.add_op(last)
     func = FuncOp("main", ([a.type for a in block.args], [r.type for r in results]), Region(block))

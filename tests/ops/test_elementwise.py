@@ -199,3 +199,23 @@ def test_compilers_and_threads(cc: str, threads: int):
         Call("cast", [edges(a)], {"dtype": b}) for a in COMPUTED for b in ("f32", "i8", "u64", "bool", "bf16")
     ]
     check_all(calls, cc, threads)
+
+
+def test_casts_to_and_from_four_bits():
+    """i4 and u4 stand in bytes: what is read counts with its low four bits, what is written saturates or wraps to them."""
+    numbers = np.array(
+        [-300, -9, -8.5, -8, -1.5, -0.5, 0, 3.9, 7, 8, 15, 16, 20, 300, np.nan, np.inf, -np.inf], np.float32
+    )
+    calls = []
+    for name in ("i4", "u4"):
+        small = np.arange(16, dtype=np.uint8).astype(np_dtype(name)).reshape(2, 8)
+        calls += [
+            Call("cast", [numbers], {"dtype": name}),
+            Call("cast", [numbers.astype(np.float16)], {"dtype": name}),
+        ]
+        calls += [Call("cast", [np.arange(-40, 40, dtype=np.int32)], {"dtype": name})]
+        calls += [
+            Call("cast", [small], {"dtype": d})
+            for d in ("i8", "u8", "i64", "f32", "bf16", "f64", "bool", "i4", "u4")
+        ]
+    check_all(calls)

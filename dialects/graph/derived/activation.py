@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from dialects.graph.base import Param
-from dialects.graph.derived.base import elementwise, in_f64
+from dialects.graph.base import Mismatch, Param, Value
+from dialects.graph.derived.base import DerivedElementwise, elementwise, in_f64
+from dialects.graph.elementwise import kind_of
+from dialects.graph.shapes import number
 from dialects.graph.sketch import Term
+from dialects.types import AnyTensor, dtype_name, np_dtype
 
 
 def _zero(x: np.ndarray) -> np.ndarray:
     return x.dtype.type(0)
+
+
+class Bounded(DerivedElementwise):
+    """Base of clamp: the bounds are numbers of the dtype."""
+
+    @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        element = types[0].element_type
+        for key in ("low", "high") if kind_of(element) == "i" else ():
+            bound, range_ = number(values, key), np.iinfo(np_dtype(element))
+            if not range_.min <= bound <= range_.max or bound != int(bound):
+                raise Mismatch(
+                    f"'{key}' of clamp is no {dtype_name(element)}",
+                    found=f"{bound:g}",
+                    expected=f"an integer from {range_.min} to {range_.max}",
+                )
 
 
 def _clamped(x: Term, low: float, high: float) -> Term:
@@ -74,9 +95,10 @@ elementwise(
     "min(max(x, low), high); NaN stays NaN.",
     takes="fi",
     params={"low": Param("float"), "high": Param("float")},
+    base=Bounded,
 )
 
 
 def _number(x: Term, value: float) -> float | int:
-    """A bound in the kind of number that x holds; Mismatch is raised where the dtype cannot hold it."""
+    """A bound in the kind of number that x holds."""
     return value if x.dtype[0] in "fb" else int(value)

@@ -17,7 +17,7 @@ from dialects.graph.elementwise import check_kind, kind_of
 from dialects.graph.shapes import axis_of, dims, integer, ints, number, static_shape
 from dialects.graph.sketch import Sketch, Term, axis
 from dialects.graph.structure import Access
-from dialects.types import DTYPES, AnyTensor, dims_of, is_float, storage, tensor, type_text
+from dialects.types import DTYPES, AnyTensor, dims_of, is_complex, is_float, storage, tensor, type_text
 
 
 def _axes(x: Term) -> list[Dim]:
@@ -279,9 +279,12 @@ class Triangle(Derived):
 
     @classmethod
     def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        what = cls.name.partition(".")[2]
         if len(dims_of(types[0])) < 2:
-            what = cls.name.partition(".")[2]
             raise Mismatch(f"{what} needs a tensor of rank 2 or more", found=type_text(types[0]))
+        if is_complex(types[0].element_type):
+            expected = "a real dtype, or bool"
+            raise Mismatch(f"{what} has no complex form", found=type_text(types[0]), expected=expected)
 
     @classmethod
     def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:

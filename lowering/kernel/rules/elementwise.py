@@ -6,14 +6,15 @@ from collections.abc import Callable
 from math import pi, sqrt
 
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import IntegerType, f32, i1
+from xdsl.dialects.builtin import IntegerType, f32, i1, i8
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from dialects.dims import ONE, ZERO, Dim, row_major
 from dialects.graph import OPS
 from dialects.graph.creation import ConstantOp
+from dialects.graph.elementwise import FOUR_BITS
 from dialects.kernel import FloatToIntOp, IntegerOp, RandomOp, RemfOp
-from dialects.types import is_float, is_unsigned
+from dialects.types import DTYPES, is_float, is_unsigned
 from lowering.kernel.builder import Builder, Index, Rule, compute_type
 
 Scalar = Callable[[Builder, list[SSAValue], Attribute], SSAValue]
@@ -173,6 +174,12 @@ def _cast(b: Builder, op: Operation, index: Index) -> SSAValue:
 
 def convert(b: Builder, x: SSAValue, source: Attribute, target: Attribute) -> SSAValue:
     """A scalar in another dtype: saturating from float to integer, rounded to the stored format for small floats."""
+    if source != target and (source in FOUR_BITS or target in FOUR_BITS):
+        return (
+            _from_four_bits(b, x, source, target)
+            if source in FOUR_BITS
+            else _to_four_bits(b, x, source, target)
+        )
     wide = compute_type(target)
     if is_float(source) and is_float(target):
         out = x
@@ -188,6 +195,26 @@ def convert(b: Builder, x: SSAValue, source: Attribute, target: Attribute) -> SS
         out = b.add(kind(x, wide))  # pyright: ignore
         return out if wide == target else b.add(arith.ExtFOp(b.add(arith.TruncFOp(out, target)), f32))  # pyright: ignore
     return _convert_integer(b, x, source, target)
+
+
+def _from_four_bits(b: Builder, x: SSAValue, source: Attribute, target: Attribute) -> SSAValue:
+    """What the low four bits of a stored byte stand for; the others say nothing."""
+    byte = b.binary(arith.AndIOp, b.add(arith.ExtUIOp(x, i8)), b.constant(15, i8))
+    if not is_unsigned(source):
+        sign = b.constant(8, i8)
+        byte = b.binary(arith.SubiOp, b.binary(arith.XOrIOp, byte, sign), sign)
+    return convert(b, byte, DTYPES["i8"], target)
+
+
+def _to_four_bits(b: Builder, x: SSAValue, source: Attribute, target: Attribute) -> SSAValue:
+    """Floats saturate, integers keep their low four bits."""
+    byte = convert(b, x, source, DTYPES["i8"])
+    if is_float(source):
+        low, high = (0, 15) if is_unsigned(target) else (-8, 7)
+        byte = b.binary(arith.MinSIOp, byte, b.constant(high, i8))
+        byte = b.binary(arith.MaxSIOp, byte, b.constant(low, i8))
+    kept = b.binary(arith.AndIOp, byte, b.constant(15, i8))
+    return b.add(arith.TruncIOp(kept, compute_type(target)))  # pyright: ignore[reportArgumentType]
 
 
 def _convert_integer(b: Builder, x: SSAValue, source: Attribute, target: Attribute) -> SSAValue:
