@@ -16,7 +16,11 @@ from dialects.types import element_bytes
 
 @dataclass(frozen=True)
 class Target:
-    """A declared machine. Sizes in bytes; `tiles` are the register tiles (rows, registers of columns) by compiler."""
+    """A declared machine. Sizes in bytes; `tile` is the register tile (rows, registers of columns).
+
+    `portable` asks for C99 and nothing else: one number at a time, no extension, no library. `packs` allows copies of
+    operands in panels; `whole` is the longest axis that a kernel keeps in registers or on its stack.
+    """
 
     name: str
     vector_bytes: int
@@ -29,6 +33,9 @@ class Target:
     tile: tuple[int, int] = (4, 2)
     kc: int = 256
     mc: int = 168
+    portable: bool = False
+    packs: bool = True
+    whole: int = 256
 
     def lanes(self, element: Attribute) -> int:
         """Elements in a vector register, at least one; small types get as many as 32-bit ones."""
@@ -56,8 +63,11 @@ AVX2 = Target(
 NEON = Target("neon", 16, 32, features=frozenset({"neon"}), tile=(8, 2), mc=128)
 SSE2 = Target("sse2", 16, 16, tile=(4, 2), mc=128)
 SCALAR = Target("scalar", 4, 16, tile=(4, 4), mc=64)
+C99 = Target(
+    "c99", 4, 16, l1=16 << 10, l2=64 << 10, tile=(4, 4), kc=64, mc=32, portable=True, packs=False, whole=64
+)
 
-DECLARED = {t.name: t for t in (AVX512, AVX2, NEON, SSE2, SCALAR)}
+DECLARED = {t.name: t for t in (AVX512, AVX2, NEON, SSE2, SCALAR, C99)}
 
 CLANG_TILES = {"avx512": (12, 2), "avx2": (6, 2)}
 """The tiles that clang keeps in registers."""

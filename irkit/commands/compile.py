@@ -19,6 +19,7 @@ from irkit.files import read_text
 from irkit.runtime.artefact import SUFFIX
 from irkit.runtime.compiler import INCLUDE, find_compiler
 from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec, c_field
+from lowering.c.literals import c_words
 from lowering.target import get_target
 
 ALIGNMENT = 64
@@ -38,13 +39,15 @@ def execute(args: argparse.Namespace) -> None:
         print(f"wrote {args.output}")
         return
     values = read_defaults(spec, places, name)
-    files = program_files(spec, values, args.weights, args.golden)
+    target = get_target(args.target, compiler)
+    files = program_files(spec, values, args.weights, args.golden, target.portable)
     if args.golden:
         files["golden.h"] = golden_header(spec, graph_of(text, name, args.fn, dims), values).encode()
     folder = Path(args.output)
     write_files(folder, files)
     sources = " ".join(n for n in files if n.endswith(".c"))
-    flags = " ".join(["-std=gnu11", "-O3", "-fno-math-errno", *get_target(args.target, compiler).cflags])
+    standard = ["-std=c99", "-pedantic"] if target.portable else ["-std=gnu11"]
+    flags = " ".join([*standard, "-O3", "-fno-math-errno", *target.cflags])
     print(f"wrote {', '.join(files)}")
     print(f"build: cd {folder} && {compiler} {flags} {sources} -o {spec.name} -lm && ./{spec.name}")
 
@@ -63,17 +66,22 @@ def check_arena(spec: ProgramSpec, limit: int) -> None:
 
 
 def program_files(
-    spec: ProgramSpec, values: Mapping[str, np.ndarray], weights: str, golden: bool = False
+    spec: ProgramSpec,
+    values: Mapping[str, np.ndarray],
+    weights: str,
+    golden: bool = False,
+    portable: bool = False,
 ) -> dict[str, bytes]:
-    """The content of each file: the C pair, what it includes, the data, the example."""
+    """The content of each file: the C pair, what it includes, the data, the example; `portable` data is C99."""
     name = spec.name
     files = {f"{name}.c": spec.source.encode(), f"{name}.h": spec.header.encode()}
-    for path in sorted(INCLUDE.glob("*.h")):
+    spare = "irk_vectors.h" if portable else "irk_c99.h"
+    for path in sorted(p for p in INCLUDE.glob("*.h") if p.name != spare):
         files[path.name] = path.read_bytes()
     args = [a for a in spec.args if a.name in values]
     if args and weights == "const":
-        files[f"{name}_weights.c"] = const_source(spec, args, values).encode()
-        files[f"{name}_weights.h"] = const_header(spec, args, values).encode()
+        files[f"{name}_weights.c"] = const_source(spec, args, values, portable).encode()
+        files[f"{name}_weights.h"] = const_header(spec, args, values, portable).encode()
     elif args:
         data, offsets = packed(args, values)
         files[f"{name}_weights.bin"] = data
@@ -85,24 +93,28 @@ def program_files(
 # -- weights as const data ------------------------------------------------------------------------------------
 
 
-def const_source(spec: ProgramSpec, args: Sequence[ArgSpec], values: Mapping[str, np.ndarray]) -> str:
+def const_source(
+    spec: ProgramSpec, args: Sequence[ArgSpec], values: Mapping[str, np.ndarray], portable: bool = False
+) -> str:
     """Arrays as C initialisers, exact to the bit."""
     lines = [f"// The data of {spec.name}, written by irkit.", f'#include "{spec.name}_weights.h"', ""]
     for arg in args:
-        words = c_words(values[arg.name], arg.dtype)
-        lines.append(f"const {_declared(spec, arg, values[arg.name])} = {{")
+        words = c_words(values[arg.name], arg.dtype, portable)
+        lines.append(f"const {_declared(spec, arg, values[arg.name], portable)} = {{")
         lines += ["  " + ", ".join(words[i : i + PER_LINE]) + "," for i in range(0, len(words), PER_LINE)]
         lines += ["};", ""]
     return "\n".join(lines)
 
 
-def const_header(spec: ProgramSpec, args: Sequence[ArgSpec], values: Mapping[str, np.ndarray]) -> str:
+def const_header(
+    spec: ProgramSpec, args: Sequence[ArgSpec], values: Mapping[str, np.ndarray], portable: bool = False
+) -> str:
     """The declarations of the data, and a function that points a program's arguments at it."""
     name = spec.name
     return "\n".join(
         [
             *_guard(spec),
-            *(f"extern const {_declared(spec, a, values[a.name])};" for a in args),
+            *(f"extern const {_declared(spec, a, values[a.name], portable)};" for a in args),
             "",
             "// Points the arguments at the data.",
             f"static inline void {name}_bind_weights({name}_args *args) {{",
@@ -121,42 +133,10 @@ def _guard(spec: ProgramSpec) -> list[str]:
     return [head, f"#ifndef {guard}", f"#define {guard}", "", f'#include "{spec.name}.h"', ""]
 
 
-def _declared(spec: ProgramSpec, arg: ArgSpec, value: np.ndarray) -> str:
+def _declared(spec: ProgramSpec, arg: ArgSpec, value: np.ndarray, portable: bool) -> str:
     count = max(1, value.size * (2 if value.dtype.kind == "c" else 1))
-    return f"{C_TYPES[arg.dtype]} {spec.name}_{arg.name}[{count}] __attribute__((aligned({ALIGNMENT})))"
-
-
-def c_words(value: np.ndarray, dtype: str) -> list[str]:
-    """The elements of an array as C constants; an empty array, which C has not, gets one zero."""
-    if value.dtype.kind == "c":
-        flat = np.ascontiguousarray(value).reshape(-1)
-        value = flat.view(np.float32 if flat.itemsize == 8 else np.float64)
-    if not value.size:
-        return ["0"]
-    if dtype in ("f16", "bf16", "f8e4m3", "f8e5m2"):
-        flat = np.ascontiguousarray(value).reshape(-1)
-        return [hex(int(x)) for x in flat.view(f"u{flat.itemsize}")]
-    if value.dtype.kind == "f":
-        suffix = "f" if value.dtype.itemsize == 4 else ""
-        return [_c_float(float(x), suffix) for x in value.reshape(-1)]
-    return [_c_integer(int(x), dtype) for x in value.reshape(-1)]
-
-
-def _c_float(x: float, suffix: str) -> str:
-    if x != x:
-        return f'__builtin_nan{suffix}("")'
-    if x in (float("inf"), float("-inf")):
-        return f"{'-' if x < 0 else ''}__builtin_inf{suffix}()"
-    # Decimal digits where they are exact and short, else hexadecimal digits, which always are.
-    return f"{x:.1f}{suffix}" if x == int(x) and abs(x) < 1e6 else x.hex() + suffix
-
-
-def _c_integer(x: int, dtype: str) -> str:
-    if dtype == "i64":
-        return f"INT64_C({x})" if x > -(2**63) else "INT64_MIN"
-    if dtype == "i32" and x == -(2**31):
-        return "INT32_MIN"
-    return f"UINT64_C({x})" if dtype == "u64" else f"{x}u" if dtype == "u32" else str(x)
+    aligned = "" if portable else f" __attribute__((aligned({ALIGNMENT})))"
+    return f"{C_TYPES[arg.dtype]} {spec.name}_{arg.name}[{count}]{aligned}"
 
 
 # -- weights in a file ----------------------------------------------------------------------------------------
@@ -220,7 +200,7 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
             "  fclose(file);",
             f"  {name}_bind_weights(&args, content);",
         ]
-    release = ["  free(content);"] if bound and weights == "bin" else []
+    release = ["  release(content);"] if bound and weights == "bin" else []
     shown: list[str] = []
     counts: dict[str, int] = {}
     for arg in spec.args:
@@ -244,7 +224,7 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
             ]
         body.append(f"  args.{field} = {arg.name}_data;")
         counts[arg.name] = count
-        release.append(f"  free({arg.name}_data);")
+        release.append(f"  release({arg.name}_data);")
     return "\n".join(
         [
             f"// An example: runs {name} once and prints the start of each result. Written by irkit.",
@@ -257,11 +237,20 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
             *(['#include "golden.h"'] if golden else []),
             *([f'#include "{name}_weights.h"'] if bound else []),
             "",
+            "// Zeros at a multiple of 64; what malloc gave stands before them.",
             "static void *memory(size_t bytes) {",
-            "  size_t whole = (bytes / 64 + 1) * 64;",
-            "  void *p = aligned_alloc(64, whole);",
-            "  if (!p) exit(1);",
-            "  return memset(p, 0, whole);",
+            "  char *whole = malloc(bytes + 64 + sizeof(void *)), *p;",
+            "  if (!whole) exit(1);",
+            "  p = whole + sizeof(void *);",
+            "  p += 63 - ((uintptr_t)p + 63) % 64;",
+            "  memcpy(p - sizeof(void *), &whole, sizeof whole);",
+            "  return memset(p, 0, bytes);",
+            "}",
+            "",
+            "static void release(void *p) {",
+            "  char *whole;",
+            "  memcpy(&whole, (char *)p - sizeof(void *), sizeof whole);",
+            "  free(whole);",
             "}",
             "",
             "int main(void) {",
@@ -277,7 +266,7 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
             *shown,
             *(compared(spec, counts) if golden else []),
             *release,
-            "  free(arena);",
+            "  release(arena);",
             "  return code ? 1 : 0;" if golden else "  return 0;",
             "}",
             "",

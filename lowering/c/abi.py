@@ -274,7 +274,10 @@ def _quoted(text: str) -> str:
 
 _SHARED = f"""#ifndef IRK_ABI
 #define IRK_ABI {ABI_VERSION}
+#ifndef IRK_TEAM_DECLARED
+#define IRK_TEAM_DECLARED
 typedef struct irk_team irk_team;
+#endif
 
 typedef struct irk_arg_info {{
   const char *name;

@@ -108,6 +108,9 @@ def loop_name(variable: str) -> str:
 class FunctionEmitter:
     """Walks a nest once and writes it down; all decisions were taken before."""
 
+    ALIGNED = " __attribute__((aligned(64)))"
+    UNROLL = "IRK_UNROLL "
+
     def __init__(self, func: loop.FuncOp, vector_bytes: int, source_line: Callable[[str, int], str | None]):
         self.func = func
         self.vector_bytes = vector_bytes
@@ -195,7 +198,7 @@ class FunctionEmitter:
                     if type_.bytes().value is None
                     else str((type_.bytes().value or 0) // element_bytes(type_.element_type))
                 )
-                self.line(f"{element} {name}[{size}] __attribute__((aligned(64)));")
+                self.line(f"{element} {name}[{size}]{self.ALIGNED};")
                 continue
             base = "scratch" if type_.space.data == "scratch" else "team_mem"
             self.line(f"{element} *restrict {name} = ({element} *)({base} + {self.dim(offset)});")
@@ -256,6 +259,10 @@ class FunctionEmitter:
         """One machine vector of a value inside the loops of `each`."""
         return self.names[value] + (self.subscript(layout) if layout.count > 1 else "")
 
+    def splat(self, layout: Vector, text: str) -> str:
+        """A machine vector whose lanes all hold a number."""
+        return f"IRK_SPLAT({layout.name}, {text})"
+
     @staticmethod
     def subscript(layout: Vector) -> str:
         rows = "".join(f"[r{d}]" if d else "[r]" for d in range(len(layout.rows)))
@@ -267,10 +274,10 @@ class FunctionEmitter:
             self.line(re.sub(r"\b(r[12]?|p)\b", "0", body))
             return
         head = "".join(
-            f"IRK_UNROLL for (int r{d or ''} = 0; r{d or ''} < {n}; r{d or ''}++) "
+            f"{self.UNROLL}for (int r{d or ''} = 0; r{d or ''} < {n}; r{d or ''}++) "
             for d, n in enumerate(layout.rows)
         )
-        self.line(f"{head}IRK_UNROLL for (int p = 0; p < {layout.parts}; p++) {body}")
+        self.line(f"{head}{self.UNROLL}for (int p = 0; p < {layout.parts}; p++) {body}")
 
     # -- kernels written by hand ----------------------------------------------------------------------------------
 
@@ -317,7 +324,7 @@ class FunctionEmitter:
             and (op.step - (op.upper - op.lower)).bounds({})[0] >= 0
         )
         step = f"{name}++" if op.step == ONE else f"{name} += {self.dim(op.step)}"
-        unroll = "IRK_UNROLL " if op.role.data == "unrolled" else ""
+        unroll = self.UNROLL if op.role.data == "unrolled" else ""
         if single:
             self.line("{")
             self.depth += 1
@@ -732,7 +739,7 @@ class FunctionEmitter:
             name, layout = self.declare(op.result)
             text = number_text(value.get_values()[0], layout.element)  # pyright: ignore
             sub = self.subscript(layout) if layout.count > 1 else ""
-            self.each(layout, f"{name}{sub} = IRK_SPLAT({layout.name}, {text});")
+            self.each(layout, f"{name}{sub} = {self.splat(layout, text)};")
             return
         self.line(f"const {c_type(type_)} {self.new(op.result)} = {self._literal(op.value, type_)};")
 
@@ -752,7 +759,7 @@ class FunctionEmitter:
             self.line(add.replace("[r]", "[0]"))
             return
         self.line(
-            f"IRK_UNROLL for (int r = 0; r < {m}; r++) IRK_UNROLL for (int p = 0; p < {layout.parts}; p++) {add}"
+            f"{self.UNROLL}for (int r = 0; r < {m}; r++) {self.UNROLL}for (int p = 0; p < {layout.parts}; p++) {add}"
         )
 
     @staticmethod
@@ -829,7 +836,7 @@ class FunctionEmitter:
             layout = self.layout(value.type)
             width = layout.parts * layout.lanes
             name = self.fresh("lanes")
-            self.line(f"{c_type(layout.element)} {name}[{width}] __attribute__((aligned(64)));")
+            self.line(f"{c_type(layout.element)} {name}[{width}]{self.ALIGNED};")
             self._to_lanes(self.names[value], layout, name, width)
             arrays.append(name)
         count = len(arrays)

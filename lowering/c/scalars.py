@@ -217,7 +217,7 @@ def _random(op: Operation, args: list[str]) -> str:
 
 
 def _remf(op: Operation, args: list[str]) -> str:
-    return f"fmod{'f' if short_name(element_of(op.results[0].type)) == 'f32' else ''}({args[0]}, {args[1]})"
+    return f"irk_fmod_{short_name(element_of(op.results[0].type))}({args[0]}, {args[1]})"
 
 
 _RULES: dict[type[Operation], Callable[[Operation, list[str]], str]] = {

@@ -25,9 +25,6 @@ PACK_FLOPS = 2 * 48**3
 LONG_SUM = 512
 """Sums of more terms one after another are summed in blocks."""
 
-WHOLE_LIMIT = 256
-"""The longest axis that is kept whole in registers."""
-
 
 @dataclass(frozen=True)
 class KernelSchedule(ModulePass):
@@ -68,7 +65,7 @@ def choose(kernel: DefOp, target: Target) -> list[str]:
     contraction = next(
         (c for op in reductions if (c := match_contraction(kernel, op, axes)) is not None), None
     )
-    if contraction is not None and can_pack(kernel, contraction):
+    if target.packs and contraction is not None and can_pack(kernel, contraction):
         packed = _pack(contraction, sizes, target)
         if packed is not None:
             return packed
@@ -136,15 +133,18 @@ def _direct(
         a
         for op in reductions
         for a in _extra_state_axes(op, axes)
-        if sizes[a] <= WHOLE_LIMIT and dict(kernel.axes.data)[a].value
+        if sizes[a] <= target.whole and dict(kernel.axes.data)[a].value
     ]
     out += [f"whole {a}" for a in dict.fromkeys(whole)]
     lanes = target.lanes(_widest(kernel))
-    vector = None if whole else _best(free, scores, sizes)
+    one_by_one = target.portable and contraction is None
+    vector = None if whole or one_by_one else _best(free, scores, sizes)
+    columns, rows = (target.tile[1], target.tile[0]) if target.portable else (lanes, 6)
     if vector is not None:
-        out.append(f"vector {vector} {_vector_size(sizes[vector], lanes, wide=contraction is not None)}")
+        wide = contraction is not None and not target.portable
+        out.append(f"vector {vector} {_vector_size(sizes[vector], columns, wide)}")
     for op in reductions:
-        reduced = _best(set(op.axes), scores, sizes)
+        reduced = None if target.portable else _best(set(op.axes), scores, sizes)
         if reduced is not None and sizes[reduced] >= 4:
             out.append(f"vector {reduced} {_vector_size(sizes[reduced], lanes, wide=False)}")
         out += _blocks(op, sizes, {reduced: lanes} if vector is None and reduced is not None else {})
@@ -153,7 +153,7 @@ def _direct(
         others = contraction.m if vector in contraction.n else contraction.n
         tiled = next((a for a in reversed(others) if a in free), None)
         if tiled is not None and sizes[tiled] > 1:
-            out.append(f"tile {tiled} {min(6, sizes[tiled])}")
+            out.append(f"tile {tiled} {min(rows, sizes[tiled])}")
     outer = [a for a in free if a != vector and a not in whole]
     if outer and sizes[outer[0]] < 4 * target.cores and vector not in (None, outer[0]):
         widest = max([*outer, vector or outer[0]], key=lambda a: sizes[a])

@@ -64,9 +64,9 @@ def built(
     return spec, cache.library(spec, compiler, tuple(machine.cflags))
 
 
-def program_of(module: ModuleOp, cc: str | None = None, threads: int = 1) -> Program:
+def program_of(module: ModuleOp, cc: str | None = None, threads: int = 1, target: str = "native") -> Program:
     """A module of graph level as a callable. The module is consumed."""
-    return Program(*built(module, cc), None, threads)
+    return Program(*built(module, cc, target), None, threads)
 
 
 def module_of(calls: Sequence[Call]) -> ModuleOp:

@@ -14,8 +14,7 @@ from xdsl.ir import Block, Region, SSAValue
 from dialects.dims import dims_text
 from dialects.errors import ErrorList, IrkitError, Loc
 from dialects.graph import OPS, ConstantOp, GraphOp
-from dialects.graph.base import short_name
-from dialects.graph.examples import Example, example_of
+from dialects.graph.examples import example_of
 from dialects.types import AnyTensor, dims_of, dtype_name
 from irkit.lang import parse
 from irkit.lang.emit import Emitter, Frame

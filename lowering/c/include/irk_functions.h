@@ -89,6 +89,8 @@
 #define HALF_PI_3 0x1.51p-22f
 #define HALF_PI_4 0x1.0bp-34f
 #define HALF_PI_5 0x1.18469ap-44f
+#define HALF_PI 0x1.921fb6p+0f
+#define HALF_PI_LOW -0x1.777a5cp-25f
 #define SQRT_HALF_BITS 0x3f3504f3
 #define HIGH_HALF ~4095 /* clears the low half of a mantissa: products of what is left are exact */
 /* (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2 */
@@ -136,6 +138,8 @@
 #define HALF_PI_3 0x1.3198a2e000000p-69
 #define HALF_PI_4 0x1.b839a252049c1p-104
 #define HALF_PI_5 0.0
+#define HALF_PI 0x1.921fb54442d18p+0
+#define HALF_PI_LOW 0x1.1a62633145c07p-54
 #define SQRT_HALF_BITS INT64_C(0x3fe6a09e667f3bcd)
 #define HIGH_HALF ~INT64_C(0x7ffffff)
 #define EXP_P(r) \
@@ -339,26 +343,27 @@ IRK_INLINE void MINE(sin_quadrant)(T *out, const T *pr, const T *plow, const U *
 IRK_COLD T MINE(sin_large)(T x, int turn) {
   const I bits = TO_BITS(x) & ~SIGN_BIT;
   const int exponent = (int)(bits >> MANTISSA);
-  double f[2], r, error = 0.0;
-  T y, angle, low;
+  irk_angle f;
+  T y, angle, low, head, tail, error, half_pi = K(HALF_PI);
   U quadrant;
   int q;
   if (exponent == 2 * BIAS + 1) return x - x;
-  q = irk_reduce_angle((uint64_t)((bits & (((I)1 << MANTISSA) - 1)) | (I)1 << MANTISSA), exponent - BIAS - MANTISSA, f);
-  if (TO_BITS(x) < 0) {
-    q = -q;
-    f[0] = -f[0];
-    f[1] = -f[1];
-  }
-  r = f[0] * 0x1.921fb54442d18p+0;
-  angle = (T)r;
-#if IRK_BITS == 64
-  {
-    const double half_pi = 0x1.921fb54442d18p+0;
-    irk_product_error_f64n(&error, f, &half_pi, &r);
-  }
+  q = irk_reduce_angle((uint64_t)((bits & (((I)1 << MANTISSA) - 1)) | (I)1 << MANTISSA), exponent - BIAS - MANTISSA, &f);
+  /* head + tail is f, each of as many bits as a mantissa has. */
+  head = (T)(f.high >> (63 - MANTISSA)) * POWER_OF_2(-1 - MANTISSA - f.shift);
+#if IRK_BITS == 32
+  tail = (T)(f.high >> (62 - 2 * MANTISSA) & (((uint64_t)1 << (MANTISSA + 1)) - 1)) * POWER_OF_2(-2 - 2 * MANTISSA - f.shift);
+#else
+  tail = ((T)(f.high & 2047) + (T)f.low * 0x1p-64) * POWER_OF_2(-64 - f.shift);
 #endif
-  low = (T)((r - (double)angle) + (error + f[0] * 0x1.1a62633145c07p-54 + f[1] * 0x1.921fb54442d18p+0));
+  if ((TO_BITS(x) < 0) != f.negative) {
+    head = -head;
+    tail = -tail;
+  }
+  if (TO_BITS(x) < 0) q = -q;
+  angle = head * half_pi;
+  MINE(product_error)(&error, &head, &half_pi, &angle);
+  low = error + (head * HALF_PI_LOW + tail * half_pi);
   quadrant = (U)(q + turn) & 3;
   MINE(sin_quadrant)(&y, &angle, &low, &quadrant);
   return y;
@@ -553,6 +558,8 @@ IRK_INLINE void F32_TO_SMALL(bf16)(SMALL(bf16) *out, const T *px) {
 #undef HALF_PI_3
 #undef HALF_PI_4
 #undef HALF_PI_5
+#undef HALF_PI
+#undef HALF_PI_LOW
 #undef SQRT_HALF_BITS
 #undef HIGH_HALF
 #undef EXP_P

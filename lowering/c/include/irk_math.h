@@ -14,19 +14,25 @@
  *
  * Vector types irk_f32x16, irk_i64x8, ... have 1, 2, 4, 8 or 16 lanes; irk_f32x16u is the same at any address. A mask
  * irk_i1x16 has 32-bit lanes that are 0 or -1. Define IRK_NO_VECTORS for a compiler without GNU vector extensions, or
- * IRK_ONLY_X16 and the like to have only those widths (faster to compile).
+ * IRK_ONLY_X16 and the like to have only those widths (faster to compile). IRK_C99 asks for freestanding C99 on numbers
+ * alone (irk_c99.h); IRK_NO_F64 leaves doubles out.
  */
 #ifndef IRK_MATH_H
 #define IRK_MATH_H
 
 #include <stdint.h>
+#ifndef IRK_C99
 #include <string.h>
+#endif
 
-#if !defined(__GNUC__) && !defined(IRK_NO_VECTORS)
+#if (!defined(__GNUC__) || defined(IRK_C99)) && !defined(IRK_NO_VECTORS)
 #define IRK_NO_VECTORS
 #endif
 
-#if defined(__GNUC__)
+#if defined(IRK_C99)
+#define IRK_INLINE static inline
+#define IRK_COLD static inline
+#elif defined(__GNUC__)
 #define IRK_INLINE static inline __attribute__((always_inline, unused))
 #define IRK_COLD static __attribute__((noinline, cold, unused))
 #else
@@ -35,7 +41,9 @@
 #endif
 
 /* Before a loop of constant length: unrolls all of it. */
-#if defined(__clang__)
+#if defined(IRK_C99)
+#define IRK_UNROLL
+#elif defined(__clang__)
 #define IRK_UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)
 #define IRK_UNROLL _Pragma("GCC unroll 128")
@@ -43,20 +51,23 @@
 #define IRK_UNROLL
 #endif
 
-#if defined(__GNUC__) && !defined(INFINITY)
+#if defined(IRK_C99)
+#include "irk_c99.h"
+#elif defined(__GNUC__)
+#ifndef INFINITY
 #define INFINITY (__builtin_inff())
 #define NAN (__builtin_nanf(""))
-#elif !defined(INFINITY)
-#include <math.h>
 #endif
-
-#if defined(__GNUC__)
 #define irk_libm_sqrt_f32 __builtin_sqrtf
 #define irk_libm_sqrt_f64 __builtin_sqrt
+#define irk_fmod_f32 __builtin_fmodf
+#define irk_fmod_f64 __builtin_fmod
 #else
 #include <math.h>
 #define irk_libm_sqrt_f32 sqrtf
 #define irk_libm_sqrt_f64 sqrt
+#define irk_fmod_f32 fmodf
+#define irk_fmod_f64 fmod
 #endif
 
 /* Storage of floats that are computed in f32. */
@@ -64,6 +75,8 @@ typedef uint16_t irk_f16;
 typedef uint16_t irk_bf16;
 typedef uint8_t irk_f8e4m3;
 typedef uint8_t irk_f8e5m2;
+
+#ifndef IRK_C99
 
 /* -- bits of floats ------------------------------------------------------------------------------------------------- */
 
@@ -88,6 +101,8 @@ IRK_INLINE double irk_float_f64(int64_t b) {
   return x;
 }
 
+#endif
+
 /* -- angles too large for a subtraction ------------------------------------------------------------------------------ */
 
 /* The first 1216 bits of 2/pi, in 32-bit words. */
@@ -99,9 +114,15 @@ static const uint32_t irk_two_over_pi[38] = {
   0x3d0739f7, 0x8a5292ea, 0x6bfb5fb1, 0x1f8d5d08, 0x56033046, 0xfc7b6bab,
 };
 
-/* |x| = (4 j + quadrant + f) pi/2 with f in [-1/2, 1/2]: returns the quadrant and f as f[0] + f[1] (M. Payne and R. Hanek,
- * "Radian reduction for trigonometric functions", 1983). mantissa * 2^exponent is |x|, with exponent > -64. */
-IRK_COLD int irk_reduce_angle(uint64_t mantissa, int exponent, double f[2]) {
+/* |x| = (4 j + quadrant + f) pi/2 with f in [-1/2, 1/2]: returns the quadrant, and |f| as (high + low 2^-64) 2^-(64 + shift)
+ * with no leading zeros in high but the first (M. Payne and R. Hanek, "Radian reduction for trigonometric functions", 1983).
+ * mantissa * 2^exponent is |x|, with exponent > -64. */
+typedef struct irk_angle {
+  uint64_t high, low;
+  int shift, negative;
+} irk_angle;
+
+IRK_COLD int irk_reduce_angle(uint64_t mantissa, int exponent, irk_angle *f) {
   /* Bits of 2/pi with weight 2^-p give multiples of four quadrants while exponent - p >= 2: skip whole words of them. */
   int skip = exponent > 2 ? (exponent - 2) / 32 : 0;
   int shift = exponent - 32 * skip; /* product is mantissa * (2/pi * 2^(32 skip)) * 2^shift */
@@ -148,13 +169,10 @@ IRK_COLD int irk_reduce_angle(uint64_t mantissa, int exponent, double f[2]) {
     high = high << 1 | low >> 63;
     low <<= 1;
   }
-  {
-    const double scale = irk_float_f64((int64_t)(1023 - 64 - k) << 52);
-    const double head = (double)(high >> 11) * 2048.0;
-    const double tail = (double)(high & 2047) + (double)low * 0x1p-64;
-    f[0] = (negative ? -head : head) * scale;
-    f[1] = (negative ? -tail : tail) * scale;
-  }
+  f->high = high;
+  f->low = low;
+  f->shift = k;
+  f->negative = negative;
   return quadrant;
 }
 
@@ -166,16 +184,21 @@ IRK_COLD int irk_reduce_angle(uint64_t mantissa, int exponent, double f[2]) {
 #define IRK_LANES 0
 #define IRK_BITS 32
 #include "irk_functions.h"
+#ifndef IRK_NO_F64
 #define IRK_BITS 64
 #include "irk_functions.h"
+#define IRK_F64(...) __VA_ARGS__
+#else
+#define IRK_F64(...)
+#endif
 #undef IRK_LANES
 
 #define IRK_UNARY(op) \
   IRK_INLINE float irk_##op##_f32(float x) { float y; irk_##op##_f32n(&y, &x); return y; } \
-  IRK_INLINE double irk_##op##_f64(double x) { double y; irk_##op##_f64n(&y, &x); return y; }
+  IRK_F64(IRK_INLINE double irk_##op##_f64(double x) { double y; irk_##op##_f64n(&y, &x); return y; })
 #define IRK_BINARY(op) \
   IRK_INLINE float irk_##op##_f32(float a, float b) { float y; irk_##op##_f32n(&y, &a, &b); return y; } \
-  IRK_INLINE double irk_##op##_f64(double a, double b) { double y; irk_##op##_f64n(&y, &a, &b); return y; }
+  IRK_F64(IRK_INLINE double irk_##op##_f64(double a, double b) { double y; irk_##op##_f64n(&y, &a, &b); return y; })
 
 IRK_UNARY(exp)
 IRK_UNARY(log)
@@ -197,12 +220,12 @@ IRK_BINARY(pow)
 
 /* a * b + c, rounded once where the machine can. Left to itself the compiler may round a sum in a loop that it has
    unrolled otherwise than in what remains of it, and results would depend on how the loop is split between threads. */
-#if defined(__FMA__) || defined(__aarch64__)
+#if (defined(__FMA__) || defined(__aarch64__)) && !defined(IRK_C99)
 IRK_INLINE float irk_fma_f32(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 IRK_INLINE double irk_fma_f64(double a, double b, double c) { return __builtin_fma(a, b, c); }
 #else
 IRK_INLINE float irk_fma_f32(float a, float b, float c) { return a * b + c; }
-IRK_INLINE double irk_fma_f64(double a, double b, double c) { return a * b + c; }
+IRK_F64(IRK_INLINE double irk_fma_f64(double a, double b, double c) { return a * b + c; })
 #endif
 
 IRK_INLINE float irk_f16_to_f32(irk_f16 x) { float y; irk_f16_to_f32n(&y, &x); return y; }
@@ -221,16 +244,16 @@ IRK_INLINE irk_f8e5m2 irk_f32_to_f8e5m2(float x) { irk_f8e5m2 y; irk_f32_to_f8e5
     return x != x ? 0 : x >= (ctype)(above) ? (itype)(high) : x <= (ctype)(low) ? (itype)(low) : (itype)x; \
   }
 #define IRK_TO_INTEGERS(from, ctype) \
-  IRK_TO_INTEGER(from, ctype, i8, int8_t, INT8_MIN, INT8_MAX, 128.0) \
-  IRK_TO_INTEGER(from, ctype, i16, int16_t, INT16_MIN, INT16_MAX, 32768.0) \
-  IRK_TO_INTEGER(from, ctype, i32, int32_t, INT32_MIN, INT32_MAX, 2147483648.0) \
-  IRK_TO_INTEGER(from, ctype, i64, int64_t, INT64_MIN, INT64_MAX, 9223372036854775808.0) \
-  IRK_TO_INTEGER(from, ctype, u8, uint8_t, 0, UINT8_MAX, 256.0) \
-  IRK_TO_INTEGER(from, ctype, u16, uint16_t, 0, UINT16_MAX, 65536.0) \
-  IRK_TO_INTEGER(from, ctype, u32, uint32_t, 0, UINT32_MAX, 4294967296.0) \
-  IRK_TO_INTEGER(from, ctype, u64, uint64_t, 0, UINT64_MAX, 18446744073709551616.0)
+  IRK_TO_INTEGER(from, ctype, i8, int8_t, INT8_MIN, INT8_MAX, 128.0f) \
+  IRK_TO_INTEGER(from, ctype, i16, int16_t, INT16_MIN, INT16_MAX, 32768.0f) \
+  IRK_TO_INTEGER(from, ctype, i32, int32_t, INT32_MIN, INT32_MAX, 2147483648.0f) \
+  IRK_TO_INTEGER(from, ctype, i64, int64_t, INT64_MIN, INT64_MAX, 9223372036854775808.0f) \
+  IRK_TO_INTEGER(from, ctype, u8, uint8_t, 0, UINT8_MAX, 256.0f) \
+  IRK_TO_INTEGER(from, ctype, u16, uint16_t, 0, UINT16_MAX, 65536.0f) \
+  IRK_TO_INTEGER(from, ctype, u32, uint32_t, 0, UINT32_MAX, 4294967296.0f) \
+  IRK_TO_INTEGER(from, ctype, u64, uint64_t, 0, UINT64_MAX, 18446744073709551616.0f)
 IRK_TO_INTEGERS(f32, float)
-IRK_TO_INTEGERS(f64, double)
+IRK_F64(IRK_TO_INTEGERS(f64, double))
 #undef IRK_TO_INTEGERS
 #undef IRK_TO_INTEGER
 

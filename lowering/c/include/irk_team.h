@@ -16,7 +16,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#ifndef IRK_C99
 #include <string.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -70,7 +72,11 @@ static inline void irk_copy(void *to, const void *from, int64_t bytes, int tid, 
   int64_t first, last;
   if (to == from) return;
   irk_chunk(0, bytes, 64, tid, nthreads, &first, &last);
+#ifdef IRK_C99
+  for (; first < last; first++) ((char *)to)[first] = ((const char *)from)[first];
+#else
   if (last > first) memcpy((char *)to + first, (const char *)from + first, (size_t)(last - first));
+#endif
 }
 
 #if defined(IRK_TEAM_PTHREADS)
