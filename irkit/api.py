@@ -97,7 +97,7 @@ def compile_text(
     given: frozenset[str] = frozenset(),
 ) -> Program:
     """Compiles a text that stands in the file of a name; parameters and inputs in `given` are not read from files."""
-    from irkit.runtime.module import Program
+    from irkit.runtime.module import Origin, Program
 
     compiler = find_compiler(cc)
     what = [text, name, fn or "", repr(sorted((dims or {}).items())), target, *fingerprints()]
@@ -108,11 +108,12 @@ def compile_text(
         entry = _build(text, name, fn, dims, target, compiler)
         cache.store_program(key, entry)
     values = read_defaults(entry.spec, entry.places, name, given)
+    origin = Origin(text, name, fn, dict(dims or {}), target, cc)
     try:
-        return Program(entry.spec, entry.library, values, threads)
+        return Program(entry.spec, entry.library, values, threads, origin)
     except OSError:  # the library in the cache is damaged
         path = cache.library(entry.spec, compiler, entry.cflags, again=True)
-        return Program(entry.spec, path, values, threads)
+        return Program(entry.spec, path, values, threads, origin)
 
 
 def emit(

@@ -128,6 +128,20 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--time", action="store_true", help="time more runs, and print the fastest and the slowest too"
     )
+    run.add_argument(
+        "--profile",
+        action="store_true",
+        help="print where the time goes: each kernel call, its speed and lines",
+    )
+    run.add_argument("--repeat", type=int, metavar="N", help="profile so many runs (default: 20)")
+    run.add_argument(
+        "--trace-file", metavar="FILE.json", help="write the events of a run for Perfetto or chrome://tracing"
+    )
+    run.add_argument(
+        "--dump-intermediates",
+        metavar="DIR",
+        help="write the outputs of all kernels as .npy, and name the first that differs from the NumPy reference",
+    )
     compile_ = commands.add_parser(
         "compile", help="write a pair of C files, the weights, and an example main.c"
     )
@@ -153,6 +167,10 @@ def _parser() -> argparse.ArgumentParser:
         default="const",
         help="weights as const data in C, or in a .bin file",
     )
+    compile_.add_argument(
+        "--size", action="store_true", help="compile too, and print the bytes of flash, RAM and stack"
+    )
+    compile_.add_argument("--size-file", metavar="FILE.json", help="write the same facts to a file")
     show = commands.add_parser("show", help="list the kernels with their operations, bytes and memory")
     _add_common(show)
     fmt = commands.add_parser("fmt", help="lay .tg files out in one way")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from difflib import get_close_matches
+from pathlib import Path
 
 from dialects.errors import IrkitError
 
@@ -58,6 +60,35 @@ def write_atomically(path: str, text: str) -> None:
     except OSError as fault:
         raise IrkitError(
             f"cannot write '{path}': {fault.strerror}", hint="check that the folder exists and is writable"
+        ) from None
+
+
+def check_writable(path: str, makes_folders: bool = False) -> None:
+    """Raises IrkitError where a file cannot be written, before the work that makes its content."""
+    target = Path(path).absolute()
+    folder = target.parent
+    if makes_folders:
+        folder = next(p for p in (folder, *folder.parents) if p.exists())
+    if not folder.is_dir():
+        found = f"'{folder}' is a file" if folder.exists() else f"there is no folder '{folder}'"
+        raise IrkitError(f"cannot write '{path}'", found=found, hint="name a file in a folder that exists")
+    if target.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        found = "a folder" if target.is_dir() else f"a folder '{folder}' that is not writable"
+        raise IrkitError(f"cannot write '{path}'", found=found, hint="choose another place")
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes all files, each whole or not at all, none before all are ready. Raises IrkitError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as stage:
+            for name, content in files.items():
+                (Path(stage) / name).write_bytes(content)
+            for name in files:
+                os.replace(Path(stage) / name, folder / name)
+    except OSError as fault:
+        raise IrkitError(
+            f"cannot write to '{folder}': {fault.strerror}", hint="check that the folder is writable"
         ) from None
 
 

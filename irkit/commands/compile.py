@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +13,8 @@ from dialects.errors import IrkitError
 from irkit.api import compile_text, emit, graph_of, read_defaults
 from irkit.commands.arguments import read_bytes, read_dims
 from irkit.commands.golden import compared, golden_header
-from irkit.files import read_text
+from irkit.files import check_writable, read_text, write_atomically, write_files
+from irkit.footprint import build_flags, footprint
 from irkit.runtime.artefact import SUFFIX
 from irkit.runtime.compiler import INCLUDE, find_compiler
 from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec, c_field
@@ -28,10 +27,12 @@ PER_LINE = 12
 
 def execute(args: argparse.Namespace) -> None:
     """Writes the files and prints the command that builds them; raises IrkitError."""
+    if args.size_file:
+        check_writable(args.size_file)
     name = "<stdin>" if args.file == "-" else args.file
-    compiler = find_compiler(args.cc).name
+    compiler = find_compiler(args.cc)
     text, dims = read_text(args.file), read_dims(args.dim)
-    spec, places = emit(text, name, args.fn, dims, args.target, compiler)
+    spec, places = emit(text, name, args.fn, dims, args.target, compiler.name)
     if args.arena_limit:
         check_arena(spec, read_bytes(args.arena_limit))
     if args.output.endswith(SUFFIX):
@@ -39,17 +40,26 @@ def execute(args: argparse.Namespace) -> None:
         print(f"wrote {args.output}")
         return
     values = read_defaults(spec, places, name)
-    target = get_target(args.target, compiler)
+    target = get_target(args.target, compiler.name)
     files = program_files(spec, values, args.weights, args.golden, target.portable)
     if args.golden:
         files["golden.h"] = golden_header(spec, graph_of(text, name, args.fn, dims), values).encode()
     folder = Path(args.output)
     write_files(folder, files)
     sources = " ".join(n for n in files if n.endswith(".c"))
-    standard = ["-std=c99", "-pedantic"] if target.portable else ["-std=gnu11"]
-    flags = " ".join([*standard, "-O3", "-fno-math-errno", *target.cflags])
     print(f"wrote {', '.join(files)}")
-    print(f"build: cd {folder} && {compiler} {flags} {sources} -o {spec.name} -lm && ./{spec.name}")
+    flags = build_flags(target)
+    print(
+        f"build: cd {folder} && {compiler.name} {' '.join(flags)} {sources} -o {spec.name} -lm && ./{spec.name}"
+    )
+    if args.size or args.size_file:
+        found = footprint(spec, files, sum(v.nbytes for v in values.values()), compiler, flags)
+        if args.size:
+            from irkit.commands.size import print_footprint
+
+            print_footprint(found)
+        if args.size_file:
+            write_atomically(args.size_file, found.json())
 
 
 def check_arena(spec: ProgramSpec, limit: int) -> None:
@@ -288,21 +298,3 @@ def _printed(dtype: str) -> tuple[str, str]:
     if dtype in ("f16", "bf16", "f8e4m3", "f8e5m2"):
         return "unsigned", "0x%x"
     return ("unsigned long long", "%llu") if dtype.startswith("u") else ("long long", "%lld")
-
-
-# -- writing --------------------------------------------------------------------------------------------------
-
-
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Writes all files, each whole or not at all, none before all are ready. Raises IrkitError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as stage:
-            for name, content in files.items():
-                (Path(stage) / name).write_bytes(content)
-            for name in files:
-                os.replace(Path(stage) / name, folder / name)
-    except OSError as fault:
-        raise IrkitError(
-            f"cannot write to '{folder}': {fault.strerror}", hint="check that the folder is writable"
-        ) from None

@@ -14,6 +14,7 @@ import numpy as np
 from dialects.errors import IrkitError
 from dialects.types import np_dtype
 from irkit.api import compile_text
+from irkit.commands import reports
 from irkit.commands.arguments import bytes_text, read_dims, seconds_text
 from irkit.diagnostics import nearest
 from irkit.files import read_text
@@ -29,6 +30,7 @@ SEED = 0
 
 def execute(args: argparse.Namespace) -> None:
     """Runs the command; raises IrkitError."""
+    reports.check(args)
     name = "<stdin>" if args.file == "-" else args.file
     sources = dict(_split(item) for item in args.input)
     if name.endswith(SUFFIX):
@@ -61,6 +63,7 @@ def execute(args: argparse.Namespace) -> None:
     print(f"time {seconds_text(seconds[len(seconds) // 2])} ({threads}{spread})")
     memory = f"intermediates {bytes_text(program.peak_bytes)} (lower bound {bytes_text(program.lower_bound_bytes)})"
     print(f"peak memory: {memory}, process {bytes_text(_resident_peak())}")
+    reports.write(args, call)
     if args.output:
         _write(args.output, results)
 

@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from xdsl.dialects import arith
-from xdsl.dialects.builtin import ModuleOp, VectorType
-from xdsl.ir import Attribute, Operation
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation
 
 from dialects import buffer, kernel
 from dialects.graph import ForOp
-from dialects.types import RefType, is_float
 from irkit.api import lower
 from irkit.commands.arguments import bytes_text, count_text, read_dims
 from irkit.runtime.compiler import find_compiler
-from lowering.kernel.fields import field_axes
-
-FREE = (arith.ConstantOp, arith.SelectOp, arith.CmpfOp, arith.CmpiOp, arith.ExtFOp, arith.TruncFOp)
-"""Ops on floats that are no floating-point arithmetic."""
+from lowering.kernel import cost
 
 
 @dataclass(frozen=True)
 class KernelCost:
-    """What one run of a kernel takes, symbolic dims at their greatest: FLOPs, and bytes of all its arrays.
-
-    A multiply and an add count as two FLOPs, a transcendental function as one. `ops` counts the
-    scalar operations in the kernel's text.
-    """
+    """What one run of a kernel takes (`lowering.kernel.cost`), symbolic dims at their greatest."""
 
     name: str
     axes: str
@@ -76,18 +66,10 @@ def kernel_costs(module: ModuleOp) -> Iterator[KernelCost]:
 def kernel_cost(op: kernel.DefOp) -> KernelCost:
     """The cost of one kernel."""
     most = {name: high for name, _, high in op.symbols.data}
-    extents = {name: dim.evaluate(most) for name, dim in op.axes.data}
-    axes = field_axes(op)
-    ops = flops = 0
-    for inner in op.body.walk():
-        if not inner.results or isinstance(inner, kernel.ReduceOp) or _in_combine(inner):
-            continue
-        ops += not isinstance(inner, arith.ConstantOp | kernel.ReadOp | kernel.IndexOp)
-        if _is_flop(inner):
-            flops += math.prod(extents[a] for a in axes[inner.results[0]])
-    size = sum(_bytes(a.type, most) for a in op.block.args)
+    found = cost.kernel_cost(op)
     shown = " ".join(f"{n}:{d}" for n, d in op.axes.data)
-    return KernelCost(op.sym_name.data, shown, ops, flops, size)
+    flops, size = found.flops.evaluate(most), found.bytes.evaluate(most)
+    return KernelCost(found.name, shown, found.ops, flops, size)
 
 
 def launch_counts(module: ModuleOp) -> tuple[Counter[str], bool]:
@@ -118,23 +100,6 @@ def iterations(op: Operation) -> int | None:
     return total
 
 
-def _is_flop(op: Operation) -> bool:
-    type_ = op.results[0].type
-    element = type_.get_element_type() if isinstance(type_, VectorType) else type_
-    return op.name.startswith(("arith.", "math.")) and is_float(element) and not isinstance(op, FREE)
-
-
-def _in_combine(op: Operation) -> bool:
-    """Whether an op merges partial results of a reduction, which a sequential run never does."""
-    region = op.parent_region()
-    parent = op.parent_op()
-    return isinstance(parent, kernel.ReduceOp) and region is parent.combine
-
-
-def _bytes(type_: Attribute, most: Mapping[str, int]) -> int:
-    return type_.bytes().evaluate(most) if isinstance(type_, RefType) else 0
-
-
 def _print_table(costs: Mapping[str, KernelCost], launches: Counter[str]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -145,12 +110,12 @@ def _print_table(costs: Mapping[str, KernelCost], launches: Counter[str]) -> Non
     for title in ("scalar ops", "runs", "FLOPs", "bytes", "FLOP/byte"):
         table.add_column(title, justify="right", no_wrap=True)
     flops = size = runs = 0
-    for cost in costs.values():
-        count = launches[cost.name]
-        intensity = f"{cost.flops / cost.bytes:.3g}" if cost.bytes else "-"
-        numbers = (str(cost.ops), str(count), count_text(cost.flops), bytes_text(cost.bytes), intensity)
-        table.add_row(cost.name, cost.axes, *numbers)
-        runs, flops, size = runs + count, flops + count * cost.flops, size + count * cost.bytes
+    for row in costs.values():
+        count = launches[row.name]
+        intensity = f"{row.flops / row.bytes:.3g}" if row.bytes else "-"
+        numbers = (str(row.ops), str(count), count_text(row.flops), bytes_text(row.bytes), intensity)
+        table.add_row(row.name, row.axes, *numbers)
+        runs, flops, size = runs + count, flops + count * row.flops, size + count * row.bytes
     table.add_section()
     total = f"{flops / size:.3g}" if size else "-"
     table.add_row("all runs", "", "", str(runs), count_text(flops), bytes_text(size), total)

@@ -9,8 +9,9 @@ import time
 import warnings
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from dialects.types import np_dtype
 from irkit.diagnostics import nearest
 from lowering.c.abi import ERRORS, ArgSpec, ProgramSpec, c_field
 
+if TYPE_CHECKING:
+    from irkit.profiling import Profile
+
 ALIGNMENT = 64
 
 ArrayLike: TypeAlias = "np.ndarray | np.generic | bool | int | float | complex"
@@ -28,6 +32,18 @@ Outputs: TypeAlias = "np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarra
 
 class LayoutWarning(UserWarning):
     """An array had to be copied because of its layout in memory."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a program was compiled from, as `irkit.compile` was told: the text with the name of its file, and options."""
+
+    text: str
+    name: str
+    fn: str | None
+    dims: Mapping[str, int]
+    target: str
+    cc: str | None
 
 
 class Program:
@@ -49,12 +65,15 @@ class Program:
         library: Path,
         values: Mapping[str, np.ndarray] | None = None,
         threads: int | None = None,
+        origin: Origin | None = None,
     ):
-        """Loads a library. `values` are arrays of parameters and default inputs. Raises IrkitError, OSError."""
+        """Loads a library. `values` are arrays of parameters and default inputs; a program that is to be profiled
+        needs its origin. Raises IrkitError, OSError."""
         if threads is not None and threads < 1:
             raise IrkitError(f"cannot run on {threads} threads", expected="at least one")
         self.spec = spec
         self.library = library
+        self.origin = origin
         self.threads = threads or available_cores()
         self.values: dict[str, np.ndarray] = {}
         self._args = {a.name: _Arg.of(a) for a in spec.args}
@@ -178,6 +197,12 @@ class Program:
             call.run()
             seconds.append(time.perf_counter() - start)
         return sorted(seconds)[len(seconds) // 2]
+
+    def profile(self, *args: ArrayLike, repeats: int = 20, **named: ArrayLike) -> Profile:
+        """The time, FLOPs, bytes and source lines of each kernel call, over some runs of an instrumented build."""
+        from irkit.profiling import profile
+
+        return profile(self._prepare(args, None, named), repeats)
 
     # -- arguments ----------------------------------------------------------------------------------------------
 

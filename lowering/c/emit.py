@@ -27,15 +27,19 @@ from lowering.c.dims import c_dim
 from lowering.c.function import RESERVED, FunctionEmitter, kernel_name
 from lowering.c.literals import c_words
 from lowering.c.portable import PortableEmitter
+from lowering.c.record import Recorder, Task
 from lowering.c.scalars import element_of
 from lowering.c.types import c_type, short_name
 from lowering.target import Target
 
 
-def emit_program(module: ModuleOp, target: Target, prefix: str | None = None) -> ProgramSpec:
+def emit_program(
+    module: ModuleOp, target: Target, prefix: str | None = None, recorder: Recorder | None = None
+) -> ProgramSpec:
     """The C of a module at buffer level, with what a caller needs to know of it.
 
-    Raises IrkitError where the module holds no `buffer.program`.
+    With a recorder the program also takes down when each task begins and ends. Raises IrkitError where the module holds
+    no `buffer.program`.
     """
     program = next((op for op in module.ops if isinstance(op, buffer.ProgramOp)), None)
     if program is None:
@@ -50,7 +54,7 @@ def emit_program(module: ModuleOp, target: Target, prefix: str | None = None) ->
         emitter = _emitter(kernel, target)
         texts.append(emitter.emit())
         lanes |= emitter.lanes
-    texts.append(_Program(program, name, kernels, target.portable).emit())
+    texts.append(_Program(program, name, kernels, target.portable, recorder).emit())
     uses = [f"#define IRK_ONLY_X{n}" for n in sorted(lanes)]
     if target.portable:
         uses = ["#define IRK_C99", *([] if _has_doubles(module) else ["#define IRK_NO_F64"])]
@@ -61,6 +65,7 @@ def emit_program(module: ModuleOp, target: Target, prefix: str | None = None) ->
         '#include "irk_team.h"',
         f'#include "{name}.h"',
         "",
+        *([] if recorder is None else [recorder.prelude(name)]),
     ]
     spec = _spec(
         program, name, [k.sym_name.data for k in kernels], "\n".join(head) + "\n" + "\n\n".join(texts) + "\n"
@@ -148,10 +153,16 @@ class _Program:
     """The SPMD function that walks the tasks, and the entry points."""
 
     def __init__(
-        self, program: buffer.ProgramOp, name: str, kernels: Sequence[loop.FuncOp], portable: bool = False
+        self,
+        program: buffer.ProgramOp,
+        name: str,
+        kernels: Sequence[loop.FuncOp],
+        portable: bool = False,
+        recorder: Recorder | None = None,
     ):
         self.program = program
         self.portable = portable
+        self.recorder = recorder
         self.kernels = {k.sym_name.data: k for k in kernels}
         self.name = name
         self.lines: list[str] = []
@@ -289,6 +300,10 @@ class _Program:
         )
         self.line(f"(void){name};")
 
+    def _task(self, op: Task, call: str, comment: str = "", before: str = "") -> None:
+        text = call if self.recorder is None else self.recorder.task(op, call)
+        self.line(f"{before}{text};{comment}")
+
     def _call(self, op: buffer.CallOp) -> None:
         loc = op_loc(op)
         kernel = op.callee.root_reference.data
@@ -298,16 +313,19 @@ class _Program:
         team = f"arena + {self.dim(op.team.data)}" if op.team is not None else "arena"
         args = [*symbols, *(self.names[v] for v in op.args_), "scratch", team, "tid", "nthreads", "team"]
         comment = f"  // {loc.file}:{loc.line}" if loc is not None else ""
-        self.line(f"{kernel_name(kernel)}({', '.join(args)});{comment}")
+        self._task(op, f"{kernel_name(kernel)}({', '.join(args)})", comment)
 
     def _copy(self, op: buffer.CopyOp) -> None:
         source, target = self.names[op.source], self.names[op.target]
         type_ = op.source.type
         assert isinstance(type_, RefType)
-        self.line(f"irk_copy({target}, {source}, {self.dim(type_.bytes())}, tid, nthreads);")
+        moves = "" if self.recorder is None else f"if ({target} != {source}) "
+        self._task(
+            op, f"irk_copy({target}, {source}, {self.dim(type_.bytes())}, tid, nthreads)", before=moves
+        )
 
     def _barrier(self, op: buffer.BarrierOp) -> None:
-        self.line("irk_team_barrier(team);")
+        self._task(op, "irk_team_barrier(team)")
 
     def _bound(self, array: SSAValue | None, dim: Dim) -> str:
         return self.dim(dim) if array is None else f"(int64_t){self.names[array]}[0]"

@@ -1,0 +1,89 @@
+"""What one run of a kernel takes: FLOPs and bytes, read off its axes form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from xdsl.dialects import arith
+from xdsl.dialects.builtin import Float64Type, VectorType
+from xdsl.ir import Attribute, Operation, SSAValue
+
+from dialects import kernel
+from dialects.dims import Dim, dmin, product
+from dialects.types import RefType, element_bytes, is_float
+from lowering.kernel.fields import Axes, field_axes
+
+FREE = (arith.ConstantOp, arith.SelectOp, arith.CmpfOp, arith.CmpiOp, arith.ExtFOp, arith.TruncFOp)
+"""Ops on floats that are no floating-point arithmetic."""
+
+
+@dataclass(frozen=True)
+class KernelCost:
+    """What one run of a kernel takes, over its symbolic dims.
+
+    A multiply and an add count as two FLOPs, a transcendental function as one. `bytes` counts every element that the
+    kernel touches once, however often it is read. `ops` counts the scalar operations in the kernel's text. `is_double`
+    says whether it computes in f64.
+    """
+
+    name: str
+    ops: int
+    flops: Dim
+    bytes: Dim
+    is_double: bool
+
+
+def kernel_costs(ops: Iterable[Operation]) -> dict[str, KernelCost]:
+    """The cost of each kernel in axes form among some ops, by name."""
+    found = (op for op in ops if isinstance(op, kernel.DefOp) and op.in_axes_form)
+    return {op.sym_name.data: kernel_cost(op) for op in found}
+
+
+def kernel_cost(op: kernel.DefOp) -> KernelCost:
+    """The cost of one kernel in axes form."""
+    extents = dict(op.axes.data)
+    axes = field_axes(op)
+    ops, flops, is_double = 0, Dim.of(0), False
+    for inner in op.body.walk():
+        if not inner.results or isinstance(inner, kernel.ReduceOp) or _in_combine(inner):
+            continue
+        ops += not isinstance(inner, arith.ConstantOp | kernel.ReadOp | kernel.IndexOp)
+        if is_flop(inner):
+            flops = flops + product(extents[a] for a in sorted(axes[inner.results[0]]))
+            is_double = is_double or isinstance(_element(inner.results[0].type), Float64Type)
+    size = Dim.of(0)
+    for array in op.block.args:
+        size = size + _touched(array, extents, axes)
+    return KernelCost(op.sym_name.data, ops, flops, size, is_double)
+
+
+def is_flop(op: Operation) -> bool:
+    """Whether an op is floating-point arithmetic."""
+    known = op.name.startswith(("arith.", "math.")) and not isinstance(op, FREE)
+    return known and is_float(_element(op.results[0].type))
+
+
+def _element(type_: Attribute) -> Attribute:
+    return type_.get_element_type() if isinstance(type_, VectorType) else type_
+
+
+def _in_combine(op: Operation) -> bool:
+    """Whether an op merges partial results of a reduction, which a sequential run never does."""
+    region, parent = op.parent_region(), op.parent_op()
+    return isinstance(parent, kernel.ReduceOp) and region is parent.combine
+
+
+def _touched(array: SSAValue, extents: Mapping[str, Dim], axes: Mapping[SSAValue, Axes]) -> Dim:
+    """The bytes of an array that a kernel touches: no more than it has, and no more than its points reach."""
+    if not isinstance(array.type, RefType):
+        return Dim.of(0)
+    reached = Dim.of(0)
+    for use in array.uses:
+        access = use.operation
+        if not isinstance(access, kernel.ReadOp | kernel.WriteOp):
+            return array.type.bytes()
+        names = {n for expr in access.index.data for n in expr.names() & extents.keys()}
+        names.update(*(axes[v] for v in access.indices))
+        reached = reached + product(extents[n] for n in sorted(names))
+    return dmin(array.type.bytes(), reached * element_bytes(array.type.element_type))
