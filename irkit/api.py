@@ -135,8 +135,20 @@ def emit(
         places = _places(module)
         passes = pipeline.passes_to(pipeline.level_of(module), "buffer", target, cc)
         pipeline.run_passes(module, passes, pipeline.context())
-        stem = "program" if name.startswith("<") else Path(name).stem
-        return emit_program(module, machine, c_prefix(stem)), places
+        return emit_program(module, machine, program_prefix(name)), places
+
+
+def program_prefix(name: str) -> str:
+    """What the C names of the program of a file begin with."""
+    return c_prefix("program" if name.startswith("<") else Path(name).stem)
+
+
+def read_module(
+    source: str | os.PathLike[str], fn: str | None = None, dims: Mapping[str, int] | None = None
+) -> tuple[ModuleOp, str, str]:
+    """The IR of a file or text before any pass, its text, and the name of its file. Raises IrkitError or ErrorList."""
+    text, name = _read(source)
+    return graph_of(text, name, fn, dims), text, name
 
 
 def read_defaults(

@@ -173,6 +173,12 @@ def _parser() -> argparse.ArgumentParser:
     compile_.add_argument("--size-file", metavar="FILE.json", help="write the same facts to a file")
     show = commands.add_parser("show", help="list the kernels with their operations, bytes and memory")
     _add_common(show)
+    show.add_argument("--html", metavar="FILE", help="write a page that shows the program at every level")
+    show.add_argument(
+        "--roof",
+        metavar="GFLOPS,GB",
+        help="what the machine does per second, for the page (default: an estimate)",
+    )
     fmt = commands.add_parser("fmt", help="lay .tg files out in one way")
     fmt.add_argument("files", nargs="+", metavar="FILE", help="a .tg file, or - for standard input to output")
     fmt.add_argument(

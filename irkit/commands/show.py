@@ -11,9 +11,11 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 
 from dialects import buffer, kernel
+from dialects.errors import IrkitError
 from dialects.graph import ForOp
 from irkit.api import lower
 from irkit.commands.arguments import bytes_text, count_text, read_dims
+from irkit.files import write_atomically
 from irkit.runtime.compiler import find_compiler
 from lowering.kernel import cost
 
@@ -30,8 +32,13 @@ class KernelCost:
 
 
 def execute(args: argparse.Namespace) -> None:
-    """Prints the tables; raises IrkitError."""
+    """Prints the tables, or writes the page of `--html`; raises IrkitError."""
     cc = find_compiler(args.cc).name
+    if args.html is not None:
+        _write_page(args, cc)
+        return
+    if args.roof is not None:
+        raise IrkitError("--roof is for the page alone", hint="add --html FILE, or leave it out")
     module = lower(args.file, "graph", args.fn, read_dims(args.dim), args.target, cc)
     ops = graph_ops(module)
     lower(module, "kernel", target=args.target, cc=cc)
@@ -48,6 +55,15 @@ def execute(args: argparse.Namespace) -> None:
     if most:
         print("sizes are for " + ", ".join(f"{n} = {v}" for n, v in most.items()))
     print(f"intermediates {bytes_text(peak)} at the peak, lower bound {bytes_text(bound)}")
+
+
+def _write_page(args: argparse.Namespace, cc: str) -> None:
+    from irkit.page.collect import collect
+    from irkit.page.html import page_html
+
+    page = page_html(collect(args.file, args.fn, read_dims(args.dim), args.target, cc, args.roof))
+    write_atomically(args.html, page)
+    print(f"wrote {args.html}, {bytes_text(len(page.encode()))}")
 
 
 def graph_ops(module: ModuleOp) -> Counter[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
@@ -14,9 +15,9 @@ from dialects.errors import IrkitError
 from dialects.kernel import DefOp, LaunchOp
 from dialects.loop import FuncOp as LoopFunc
 from dialects.syntax import SymbolsAttr
-from lowering.buffer.arrays import ArrayTypes
-from lowering.buffer.liveness import analyse_liveness
-from lowering.buffer.places import find_places
+from lowering.buffer.arrays import ArrayTypes, Storage
+from lowering.buffer.liveness import Liveness, analyse_liveness
+from lowering.buffer.places import Places, find_places
 from lowering.buffer.program import write_program
 from lowering.buffer.storage import assign_storage
 
@@ -52,13 +53,29 @@ class KernelToBuffer(ModulePass):
 
 def lower_function(func: FuncOp, kernels: Mapping[str, LoopFunc]) -> ProgramOp:
     """The program of one host function."""
+    plan = plan_function(func, kernels)
+    return write_program(func, kernels, plan.live, plan.storage, plan.places, plan.symbols, plan.type_of)
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """What is decided of a host function before its program is written."""
+
+    symbols: SymbolsAttr
+    type_of: ArrayTypes
+    live: Liveness
+    storage: Storage
+    places: Places
+
+
+def plan_function(func: FuncOp, kernels: Mapping[str, LoopFunc]) -> HostPlan:
+    """Decides arrays and places; changes nothing."""
     symbols = func.attributes.get("graph.symbols")
     symbols = symbols if isinstance(symbols, SymbolsAttr) else SymbolsAttr(())
     type_of = ArrayTypes()
     live = analyse_liveness(func)
     storage = assign_storage(func, kernels, live, type_of)
-    places = find_places(func, kernels, live, storage, symbols)
-    return write_program(func, kernels, live, storage, places, symbols, type_of)
+    return HostPlan(symbols, type_of, live, storage, find_places(func, kernels, live, storage, symbols))
 
 
 def check_host(func: FuncOp, module: ModuleOp, kernels: Mapping[str, LoopFunc]) -> None:

@@ -21,10 +21,14 @@ from lowering.loop.memory import kernel_memory
 
 @dataclass(frozen=True)
 class Places:
-    """Byte offsets, at the greatest sizes; scratch is what each thread needs, outside the arena's offsets."""
+    """Byte offsets, at the greatest sizes; scratch is what each thread needs, outside the arena's offsets.
+
+    `intervals` are the live ranges and sizes that were planned.
+    """
 
     arrays: Mapping[Array, int]
     team: Mapping[Operation, int]
+    intervals: Mapping[Array | Operation, Interval]
     scratch_bytes: int
     peak_bytes: int
     lower_bound_bytes: int
@@ -53,6 +57,7 @@ def find_places(
     return Places(
         dict(zip(storage.arena, placed.offsets[:count], strict=True)),
         dict(zip(launches, placed.offsets[count:], strict=True)),
+        dict(zip((*storage.arena, *launches), intervals, strict=True)),
         scratch,
         placed.peak_bytes,
         placed.lower_bound_bytes,

@@ -303,7 +303,6 @@ def _outline_in_place(group: Group) -> None:
     parent = last.parent
     assert parent is not None
     wrapper = GroupOp(title_of(group.ops), [v.type for v in outside], Region(inner))
-    wrapper.location = union_location(group.ops)
     parent.insert_op_before(wrapper, last)
     for op in group.ops:
         for position, operand in enumerate(() if runs_by_hand(op) else list(op.operands)):
@@ -316,6 +315,7 @@ def _outline_in_place(group: Group) -> None:
         for use in list(value.uses):
             if use.operation.parent is not inner:
                 use.operation.operands[use.index] = result
+    wrapper.location = union_location((*group.ops, *inner.ops))  # copies after what the group is for
     end = KernelYield(*outside)
     end.location = wrapper.location
     inner.add_op(end)
