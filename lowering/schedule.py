@@ -5,7 +5,8 @@
 | `tile i 14` | a register tile of 14 points along axis i |
 | `vector j 32` | 32 points along axis j at once; where j is reduced: in lanes that are folded at the end |
 | `split k 256` | visit axis k in blocks of 256: cache blocks of a packed contraction, partial sums of a reduction |
-| `pack lhs`, `pack rhs` | copy an operand of a contraction into panels in the order in which the tile reads it |
+| `pack lhs`, `pack rhs` | copy an operand of a contraction into panels in the order in which the tile reads it; where the
+rows are split between the threads, all threads share the right panels, else each packs what it needs |
 | `parallel i` | split axis i between the threads |
 | `order i j` | loops from the outermost inwards, around tiles, vectors and reductions |
 | `whole e` | take the whole axis at once, as a vector |
@@ -62,9 +63,6 @@ def parse_schedule(kernel: DefOp, directives: Sequence[str]) -> Schedule:
     packed = {d.names[0] for d in read if d.verb == "pack"}
     for directive in read:
         _check_axes(kernel, directive, bool(packed))
-    if len(packed) == 1:
-        text = next(d.text for d in read if d.verb == "pack")
-        raise _bad(kernel, text, "one operand of the contraction is packed, the other not", "both or none")
     sizes = {
         verb: {d.names[0]: d.size for d in read if d.verb == verb} for verb in ("tile", "vector", "split")
     }

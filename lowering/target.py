@@ -18,6 +18,8 @@ from dialects.types import element_bytes
 class Target:
     """A declared machine. Sizes in bytes; `tile` is the register tile (rows, registers of columns).
 
+    A contraction that walks blocks of rows takes `kc` points of the reduced axis at once, and `mc` rows. One that walks
+    panels of columns takes `long_kc` points of all rows, as long as these need no more than `resident` bytes.
     `portable` asks for C99 and nothing else: one number at a time, no extension, no library. `packs` allows copies of
     operands in panels; `whole` is the longest axis that a kernel keeps in registers or on its stack.
     """
@@ -33,6 +35,8 @@ class Target:
     tile: tuple[int, int] = (4, 2)
     kc: int = 256
     mc: int = 168
+    long_kc: int = 512
+    resident: int = 512 << 10
     portable: bool = False
     packs: bool = True
     whole: int = 256
@@ -56,9 +60,18 @@ AVX512 = Target(
     features=frozenset({"avx512f"}),
     cflags=("-march=x86-64-v4", "-mprefer-vector-width=512"),
     tile=(14, 2),
+    resident=1 << 20,
 )
 AVX2 = Target(
-    "avx2", 32, 16, features=frozenset({"avx2", "fma"}), cflags=("-march=x86-64-v3",), tile=(6, 2), mc=144
+    "avx2",
+    32,
+    16,
+    features=frozenset({"avx2", "fma"}),
+    cflags=("-march=x86-64-v3",),
+    tile=(6, 2),
+    mc=144,
+    long_kc=1024,
+    resident=8 << 20,
 )
 NEON = Target("neon", 16, 32, features=frozenset({"neon"}), tile=(8, 2), mc=128)
 SSE2 = Target("sse2", 16, 16, tile=(4, 2), mc=128)

@@ -40,8 +40,12 @@ kernel.def @tile_14x32 axes [i: 32, j: 128, k: 64]
 
 // The whole reduced axis in one block: no partial sums, no branch.
 // CHECK-LABEL: loop.func @tile_4x16
-// CHECK: loop.alloc : !buffer.ref<[8, 64, 16], f32, space = team>
+// Where columns are split, each thread has a panel of its own, and none waits for another.
+// CHECK: loop.alloc : !buffer.ref<[1, 64, 16], f32, space = scratch>
+// CHECK: loop.alloc : !buffer.ref<[8, 64, 4], f32, space = scratch>
+// CHECK: loop.for jp in 0 to 8 parallel
 // CHECK-NOT: loop.if
+// CHECK-NOT: loop.barrier
 // CHECK: loop.contract {{.*}} : vector<4x16xf32>
 kernel.def @tile_4x16 axes [i: 32, j: 128, k: 64]
     (in %x: !buffer.ref<[32, 64], f32>, in %w: !buffer.ref<[64, 128], f32>, out %y: !buffer.ref<[32, 128], f32>)

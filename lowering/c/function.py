@@ -124,6 +124,8 @@ class FunctionEmitter:
         self.variables: dict[str, str] = {}
         self.folded: set[SSAValue] = set()
         self.lanes: set[int] = set()
+        self.rows: dict[SSAValue, str] = {}
+        """Rows of scalars that are read where they are used: the text of the scalar of row `r`."""
 
     # -- text -------------------------------------------------------------------------------------------------
 
@@ -616,8 +618,13 @@ class FunctionEmitter:
             if step != ONE
             else f"{array}[{base} + r]"
         )
-        self.line(f"{element} {name}[{count}];")
         full = self._full(op)
+        if full is None and not _written_before_use(op):
+            # Read where it is multiplied: gcc keeps an array of scalars in memory.
+            self.rows[op.result] = at
+            self.folded.add(op.result)
+            return
+        self.line(f"{element} {name}[{count}];")
         loop_text = f"IRK_UNROLL for (int r = 0; r < {count}; r++) {name}[r] = "
         if full is None:
             self.line(f"{loop_text}{at};")
@@ -626,6 +633,11 @@ class FunctionEmitter:
             self.line(f"if ({full}) {loop_text}{at};")
             self.line(f"else {loop_text}r < {self.dim(op.valid.data[0])} ? {at} : 0;")
         self.folded.add(op.result)
+
+    def _scalar_of_row(self, value: SSAValue, row: str) -> str:
+        """The scalar of a row that is not kept as a vector."""
+        text = self.rows.get(value)
+        return f"{self.names[value]}[{row}]" if text is None else re.sub(r"\br\b", row, text)
 
     def _gather(self, op: loop.LoadOp, array: str) -> None:
         name, layout = self.declare(op.result)
@@ -748,7 +760,7 @@ class FunctionEmitter:
         name = self._target(op.result, op.acc, layout)
         (m,) = layout.rows
         lhs_layout = None if op.lhs in self.folded else self.layout(op.lhs.type)
-        a = f"{self.names[op.lhs]}[r]" if lhs_layout is None else self._element(op.lhs, lhs_layout, "r")
+        a = self._scalar_of_row(op.lhs, "r") if lhs_layout is None else self._element(op.lhs, lhs_layout, "r")
         b = self.names[op.rhs] + ("[p]" if layout.parts > 1 else "")
         own = f"{name}[r]" + ("[p]" if layout.count > 1 else "")
         acc = f"{self.names[op.acc]}[r]" + ("[p]" if layout.count > 1 else "")
@@ -756,7 +768,7 @@ class FunctionEmitter:
             own, acc = name, self.names[op.acc]
         add = f"{own} += {a} * {b};" if own == acc else f"{own} = {acc} + {a} * {b};"
         if layout.count == 1:
-            self.line(add.replace("[r]", "[0]"))
+            self.line(re.sub(r"\br\b", "0", add))
             return
         self.line(
             f"{self.UNROLL}for (int r = 0; r < {m}; r++) {self.UNROLL}for (int p = 0; p < {layout.parts}; p++) {add}"
@@ -803,7 +815,7 @@ class FunctionEmitter:
             return
         *outer, last = [f"r{d or ''}" for d in along]
         if inner is None:
-            element = f"{self.names[op.value]}[{last}]"
+            element = self._scalar_of_row(op.value, last)
         else:
             rows = "".join(f"[{r}]" for r in outer) if inner.count > 1 else ""
             element = self._element_text(f"{self.names[op.value]}{rows}", inner, last)
@@ -972,6 +984,18 @@ def _joins_sum(op: Operation) -> bool:
         return False
     users = [use.operation for use in op.result.uses]
     return len(users) == 1 and _product_of(users[0]) is op
+
+
+def _written_before_use(op: loop.LoadOp) -> bool:
+    """Whether anything may be written between a load and the last of its uses, or a loop lies between them."""
+    users = {use.operation for use in op.result.uses}
+    following = op.next_op
+    while users and following is not None and not following.regions:
+        if isinstance(following, loop.StoreOp):
+            return True
+        users.discard(following)
+        following = following.next_op
+    return bool(users)
 
 
 def number_text(value: float | int, element: Attribute) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import prod
+from math import gcd, prod
 
 from xdsl.context import Context
 from xdsl.dialects import arith, builtin
@@ -12,7 +12,7 @@ from xdsl.passes import ModulePass
 
 from dialects.dims import ONE, Dim
 from dialects.kernel import DefOp, ExternOp, ReadOp, ReduceOp, ScheduleAttr, WriteOp
-from dialects.types import RefType
+from dialects.types import RefType, element_bytes
 from lowering.kernel.contraction import Contraction, match_contraction
 from lowering.kernel.fields import Axes, field_axes
 from lowering.loop.contraction import can_pack
@@ -22,8 +22,19 @@ from lowering.target import Target, get_target
 PACK_FLOPS = 2 * 48**3
 """Contractions of fewer floating-point operations are not worth packing."""
 
+WAYS = 8
+"""Lines that share a place in a first-level cache, on the least of machines."""
+
+LINE, PAGE = 64, 4096
+
+STREAMS = 8
+"""Rows of a matrix that are read side by side: a processor's prefetcher follows no more than some streams."""
+
 LONG_SUM = 512
 """Sums of more terms one after another are summed in blocks."""
+
+DEAR = 4
+"""How many times longer they have to be where combining two blocks takes exponentials."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +42,10 @@ class KernelSchedule(ModulePass):
     """Chooses loop order, vector axes, tiles, blocks and packing from the target's registers and caches.
 
     Expects: kernels in axes form.
-    Does: (1) contractions with enough work are tiled, blocked and packed; (2) a reduction with states of different
-    axes takes the extra axis whole; (3) the axis with most contiguous accesses becomes the vector axis;
-    (4) a long sum is split in blocks, which rounds less; (5) a contraction left unpacked gets a tile over a second axis.
+    Does: (1) contractions with enough work are tiled, blocked and packed, those of a few rows tiled and blocked;
+    (2) a reduction with states of different axes takes the extra axis whole; (3) the axis with most contiguous
+    accesses becomes the vector axis; (4) a long sum is split in blocks, which rounds less; (5) a contraction left
+    untiled gets a tile over a second axis.
     Leaves: every kernel with a schedule; those that had one keep it.
     """
 
@@ -66,9 +78,9 @@ def choose(kernel: DefOp, target: Target) -> list[str]:
         (c for op in reductions if (c := match_contraction(kernel, op, axes)) is not None), None
     )
     if target.packs and contraction is not None and can_pack(kernel, contraction):
-        packed = _pack(contraction, sizes, target)
-        if packed is not None:
-            return packed
+        tiled = _stream(kernel, contraction, sizes, target) or _pack(kernel, contraction, sizes, target)
+        if tiled is not None:
+            return tiled
     return _direct(kernel, axes, sizes, reductions, contraction, target)
 
 
@@ -84,28 +96,82 @@ def _sizes(kernel: DefOp) -> dict[str, int]:
 # -- packed contractions ----------------------------------------------------------------------------------------
 
 
-def _pack(c: Contraction, sizes: dict[str, int], target: Target) -> list[str] | None:
+def _stream(kernel: DefOp, c: Contraction, sizes: dict[str, int], target: Target) -> list[str] | None:
+    """A few rows times a large matrix: it is read once, a few of its rows at a time, and the sums wait in memory."""
+    j, k = c.n[0], c.k[0]
+    m, n, depth = sizes[c.m[0]] if c.m else 1, sizes[j], sizes[k]
+    element = c.reduce.results[0].type
+    lanes = target.lanes(element)
+    if m >= 4 or n < 4 * lanes or depth * n * element_bytes(element) <= target.l1 or not _is_plain(c.rhs, j):
+        return None
+    rows = [f"tile {c.m[0]} {m}"] if c.m else []
+    block = _even_block(depth, max(STREAMS, depth // LONG_SUM))
+    return [*rows, f"tile {j} {4 * lanes // (1 if m < 3 else 2)}", f"split {k} {block}", f"parallel {j}"]
+
+
+def _pack(kernel: DefOp, c: Contraction, sizes: dict[str, int], target: Target) -> list[str] | None:
+    if not c.m:
+        return None
     i, j, k = c.m[0], c.n[0], c.k[0]
     m, n, depth = sizes[i], sizes[j], sizes[k]
-    mr, nr = target.register_tile(c.reduce.results[0].type)
+    element = c.reduce.results[0].type
+    mr, nr = target.register_tile(element)
     if 2 * m * n * depth < PACK_FLOPS or m < 4 or n < nr // 2 or depth < 16:
         return None
     mr = min(mr, m)
-    lanes = target.lanes(c.reduce.results[0].type)
+    lanes = target.lanes(element)
     nr = min(nr, -(-n // lanes) * lanes)
-    blocks = -(-m // mr)
     threads = max(1, target.cores)
+    tiles = [f"tile {i} {mr}", f"tile {j} {nr}"]
+    packed = [] if _is_plain(c.rhs, j) and _lies_well(c.rhs, k, depth, target) else ["pack rhs"]
+    batch = next((a for a in c.batch if sizes[a] >= threads), None)
+    columns = batch or (j if -(-n // nr) >= threads else None)
+    kc = _even_block(depth, target.long_kc)
+    block = m * min(kc, depth) * element_bytes(element)
+    if columns is not None and block <= target.resident:
+        # The rows stay in a cache, so that a panel of columns is packed and used up at once.
+        in_place = block <= target.l2 and _is_plain(c.lhs, k) and not _collide(c.lhs, i, mr)
+        packed += [] if in_place else ["pack lhs"]
+        return [*tiles, f"split {k} {kc}", *packed, f"parallel {columns}"]
+    out = [*tiles, f"split {k} {_even_block(depth, target.kc)}", *packed]
+    blocks = -(-m // mr)
     rows = max(1, min(target.mc // mr, -(-blocks // threads)))
     by_rows = m >= n or -(-m // (rows * mr)) >= threads
-    return [
-        f"tile {i} {mr}",
-        f"tile {j} {nr}",
-        f"split {k} {_even_block(depth, target.kc)}",
-        f"split {i} {rows * mr}",
-        "pack rhs",
-        "pack lhs",
-        f"parallel {i if by_rows else j}",
-    ]
+    return [*out, f"split {i} {rows * mr}", "pack lhs", f"parallel {i if by_rows else j}"]
+
+
+def _is_plain(value: SSAValue, axis: str) -> bool:
+    """Whether a field is read from memory as it is, element after element along an axis."""
+    op = value.owner
+    return isinstance(op, ReadOp) and op.otherwise is None and not op.indices and _step(op, axis) == 1
+
+
+def _collide(value: SSAValue, axis: str, rows: int) -> bool:
+    """Whether so many rows of a field in memory would fight for the same lines of a cache: each begins a page or more
+    after the one before, at one place within it."""
+    step = _bytes_between(value, axis)
+    return rows > WAYS and (step is None or step % PAGE == 0)
+
+
+def _lies_well(value: SSAValue, axis: str, rows: int, target: Target) -> bool:
+    """Whether a matrix is so small that it stays in the first-level cache, and its rows do not fight for lines there."""
+    step = _bytes_between(value, axis)
+    if step is None or rows * step > target.l1 or step == 0:
+        return False
+    places = target.l1 // LINE // WAYS
+    return 2 * rows * LINE <= places // gcd(places, max(1, step // LINE)) * WAYS * LINE
+
+
+def _bytes_between(value: SSAValue, axis: str) -> int | None:
+    """The bytes from one point of a field in memory to the next along an axis; None where they are not known."""
+    op = value.owner
+    assert isinstance(op, ReadOp)
+    type_ = op.array.type
+    assert isinstance(type_, RefType)
+    for expr, stride in zip(op.index.data, type_.strides.data, strict=True):
+        if axis in expr.names():
+            return None if stride.value is None else stride.value * element_bytes(type_.element_type)
+    return 0
 
 
 def _even_block(extent: int, block: int) -> int:
@@ -164,12 +230,12 @@ def _direct(
 
 def _blocks(op: ReduceOp, sizes: dict[str, int], lanes: dict[str, int]) -> list[str]:
     """Splits the longest axis of a long sum, so that it is a sum of about as many sums as each of them has terms: the
-    error grows with the length of the longest chain of additions. A state whose combination takes exponentials is left alone."""
+    error grows with the length of the longest chain of additions. Combinations that take exponentials have to be rare."""
     terms = {a: -(-sizes[a] // lanes.get(a, 1)) for a in op.axes}
     total = prod(terms.values())
     rounds = any(isinstance(o, arith.AddfOp | arith.MulfOp) for o in op.step.block.ops)
     dear = any(o.name.startswith("math.") for o in op.combine.block.ops)
-    if not rounds or dear or total < LONG_SUM:
+    if not rounds or total < (DEAR if dear else 1) * LONG_SUM:
         return []
     axis = max(terms, key=lambda a: terms[a])
     block = max(2, round(total**0.5 / (total / terms[axis])))

@@ -1,16 +1,23 @@
-"""Loop nests for packed contractions: cache blocks, panels, a register tile, the epilogue on write-back.
+"""Loop nests for tiled contractions: cache blocks, panels, a register tile, the epilogue on write-back.
 
-For each batch point and each block of the reduced axis: pack the right operand into panels (all threads, then a
-barrier); for each block of rows: pack the left operand into panels of its thread; for each tile of the block run the
-micro-kernel, a loop over the reduced axis that carries the tile in registers. Each block is summed from zero and added to
-what the one before left in memory; the last applies the epilogue. Operands are fields, so a prologue (a
-cast, a scale, an activation) is computed while packing.
+The micro-kernel is a loop over a block of the reduced axis that carries a tile of the result in registers. Each block is
+summed from zero and added to what the one before left in memory; the last applies the epilogue. What is around it
+depends on what is split between the threads:
+
+- rows: pack the right operand into panels (all threads, then a barrier); for each block of rows pack the left operand
+  into panels of its thread, and run the tiles of all columns. For large products.
+- columns, or whole products of a batch: each thread packs what it needs for itself and waits for no other. A panel of
+  columns is packed and used up by all rows at once, which stay in the second-level cache.
+
+An operand that is not packed is read where it lies. Operands are fields, so a prologue (a cast, a scale, an activation)
+is computed while packing.
 
 The structure is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects import arith
@@ -32,6 +39,18 @@ def lower_contraction(kernel: DefOp, body: Block, schedule: Schedule, contractio
     _Packed(kernel, body, schedule, contraction).lower()
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Tiles of rows of one size: `count` of them, the first of which begins at row `start` and is tile `first`."""
+
+    first: int
+    start: Dim
+    count: Dim
+    size: int
+    valid: Dim | None = None
+    """The rows left from `start` on, where they may end within a tile."""
+
+
 @dataclass
 class _Packed:
     kernel: DefOp
@@ -41,8 +60,10 @@ class _Packed:
 
     def __post_init__(self) -> None:
         c, extents = self.contraction, self.kernel.extents()
-        (self.i,), (self.j,), (self.k,) = c.m, c.n, c.k
-        for axis in (self.i, self.j):
+        self.i = c.m[0] if c.m else None  # a vector times a matrix has no rows
+        (self.j,), (self.k,) = c.n, c.k
+        self.shape = (*c.m, self.j)
+        for axis in self.shape:
             if axis not in self.schedule.tile:
                 raise IrkitError(
                     f"schedule of @{self.kernel.sym_name.data} packs a contraction without a register tile along '{axis}'",
@@ -51,15 +72,15 @@ class _Packed:
                     hint="give both tile sizes, or remove the pack directives",
                 )
         self._check_axes()
-        self.m, self.n, self.depth = extents[self.i], extents[self.j], extents[self.k]
-        self.mr, self.nr = self.schedule.tile[self.i], self.schedule.tile[self.j]
+        self.n, self.depth, self.nr = extents[self.j], extents[self.k], self.schedule.tile[self.j]
+        self.m, self.mr = (extents[self.i], self.schedule.tile[self.i]) if self.i else (ONE, 1)
         wanted = self.schedule.split.get(self.k)
         size = self.depth.value
         # One block where the axis is no longer than the wanted block, or where none is wanted.
         self.blocks_k = wanted is not None and (size is None or size > wanted)
         self.kc = wanted if self.blocks_k and wanted is not None else 0
-        self.mc = -(-self.schedule.split.get(self.i, 8 * self.mr) // self.mr) * self.mr
-        self.by_columns = self.schedule.parallel == self.j
+        self.mc = -(-self.schedule.split.get(self.i or "", 8 * self.mr) // self.mr) * self.mr
+        self.by_rows = bool(self.i) and self.schedule.parallel in (None, self.i)
         self.element: Attribute = c.reduce.results[0].type
         self.shared = Shared.of(self.kernel, self.body, self._no_reduction)
         self.shared.location_of = c.reduce
@@ -67,9 +88,9 @@ class _Packed:
     def _check_axes(self) -> None:
         """Every directive is about an axis for which it means something."""
         for verb, axes, allowed in (
-            ("tile", self.schedule.tile, (self.i, self.j)),
-            ("split", self.schedule.split, (self.i, self.k)),
-            ("parallel", filter(None, [self.schedule.parallel]), (self.i, self.j)),
+            ("tile", self.schedule.tile, self.shape),
+            ("split", self.schedule.split, (*self.contraction.m, self.k)),
+            ("parallel", filter(None, [self.schedule.parallel]), (*self.shape, *self.contraction.batch)),
         ):
             for axis in axes:
                 if axis not in allowed:
@@ -79,6 +100,14 @@ class _Packed:
                         expected=" or ".join(f'"{verb} {a}"' for a in allowed),
                         hint="remove it, or remove the pack directives",
                     )
+        if self.i is None and "lhs" in self.schedule.pack:
+            raise IrkitError(
+                f"schedule of @{self.kernel.sym_name.data} packs a vector",
+                self.kernel,
+                found='"pack lhs"',
+                expected="a matrix on the left",
+                hint="remove the directive",
+            )
 
     def _no_reduction(self, nest: Nest, op: ReduceOp) -> None:
         raise AssertionError(f"@{self.kernel.sym_name.data} holds a second reduction")
@@ -86,15 +115,17 @@ class _Packed:
     def lower(self) -> None:
         nest = Nest(self.shared, [Level(self.body)])
         k_block = Dim.of(self.kc) if self.blocks_k else self.depth
-        self.rhs = self._alloc(nest, [ceildiv(self.n, self.nr), k_block, self.nr], "team")
-        self.lhs = self._alloc(
-            nest,
-            [ceildiv(self.m, self.mr) if self.by_columns else self.mc // self.mr, k_block, self.mr],
-            "scratch",
-        )
+        self.rhs = self.lhs = None
+        if "rhs" in self.schedule.pack:
+            panels, space = (ceildiv(self.n, self.nr), "team") if self.by_rows else (ONE, "scratch")
+            self.rhs = self._alloc(nest, [panels, k_block, self.nr], space)
+        if "lhs" in self.schedule.pack:
+            tiles = Dim.of(self.mc // self.mr) if self.by_rows else ceildiv(self.m, self.mr)
+            self.lhs = self._alloc(nest, [tiles, k_block, self.mr], "scratch")
         self.partial = self._partial_sums(nest)
         for axis in self.contraction.batch:
-            nest.open(axis, 0, self.kernel.extents()[axis])
+            role = "parallel" if axis == self.schedule.parallel else "serial"
+            nest.open(axis, 0, self.kernel.extents()[axis], role=role)
         if self.blocks_k:
             self.ko = nest.fresh(f"{self.k}o")
             empty = (
@@ -103,20 +134,16 @@ class _Packed:
             nest.open(self.ko, 0, dmax(1, self.depth) if empty else self.depth, step=self.kc, binds={})
         self.base = Dim.of(self.ko) if self.blocks_k else ZERO
         self.count = dmin(self.kc, self.depth - self.base) if self.blocks_k else self.depth
-        self._pack_rhs(nest)
-        nest.add(loop.BarrierOp())
-        if self.by_columns:
-            self._columns(nest)
+        if self.by_rows:
+            self._by_rows(nest)
         else:
-            self._rows(nest)
-        if self.blocks_k or self.contraction.batch:
-            nest.add(loop.BarrierOp())  # the next panels overwrite these
+            self._by_columns(nest)
         while nest.level.loop is not None:
             nest.close()
 
     # -- memory -----------------------------------------------------------------------------------------------
 
-    def _alloc(self, nest: Nest, shape: list[Dim | int], space: str) -> SSAValue:
+    def _alloc(self, nest: Nest, shape: Sequence[Dim | int], space: str) -> SSAValue:
         op = loop.AllocOp(ref(self.element, shape, space=space))
         nest.add(op)
         return op.result
@@ -137,25 +164,30 @@ class _Packed:
                 continue
             if self.kernel.signature.data[op.array.index].alias_of is None:
                 names = [str(e) for e in op.index.data]
-                dims = [names.index(self.i), names.index(self.j)]
+                dims = [names.index(axis) for axis in self.shape]
                 return self.shared.arrays[op.array], op.index.data, dims
-        return self._alloc(nest, [self.m, self.n], "team"), (Dim.of(self.i), Dim.of(self.j)), [0, 1]
+        space = "scratch" if self.schedule.parallel in self.contraction.batch else "team"
+        extents = self.kernel.extents()
+        array = self._alloc(nest, [extents[a] for a in self.shape], space)
+        return array, tuple(map(Dim.of, self.shape)), [*range(len(self.shape))]
 
     # -- packing ----------------------------------------------------------------------------------------------
 
-    def _pack_rhs(self, nest: Nest) -> None:
-        panel = nest.fresh(f"{self.j}p")
-        nest.open(panel, 0, ceildiv(self.n, self.nr), role="parallel", binds={})
-        start = Dim.of(panel) * self.nr
-        self._pack(nest, self.contraction.rhs, self.rhs, self.j, start, self.n, self.nr, Dim.of(panel))
-        nest.close()
+    def _pack_rhs(self, nest: Nest, panel: Dim, place: Dim) -> None:
+        """Packs one panel of columns."""
+        if self.rhs is not None:
+            start = panel * self.nr
+            self._pack(nest, self.contraction.rhs, self.rhs, start, self._columns(panel), place)
 
-    def _pack_lhs(self, nest: Nest, first: Dim, last: Dim) -> None:
-        """Packs rows [first, last) into the panels of this thread."""
+    def _pack_lhs(self, nest: Nest, rows: _Rows) -> None:
+        """Packs tiles of rows for this thread."""
+        if self.lhs is None:
+            return
         panel = nest.fresh(f"{self.i}p")
-        nest.open(panel, 0, ceildiv(last - first, self.mr), binds={})
-        start = first + Dim.of(panel) * self.mr
-        self._pack(nest, self.contraction.lhs, self.lhs, self.i, start, self.m, self.mr, Dim.of(panel))
+        nest.open(panel, 0, rows.count, binds={})
+        points = self._rows_of(rows, Dim.of(panel))
+        start = rows.start + Dim.of(panel) * rows.size
+        self._pack(nest, self.contraction.lhs, self.lhs, start, points, Dim.of(panel) + rows.first)
         nest.close()
 
     def _pack(
@@ -163,100 +195,153 @@ class _Packed:
         nest: Nest,
         value: SSAValue,
         panels: SSAValue,
-        axis: str,
         start: Dim,
-        extent: Dim,
-        size: int,
-        panel: Dim,
+        points: VectorAxis,
+        place: Dim,
     ) -> None:
-        """One panel: for each reduced point a row of `size` points of the axis, zero past the extent."""
+        """One panel: for each reduced point a row of points of an axis, zero past the extent."""
+        axis = points.axis
         kk = nest.fresh(f"{self.k}i")
-        valid = None if extent.value is not None and extent.value % size == 0 else dmin(size, extent - start)
         # The axis is a vector axis whose first point is bound by a loop of one iteration.
-        nest.open(axis, start, start + 1, step=size, vectors=[VectorAxis(axis, size, valid)])
+        nest.open(axis, start, start + 1, step=points.size, vectors=[points])
         nest.open(kk, 0, self.count, binds={self.k: self.base + Dim.of(kk)})
         row = nest.materialise(value)
         row = nest.splat(row, (axis,))
-        nest.add(loop.StoreOp(row, panels, [panel, Dim.of(kk), ZERO], along=[2]))
+        nest.add(loop.StoreOp(row, panels, [place, Dim.of(kk), ZERO], along=[2]))
         nest.close()
         nest.close()
 
     # -- tiles ------------------------------------------------------------------------------------------------
 
-    def _rows(self, nest: Nest) -> None:
-        """Blocks of rows between the threads."""
+    def _columns(self, panel: Dim) -> VectorAxis:
+        """The columns of a panel."""
+        full = self.n.value is not None and self.n.value % self.nr == 0
+        return VectorAxis(self.j, self.nr, None if full else dmin(self.nr, self.n - panel * self.nr))
+
+    def _rows_of(self, rows: _Rows, panel: Dim) -> VectorAxis:
+        """The rows of a tile."""
+        assert self.i is not None
+        valid = None if rows.valid is None else dmin(rows.size, rows.valid - panel * rows.size)
+        return VectorAxis(self.i, rows.size, valid)
+
+    def _row_tiles(self) -> list[_Rows]:
+        """All rows in tiles: where their number is known, tiles of two sizes that differ by one, so that none is cut."""
+        m, size = self.m.value, self.mr
+        if not m:
+            return [_Rows(0, ZERO, ceildiv(self.m, size), size, self.m)]
+        count = -(-m // size)
+        size = -(-m // count)
+        larger = m - count * (size - 1)
+        rows = [_Rows(0, ZERO, Dim.of(larger), size)]
+        if larger < count:
+            rows.append(_Rows(larger, Dim.of(larger * size), Dim.of(count - larger), size - 1))
+        return rows
+
+    def _by_rows(self, nest: Nest) -> None:
+        """Blocks of rows between the threads: all pack the right operand, then each its own rows."""
+        panel = nest.fresh(f"{self.j}p")
+        if self.rhs is not None:
+            nest.open(panel, 0, ceildiv(self.n, self.nr), role="parallel", binds={})
+            self._pack_rhs(nest, Dim.of(panel), Dim.of(panel))
+            nest.close()
+            nest.add(loop.BarrierOp())
         block = nest.fresh(f"{self.i}o")
         nest.open(block, 0, self.m, step=self.mc, role="parallel", binds={})
         first = Dim.of(block)
         last = dmin(first + self.mc, self.m)
-        self._pack_lhs(nest, first, last)
+        full = self.m.value is not None and self.m.value % self.mr == 0
+        rows = _Rows(0, first, ceildiv(last - first, self.mr), self.mr, None if full else last - first)
+        self._pack_lhs(nest, rows)
         panel = nest.fresh(f"{self.j}p")
         nest.open(panel, 0, ceildiv(self.n, self.nr), binds={})
-        self._open_tiles(nest, first, last, Dim.of(panel))
-        for _ in range(4):
-            nest.close()
+        self._tiles(nest, rows, Dim.of(panel), Dim.of(panel))
+        nest.close()
+        nest.close()
+        if self.rhs is not None and (self.blocks_k or self.contraction.batch):
+            nest.add(loop.BarrierOp())  # the next panels overwrite these
 
-    def _columns(self, nest: Nest) -> None:
-        """Column panels between the threads; every thread packs all rows for itself."""
-        self._pack_lhs(nest, ZERO, self.m)
+    def _by_columns(self, nest: Nest) -> None:
+        """Panels of columns, or whole products, between the threads: each packs for itself, and none waits for another."""
+        tiles = self._row_tiles()
+        for rows in tiles:
+            self._pack_lhs(nest, rows)
         panel = nest.fresh(f"{self.j}p")
-        nest.open(panel, 0, ceildiv(self.n, self.nr), role="parallel", binds={})
-        self._open_tiles(nest, ZERO, self.m, Dim.of(panel))
+        role = "parallel" if self.schedule.parallel == self.j else "serial"
+        nest.open(panel, 0, ceildiv(self.n, self.nr), role=role, binds={})
+        self._pack_rhs(nest, Dim.of(panel), ZERO)
+        for rows in tiles:
+            self._tiles(nest, rows, Dim.of(panel), ZERO)
+        nest.close()
+
+    def _tiles(self, nest: Nest, rows: _Rows, panel: Dim, place: Dim) -> None:
+        """The tiles of some rows in one panel of columns. Tiles are counted, so that no place in the panels needs a division."""
+        if self.i is None:
+            nest.open(
+                self.j, panel * self.nr, panel * self.nr + 1, step=self.nr, vectors=[self._columns(panel)]
+            )
+            self._tile(nest, ZERO, place)
+            nest.close()
+            return
+        tile = nest.fresh(f"{self.i}p")
+        nest.open(tile, 0, rows.count, binds={})
+        row, column = rows.start + Dim.of(tile) * rows.size, panel * self.nr
+        nest.open(self.i, row, row + 1, step=rows.size, vectors=[self._rows_of(rows, Dim.of(tile))])
+        nest.open(self.j, column, column + 1, step=self.nr, vectors=[self._columns(panel)])
+        self._tile(nest, Dim.of(tile) + rows.first, place)
         for _ in range(3):
             nest.close()
 
-    def _open_tiles(self, nest: Nest, first: Dim, last: Dim, panel: Dim) -> None:
-        start = panel * self.nr
-        full_n = self.n.value is not None and self.n.value % self.nr == 0
-        full_m = self.m.value is not None and self.m.value % self.mr == 0
-        nest.open(
-            self.i,
-            first,
-            last,
-            step=self.mr,
-            vectors=[VectorAxis(self.i, self.mr, None if full_m else dmin(self.mr, last - Dim.of(self.i)))],
-        )
-        nest.open(
-            self.j,
-            start,
-            start + 1,
-            step=self.nr,
-            vectors=[VectorAxis(self.j, self.nr, None if full_n else dmin(self.nr, self.n - start))],
-        )
-        self._tile(nest, (Dim.of(self.i) - first) // self.mr, panel)
-
     def _tile(self, nest: Nest, row_panel: Dim, column_panel: Dim) -> None:
         """Sums one block of the reduced axis from zero: short sums, added up block by block, round less."""
-        shape = (self.i, self.j)
         zero = nest.constant(FloatAttr(0.0, self.element), self.element)  # pyright: ignore
         kk = nest.fresh(f"{self.k}i")
-        level = nest.open(kk, 0, self.count, inits=[nest.splat(zero, shape)], binds={})
-        a = loop.LoadOp(self.lhs, [row_panel, Dim.of(kk), ZERO], shape=[self.mr], along=[2])
-        b = loop.LoadOp(self.rhs, [column_panel, Dim.of(kk), ZERO], shape=[self.nr], along=[2])
-        product = loop.ContractOp(a.result, b.result, level.block.args[0])
-        for op in (a, b, product):
-            nest.add(op)
-        self.shared.shapes[product.result] = shape
-        (total,) = nest.close([product.result])
+        inits, binds = [nest.splat(zero, self.shape)], {self.k: self.base + Dim.of(kk)}
+        level = nest.open(kk, 0, self.count, inits=inits, binds=binds)
+        (total,) = nest.close([self._step(nest, level.block.args[0], row_panel, column_panel)])
         if not self.blocks_k:
             self._epilogue(nest, total)
             return
         branch = loop.IfOp([self.base - ONE])
         self._inside(
-            nest, branch.then.block, lambda inner: self._finish(inner, self._add_partial(inner, total, shape))
+            nest, branch.then.block, lambda inner: self._finish(inner, self._add_partial(inner, total))
         )
         self._inside(nest, branch.otherwise.block, lambda inner: self._finish(inner, total, first=True))
         nest.add(branch)
 
+    def _step(self, nest: Nest, sums: SSAValue, row_panel: Dim, column_panel: Dim) -> SSAValue:
+        """The sums after one reduced point."""
+        c = self.contraction
+        b = self._element(nest, c.rhs, self.rhs, column_panel, self.j)
+        if self.i is None:
+            a = nest.broadcast(nest.materialise(c.lhs), self.shape)
+            product = nest.add(arith.MulfOp(a, b)).results[0]
+            step = arith.AddfOp(sums, product)
+            self.shared.shapes[product] = self.shape
+        else:
+            step = loop.ContractOp(self._element(nest, c.lhs, self.lhs, row_panel, self.i), b, sums)
+        nest.add(step)
+        self.shared.shapes[step.results[0]] = self.shape
+        return step.results[0]
+
+    def _element(
+        self, nest: Nest, value: SSAValue, panels: SSAValue | None, place: Dim, axis: str
+    ) -> SSAValue:
+        """The elements of an operand at one reduced point: from its panel, or as its field gives them."""
+        if panels is None:
+            return nest.splat(nest.materialise(value), (axis,))
+        kk = next(iter(nest.level.ranges))
+        load = loop.LoadOp(panels, [place, Dim.of(kk), ZERO], shape=[nest.size_of(axis)], along=[2])
+        nest.add(load)
+        return load.result
+
     def _finish(self, nest: Nest, total: SSAValue, first: bool = False) -> None:
         """Keeps the sums where another block follows, else runs the epilogue."""
-        shape = (self.i, self.j)
         if first and self.depth.value is not None:  # longer than one block
-            self._store_partial(nest, total, shape)
+            self._store_partial(nest, total)
             return
         remaining = self.depth - self.base - Dim.of(self.kc) - 1  # at least zero while another block follows
         branch = loop.IfOp([remaining])
-        self._inside(nest, branch.then.block, lambda inner: self._store_partial(inner, total, shape))
+        self._inside(nest, branch.then.block, lambda inner: self._store_partial(inner, total))
         self._inside(nest, branch.otherwise.block, lambda inner: self._epilogue(inner, total))
         nest.add(branch)
 
@@ -264,20 +349,26 @@ class _Packed:
         """Runs `fill` with a nest whose innermost level is a branch."""
         fill(Nest(self.shared, [*nest.levels, Level(block)]))
 
-    def _add_partial(self, nest: Nest, total: SSAValue, shape: tuple[str, ...]) -> SSAValue:
+    def _add_partial(self, nest: Nest, total: SSAValue) -> SSAValue:
         assert self.partial is not None
         array, index, along = self.partial
-        load = loop.LoadOp(array, index, shape=[self.mr, self.nr], along=along, valid=nest.valid(shape))
+        load = loop.LoadOp(
+            array,
+            index,
+            shape=[nest.size_of(a) for a in self.shape],
+            along=along,
+            valid=nest.valid(self.shape),
+        )
         total_op = arith.AddfOp(load.result, total)
         for op in (load, total_op):
             nest.add(op)
-            self.shared.shapes[op.results[0]] = shape
+            self.shared.shapes[op.results[0]] = self.shape
         return total_op.result
 
-    def _store_partial(self, nest: Nest, total: SSAValue, shape: tuple[str, ...]) -> None:
+    def _store_partial(self, nest: Nest, total: SSAValue) -> None:
         assert self.partial is not None
         array, index, along = self.partial
-        nest.add(loop.StoreOp(total, array, index, along=along, valid=nest.valid(shape)))
+        nest.add(loop.StoreOp(total, array, index, along=along, valid=nest.valid(self.shape)))
 
     def _epilogue(self, nest: Nest, total: SSAValue) -> None:
         nest.level.values[self.contraction.reduce.results[0]] = total
@@ -289,10 +380,11 @@ class _Packed:
 
 
 def can_pack(kernel: DefOp, contraction: Contraction) -> bool:
-    """Whether the packed nest covers the kernel: one axis each for rows, columns and the sum, and one reduction."""
+    """Whether the tiled nest covers the kernel: one axis for columns and the sum, at most one for rows, and one reduction."""
+    c = contraction
     reductions = [op for op in kernel.block.ops if isinstance(op, ReduceOp)]
-    single = len(contraction.m) == len(contraction.n) == len(contraction.k) == 1
-    out = {contraction.m[0], contraction.n[0], *contraction.batch} if single else set[str]()
+    single = len(c.m) <= 1 and len(c.n) == len(c.k) == 1
+    out = {*c.m, *c.n, *c.batch}
     return (
         single
         and len(reductions) == 1

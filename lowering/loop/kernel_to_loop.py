@@ -17,7 +17,7 @@ from lowering.kernel.extern import lower_extern
 from lowering.kernel.fields import field_axes
 from lowering.loop.contraction import can_pack, lower_contraction
 from lowering.loop.pointwise import lower_pointwise
-from lowering.schedule import parse_schedule
+from lowering.schedule import Schedule, parse_schedule
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class KernelToLoop(ModulePass):
     """Lowers each kernel to a loop nest by its schedule.
 
     Expects: kernels in axes form, each with a schedule (`kernel-schedule` writes one).
-    Does: (1) a contraction whose schedule packs an operand becomes a blocked nest around a register tile;
+    Does: (1) a contraction whose schedule packs an operand, or tiles rows and columns, becomes a blocked nest around
+    a register tile;
     (2) every other kernel becomes one nest for each group of writes, with its reductions where they are needed.
     Leaves: `loop.func` in place of every `kernel.def`; the host program is untouched.
     """
@@ -71,7 +72,7 @@ def lower_kernel(kernel: DefOp) -> loop.FuncOp:
     body = Block(arg_types=[a.type for a in kernel.block.args])
     for new, old in zip(body.args, kernel.block.args, strict=True):
         new.name_hint = old.name_hint
-    contraction = packed_contraction(kernel) if schedule.pack else None
+    contraction = tiled_contraction(kernel, schedule)
     if schedule.pack and (contraction is None or not can_pack(kernel, contraction)):
         raise IrkitError(
             f"schedule of @{kernel.sym_name.data} packs an operand, but the kernel is no contraction over single axes",
@@ -99,10 +100,12 @@ def _erase_dead(body: Block) -> None:
             op.parent.erase_op(op)
 
 
-def packed_contraction(kernel: DefOp) -> Contraction | None:
-    """The kernel's contraction."""
+def tiled_contraction(kernel: DefOp, schedule: Schedule) -> Contraction | None:
+    """The contraction to be lowered around a register tile: what the schedule packs, or tiles in both directions."""
     axes = field_axes(kernel)
-    for op in kernel.block.ops:
-        if isinstance(op, ReduceOp) and (found := match_contraction(kernel, op, axes)) is not None:
-            return found
-    return None
+    reductions = (op for op in kernel.block.ops if isinstance(op, ReduceOp))
+    found = next((c for op in reductions if (c := match_contraction(kernel, op, axes)) is not None), None)
+    if found is None or schedule.pack:
+        return found
+    tiled = {*found.m, *found.n} <= schedule.tile.keys() and can_pack(kernel, found)
+    return found if tiled and not (schedule.vector or schedule.whole or schedule.order) else None
