@@ -14,6 +14,9 @@ from dialects.dims import Dim, dmin, product
 from dialects.types import RefType, element_bytes, is_float
 from lowering.kernel.fields import Axes, field_axes
 
+CACHED_ROW = 1 << 16
+"""Elements of a row that a second-level cache holds: reading them again costs less than arithmetic that avoids it."""
+
 FREE = (arith.ConstantOp, arith.SelectOp, arith.CmpfOp, arith.CmpiOp, arith.ExtFOp, arith.TruncFOp)
 """Ops on floats that are no floating-point arithmetic."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 from xdsl.context import Context
 from xdsl.dialects import arith, builtin, math
@@ -13,6 +14,8 @@ from xdsl.passes import ModulePass
 
 from dialects.errors import union_location
 from dialects.kernel import DefOp, ReduceOp, YieldOp
+from dialects.types import RefType
+from lowering.kernel.cost import CACHED_ROW
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class KernelMergeReductions(ModulePass):
     state (m, sums...): a new element x moves m to m' = max(m, x) and a sum s to s exp(m - m') + exp(x - m') v. Two states
     combine in the same way. A state that has seen only -inf stays (-inf, 0, ...), as a difference of infinities would be
     NaN. So softmax gets (m, l) and attention (m, l, acc), whatever the scores are: masks, windows and biases follow.
+    Rows that are read from memory and stay in a cache are left alone: reading them twice is cheaper than exp(m - m').
     Leaves: no reduction that waits for another over the same axes, where the rule applies.
 
     M. Milakov and N. Gimelshein, "Online normalizer calculation for softmax", 2018.
@@ -37,9 +41,30 @@ class KernelMergeReductions(ModulePass):
         for kernel in op.ops:
             if isinstance(kernel, DefOp) and kernel.in_axes_form:
                 for reduce in [o for o in kernel.block.ops if isinstance(o, ReduceOp)]:
-                    if reduce.parent is not None and (sums := match_chain(reduce)):
+                    if (
+                        reduce.parent is not None
+                        and is_worth(kernel, reduce)
+                        and (sums := match_chain(reduce))
+                    ):
                         merge_chain(reduce, sums)
                         self.stats["online sums"] = self.stats.get("online sums", 0) + len(sums)
+
+
+def is_worth(kernel: DefOp, top: ReduceOp) -> bool:
+    """Whether the elements of a maximum are dear to come by again: sums of their own, or rows that leave the caches."""
+    extents = kernel.extents()
+    sizes = [extents[axis].value for axis in top.axes]
+    if any(size is None for size in sizes) or prod(size or 1 for size in sizes) > CACHED_ROW:
+        return True
+    work, seen = list(top.inputs), set[Operation]()
+    while work:
+        op = work.pop().owner
+        if isinstance(op, ReduceOp):
+            return True
+        if isinstance(op, Operation) and op not in seen:
+            seen.add(op)
+            work += [v for v in op.operands if not isinstance(v.type, RefType)]
+    return False
 
 
 def simple_op(op: ReduceOp) -> type[Operation] | None:

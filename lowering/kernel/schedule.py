@@ -22,6 +22,9 @@ from lowering.target import Target, get_target
 PACK_FLOPS = 2 * 48**3
 """Contractions of fewer floating-point operations are not worth packing."""
 
+CHAINS = 4
+"""Sums in lanes that go on side by side, so that no addition waits for the one before."""
+
 WAYS = 8
 """Lines that share a place in a first-level cache, on the least of machines."""
 
@@ -211,9 +214,14 @@ def _direct(
         out.append(f"vector {vector} {_vector_size(sizes[vector], columns, wide)}")
     for op in reductions:
         reduced = None if target.portable else _best(set(op.axes), scores, sizes)
+        width = 1
         if reduced is not None and sizes[reduced] >= 4:
-            out.append(f"vector {reduced} {_vector_size(sizes[reduced], lanes, wide=False)}")
-        out += _blocks(op, sizes, {reduced: lanes} if vector is None and reduced is not None else {})
+            in_lanes = vector is None or vector not in _kept_axes(op, axes)
+            several = in_lanes and sizes[reduced] >= 4 * CHAINS * lanes
+            size = _vector_size(sizes[reduced], CHAINS * lanes if several else lanes, wide=False)
+            out.append(f"vector {reduced} {size}")
+            width = size if in_lanes else 1
+        out += _blocks(op, sizes, {reduced: width} if reduced is not None else {})
     if contraction is not None and vector is not None and not whole:
         # A tile over an axis of the other operand reuses each vector that was loaded.
         others = contraction.m if vector in contraction.n else contraction.n
@@ -228,6 +236,11 @@ def _direct(
     return list(dict.fromkeys(out))
 
 
+def _kept_axes(op: ReduceOp, axes: dict[SSAValue, Axes]) -> Axes:
+    """The axes of a reduction's results."""
+    return frozenset[str]().union(*(axes[r] for r in op.results))
+
+
 def _blocks(op: ReduceOp, sizes: dict[str, int], lanes: dict[str, int]) -> list[str]:
     """Splits the longest axis of a long sum, so that it is a sum of about as many sums as each of them has terms: the
     error grows with the length of the longest chain of additions. Combinations that take exponentials have to be rare."""
@@ -238,7 +251,9 @@ def _blocks(op: ReduceOp, sizes: dict[str, int], lanes: dict[str, int]) -> list[
     if not rounds or total < (DEAR if dear else 1) * LONG_SUM:
         return []
     axis = max(terms, key=lambda a: terms[a])
-    block = max(2, round(total**0.5 / (total / terms[axis])))
+    order = [a for a in op.axes if a not in lanes] + [a for a in op.axes if a in lanes]
+    inside = prod(terms[a] for a in order[order.index(axis) + 1 :])
+    block = max(2, round(total**0.5 / inside))
     return [f"split {axis} {block * lanes.get(axis, 1)}"] if 2 * block <= terms[axis] else []
 
 

@@ -232,12 +232,16 @@ class _Plan:
         kept = frozenset[str]().union(*(axes[r] for r in op.results))
         in_lanes = not any(v.axis in kept for v in nest.vectors())
         lanes = next((a for a in reversed(op.axes) if a in self.schedule.vector and in_lanes), None)
-        init = nest.inline(op.init.block, [])
-        shapes = [self._shape(nest, axes[arg]) for arg in op.finish.block.args]
-        states = [nest.splat(v, s) for v, s in zip(init, shapes, strict=True)]
+        states = self._initial(nest, op)
         over = [*self._ordered([a for a in op.axes if a != lanes]), *([lanes] if lanes else [])]
         finished = nest.inline(op.finish.block, self._over(nest, op, over, lanes, states, states))
         nest.level.values.update(zip(op.results, finished, strict=True))
+
+    def _initial(self, nest: Nest, op: ReduceOp) -> list[SSAValue]:
+        """The states before any point."""
+        shapes = [self._shape(nest, nest.shared.axes[arg]) for arg in op.finish.block.args]
+        init = nest.inline(op.init.block, [])
+        return [nest.splat(v, s) for v, s in zip(init, shapes, strict=True)]
 
     def _over(
         self,
@@ -321,9 +325,12 @@ class _Plan:
             folded = self._fold(nest, op, vectors)
             result = nest.inline(op.combine.block, [*result, *folded])
         if main != extent:
-            level = nest.open(axis, main, extent, inits=result)
+            # The rest is summed by itself: one after another onto the whole, each addition would round that.
+            start = result if main == Dim.of(0) else self._initial(nest, op)
+            level = nest.open(axis, main, extent, inits=start)
             elements = [nest.materialise(v) for v in op.inputs]
-            result = list(nest.close(self._step(nest, op, list(level.block.args), elements)))
+            rest = list(nest.close(self._step(nest, op, list(level.block.args), elements)))
+            result = rest if main == Dim.of(0) else nest.inline(op.combine.block, [*result, *rest])
         return result
 
     def _lane_shape(self, nest: Nest, axes: Axes, lane: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from dialects.graph import OPS
 from dialects.graph.reduction import Reduce
 from dialects.types import is_unsigned
 from lowering.kernel.builder import Builder, Index, Rule
+from lowering.kernel.cost import CACHED_ROW
 from lowering.kernel.rules.parameters import axis_of, flag, number
 
 INF = float("inf")
@@ -103,7 +104,10 @@ def _softmax(b: Builder, op: Operation, index: Index) -> SSAValue:
         b.reads[key] = top
         b.reads[(*key, "sum")] = fold(b, "sum", [k], shifted, b.element(source))
     top, total = b.reads[key], b.reads[(*key, "sum")]
-    return b.binary(arith.DivfOp, b.add(math.ExpOp(b.binary(arith.SubfOp, b.at(source, index), top))), total)
+    share = b.binary(
+        arith.DivfOp, b.constant(1.0, total.type), total
+    )  # at least one: an element is the maximum
+    return b.binary(arith.MulfOp, b.add(math.ExpOp(b.binary(arith.SubfOp, b.at(source, index), top))), share)
 
 
 def _welford_step(b: Builder, state: list[SSAValue], x: list[SSAValue]) -> list[SSAValue]:
@@ -136,24 +140,45 @@ def _layer_norm(b: Builder, op: Operation, index: Index) -> SSAValue:
     source, scale, bias = op.operands
     key = (op.results[0], "stats", index[:-1])
     if key not in b.reads:
-        shape = b.shape(source)
-        k = b.reduced_axis(shape, len(shape) - 1, index[:-1])
-        x = b.at(source, (*index[:-1], k))
-
-        def finish(b: Builder, state: list[SSAValue]) -> list[SSAValue]:
-            n = b.binary(arith.MaximumfOp, state[0], b.constant(1.0, x.type))
-            variance = b.binary(arith.DivfOp, state[2], n)
-            eps = b.constant(number(op, "eps"), x.type)
-            mean = b.binary(arith.DivfOp, state[3], n)
-            return [mean, b.add(math.RsqrtOp(b.binary(arith.AddfOp, variance, eps)))]
-
-        results = b.reduce([k], [x], [0.0] * 4, [x.type] * 4, _welford_step, _welford_combine, finish)
-        b.reads[key], b.reads[(*key, "scale")] = results
+        size = b.shape(source)[-1].value
+        moments = _two_passes if size is not None and 0 < size <= CACHED_ROW else _one_pass
+        b.reads[key], b.reads[(*key, "scale")] = moments(b, op, source, index)
     mean, inverse = b.reads[key], b.reads[(*key, "scale")]
     normal = b.binary(arith.MulfOp, b.binary(arith.SubfOp, b.at(source, index), mean), inverse)
     return b.binary(
         arith.AddfOp, b.binary(arith.MulfOp, normal, b.at(scale, index[-1:])), b.at(bias, index[-1:])
     )
+
+
+def _two_passes(b: Builder, op: Operation, source: SSAValue, index: Index) -> Sequence[SSAValue]:
+    """The mean of a row, and one over its deviation: the sum, then the squares of the distances from the mean."""
+    shape = b.shape(source)
+    k = b.reduced_axis(shape, len(shape) - 1, index[:-1])
+    x = b.at(source, (*index[:-1], k))
+    n = count_of(b, shape[-1], x.type)
+    mean = b.binary(arith.DivfOp, fold(b, "sum", [k], x, b.element(source)), n)
+    distance = b.binary(arith.SubfOp, x, mean)
+    squares = fold(b, "sum", [k], b.binary(arith.MulfOp, distance, distance), b.element(source))
+    return mean, _one_over_deviation(b, op, squares, n)
+
+
+def _one_pass(b: Builder, op: Operation, source: SSAValue, index: Index) -> Sequence[SSAValue]:
+    """The same for rows that no cache holds, or of unknown length."""
+    shape = b.shape(source)
+    k = b.reduced_axis(shape, len(shape) - 1, index[:-1])
+    x = b.at(source, (*index[:-1], k))
+
+    def finish(b: Builder, state: list[SSAValue]) -> list[SSAValue]:
+        n = b.binary(arith.MaximumfOp, state[0], b.constant(1.0, x.type))
+        inverse = _one_over_deviation(b, op, state[2], n)
+        return [b.binary(arith.DivfOp, state[3], n), inverse]
+
+    return b.reduce([k], [x], [0.0] * 4, [x.type] * 4, _welford_step, _welford_combine, finish)
+
+
+def _one_over_deviation(b: Builder, op: Operation, squares: SSAValue, n: SSAValue) -> SSAValue:
+    variance = b.binary(arith.DivfOp, squares, n)
+    return b.add(math.RsqrtOp(b.binary(arith.AddfOp, variance, b.constant(number(op, "eps"), n.type))))
 
 
 def _argmax(b: Builder, op: Operation, index: Index) -> SSAValue:
