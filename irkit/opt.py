@@ -42,7 +42,7 @@ from irkit.plugins import load_plugin, plugin_dialects
 if TYPE_CHECKING:
     from irkit.checking import Checker
 
-EMIT = ("ast", *pipeline.LEVELS)
+EMIT = ("ast", "tg", *pipeline.LEVELS)
 SPLIT = "// -----"
 SPLIT_LINE = re.compile(rf"^{SPLIT}.*$", re.MULTILINE)
 PARSE_FAULTS = (IrkitError, ErrorList, ParseError)
@@ -195,6 +195,8 @@ class OptMain(xDSLOptMain):
                     return self.output_resulting_program(module)
             if steps:
                 self._run_passes(module, steps)
+            if self.args.emit == "tg":
+                return self._tg_text(module)
             standard = self._standard_steps(module)
             steps += standard
             self._run_passes(module, standard)
@@ -257,6 +259,16 @@ class OptMain(xDSLOptMain):
                 raise IrkitError(f"bad dim '{item}'", expected="NAME=SIZE, as in --dim B=1")
             dims[name.strip()] = int(value)
         return dims
+
+    def _tg_text(self, module: ModuleOp) -> str:
+        """The module as it is, in the language."""
+        from irkit.lang.unparse import unparse
+        from lowering.verify import verify_module
+
+        with self.manager.timed("print"):
+            if not self.args.disable_verify:
+                verify_module(module)
+            return unparse(module)
 
     def _c_text(self, module: ModuleOp) -> str:
         from lowering.c.emit import emit_c

@@ -1,0 +1,171 @@
+"""One function: its statements in order, loops and choices, and the names of values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.dialects.builtin import ArrayAttr, StringAttr
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, Operation, SSAValue
+
+from dialects import graph
+from dialects.errors import IrkitError
+from dialects.graph.base import short_name
+from dialects.types import dims_of
+from irkit.lang.unparse.calls import expression, row_of
+from irkit.lang.unparse.control import choice, loop
+from irkit.lang.unparse.index import index_statement
+from irkit.lang.unparse.text import Expr, Names
+
+INDENT = "  "
+WIDTH = 50
+"""Characters up to which a value without a name stands inside the expression that uses it."""
+
+DEEPEST = 12
+
+
+class FunctionPrinter:
+    """Writes the body of a function. `declared` are the names of dims and parameters, which nothing may hide."""
+
+    def __init__(self, func: FuncOp, names: Names, declared: frozenset[str]):
+        self.func = func
+        self.names = names
+        self.declared = declared
+        self.lines: list[str] = []
+        self.depth = 1
+        self.exprs: dict[SSAValue, Expr] = {}
+        self.nesting: dict[SSAValue, int] = {}
+        self.wanted: dict[SSAValue, str] = {}
+        self.redirect: tuple[str, str] | None = None
+        self.axes = {n for op in func.walk() if isinstance(op, graph.IndexOp) for n, _ in op.extents()}
+        names.taken |= self.axes
+
+    # -- lines ----------------------------------------------------------------------------------------------------
+
+    def write(self, text: str) -> None:
+        self.lines.append(INDENT * self.depth + text)
+
+    def fresh(self, hint: str | None) -> str:
+        return self.names.fresh(hint)
+
+    def line(self, hint: str, text: str) -> str:
+        """A statement that gives a new name, and the name."""
+        name = self.fresh(hint)
+        self.write(f"{name} = {text}")
+        return name
+
+    def line_of(self, value: SSAValue, text: str) -> str:
+        """A statement that gives a value its name."""
+        name = self.wanted.get(value) or self.fresh(value.name_hint)
+        self.exprs[value] = Expr(name)
+        self.write(f"{name} = {text}{schedule(value.owner)}")
+        return name
+
+    def assign_index(self, value: SSAValue, axes: Sequence[str], text: str, ending: str) -> None:
+        """A statement in index notation."""
+        if self.redirect is not None:
+            (name, axis), self.redirect = self.redirect, None
+            self.write(f"{name}[{axis}] = {text}{ending}{schedule(value.owner)}")
+        elif axes:
+            name = self.wanted.get(value) or self.fresh(value.name_hint)
+            self.exprs[value] = Expr(name)
+            self.write(f"{name}[{', '.join(axes)}] = {text}{ending}{schedule(value.owner)}")
+        else:
+            self.line_of(value, text)
+
+    # -- values ---------------------------------------------------------------------------------------------------
+
+    def expr(self, value: SSAValue) -> Expr:
+        """The text of a value that is known by now."""
+        return self.exprs[value]
+
+    def name_of(self, value: SSAValue) -> str:
+        """A name for a value; one that has none gets a statement."""
+        found = self.exprs[value]
+        if found.text.isidentifier():
+            return found.text
+        return self.line(value.name_hint or "", found.text)
+
+    def axis(self, name: str, taken: frozenset[str] | set[str]) -> str:
+        """The name of an axis: its own, where nothing that matters has it."""
+        if name in taken:
+            return self.names.fresh(f"{name}_axis")
+        return name
+
+    # -- statements -----------------------------------------------------------------------------------------------
+
+    def block(self, block: Block) -> None:
+        """Writes the ops of a block, but for its terminator."""
+        for op in block.ops:
+            if op is block.last_op:
+                return
+            if isinstance(op, graph.IndexOp):
+                index_statement(self, op)
+            elif isinstance(op, graph.ForOp):
+                loop(self, op)
+            elif isinstance(op, graph.IfOp):
+                choice(self, op)
+            elif isinstance(op, graph.GraphOp):
+                self.graph_op(op)
+            else:
+                hint = "only graph ops and their loops are of the language"
+                raise IrkitError(f"the language has no '{op.name}'", op, hint=hint)
+
+    def graph_op(self, op: graph.GraphOp) -> None:
+        found = self.expression(op)
+        deepest = 1 + max((self.nesting.get(v, 0) for v in op.operands), default=0)
+        result = op.results[0]
+        if self.inlines(op) and (_is_number(op) or (len(found.text) <= WIDTH and deepest <= DEEPEST)):
+            self.exprs[result], self.nesting[result] = found, deepest
+        elif len(op.results) == 1:
+            self.line_of(result, found.text)
+        else:
+            names = [self.wanted.get(r) or self.fresh(r.name_hint) for r in op.results]
+            self.exprs.update({r: Expr(n) for r, n in zip(op.results, names, strict=True)})
+            self.write(f"{', '.join(names)} = {found.text}{schedule(op)}")
+
+    def expression(self, op: graph.GraphOp) -> Expr:
+        """The text of an op; a slice that stands inside it may become a place of a tensor."""
+        if short_name(op) == "reshape":
+            source = op.operands[0].owner
+            if (
+                isinstance(source, graph.GraphOp)
+                and short_name(source) == "slice"
+                and self.inlines(source)
+                and (found := row_of(op, source, self.expr)) is not None
+            ):
+                return found
+        return expression(op, self.expr)
+
+    def inlines(self, op: Operation) -> bool:
+        """Whether an op may stand inside the expression that uses it."""
+        if not isinstance(op, graph.GraphOp) or len(op.results) != 1 or "graph.schedule" in op.attributes:
+            return False
+        if _is_number(op):
+            return True
+        uses = list(op.results[0].uses)
+        if len(uses) != 1 or op.results[0].name_hint is not None or op.results[0] in self.wanted:
+            return False
+        user = uses[0].operation
+        if isinstance(user, graph.IfOp):
+            return user.condition is op.results[0] and user.parent is op.parent
+        return isinstance(user, graph.GraphOp | ReturnOp) and user.parent is op.parent
+
+    def written_with(self, op: Operation) -> Operation:
+        """The op in whose statement the text of an op stands."""
+        while self.inlines(op) and not _is_number(op):
+            op = next(iter(op.results[0].uses)).operation
+        return op
+
+
+def _is_number(op: Operation) -> bool:
+    return isinstance(op, graph.ConstantOp) and not dims_of(op.results[0].type)
+
+
+def schedule(op: object) -> str:
+    """`, schedule="tile i 8"`, or nothing."""
+    found = op.attributes.get("graph.schedule") if isinstance(op, Operation) else None
+    if not isinstance(found, ArrayAttr):
+        return ""
+    words = [d.data for d in found.data if isinstance(d, StringAttr)]
+    return f', schedule="{"; ".join(words)}"'
