@@ -3,8 +3,8 @@
     program = irkit.compile("mlp.tg")
     logits = program(x)
 
-`compile` gives a callable, `parse` the syntax tree, `lower` the IR at a level. Errors are IrkitError, or ErrorList for
-several at once; LayoutWarning says that an argument had to be copied.
+`compile` gives a callable, `parse` the syntax tree, `lower` the IR at a level; `trace` makes a graph of a Python
+function. Errors are IrkitError, or ErrorList for several at once; LayoutWarning says that an argument had to be copied.
 """
 
 from __future__ import annotations
@@ -17,18 +17,48 @@ if TYPE_CHECKING:
     from irkit.api import compile, load, lower, parse
     from irkit.plugins import Plugin, load_plugin
     from irkit.runtime.module import LayoutWarning, Program
+    from irkit.tracing import (
+        Graph,
+        Tensor,
+        TraceError,
+        cond,
+        dim,
+        fori,
+        init,
+        nn,
+        ops,
+        param,
+        scan,
+        spec,
+        trace,
+        while_loop,
+    )
 
 __all__ = [
     "ErrorList",
+    "Graph",
     "IrkitError",
     "LayoutWarning",
     "Plugin",
     "Program",
+    "Tensor",
+    "TraceError",
     "compile",
+    "cond",
+    "dim",
+    "fori",
+    "init",
     "load",
     "load_plugin",
     "lower",
+    "nn",
+    "ops",
+    "param",
     "parse",
+    "scan",
+    "spec",
+    "trace",
+    "while_loop",
 ]
 
 _HOMES = {
@@ -42,6 +72,25 @@ _HOMES = {
     "Program": "irkit.runtime.module",
     "load": "irkit.api",
     "load_plugin": "irkit.plugins",
+    **dict.fromkeys(
+        (
+            "Graph",
+            "Tensor",
+            "TraceError",
+            "cond",
+            "dim",
+            "fori",
+            "init",
+            "nn",
+            "ops",
+            "param",
+            "scan",
+            "spec",
+        ),
+        "irkit.tracing",
+    ),
+    "trace": "irkit.tracing",
+    "while_loop": "irkit.tracing",
 }
 
 

@@ -217,7 +217,7 @@ def _is_real(dtype: str) -> bool:
 
 # -- files ------------------------------------------------------------------------------------------------------
 
-_SAFETENSORS: dict[str, np.dtype] = {
+SAFETENSORS: dict[str, np.dtype] = {
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
@@ -278,7 +278,7 @@ class _Files:
             raise _no_tensor(path, tensor, list(header.entries), want)
         try:
             entry = header.entries[tensor]
-            dtype, shape = _SAFETENSORS[entry["dtype"]], tuple(int(n) for n in entry["shape"])
+            dtype, shape = SAFETENSORS[entry["dtype"]], tuple(int(n) for n in entry["shape"])
             begin, end = (int(n) for n in entry["data_offsets"])
         except (KeyError, TypeError, ValueError):
             raise _damaged(path, f"the entry of '{tensor}' cannot be read", want) from None

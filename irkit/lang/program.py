@@ -171,17 +171,8 @@ class Program:
                 raise IrkitError(f"'{name.id}' is {what}", self.module.loc(name), hint="choose another name")
 
     def used_symbols(self, func: FuncOp) -> tuple[tuple[str, int, int], ...]:
-        """The symbolic dims that a function's types name, with their ranges, as declared."""
-        used: set[str] = set()
-        for type_ in func.function_type.inputs:
-            used |= {n for d in dims_of(type_) for n in d.names()}
-        for op in func.body.walk():
-            for result in op.results:
-                if isinstance(result.type, TensorType):
-                    used |= {n for d in dims_of(result.type) for n in d.names()}
-            for attr in (*op.attributes.values(), *op.properties.values()):
-                used |= graph.dim_names(attr)
-        return tuple((n, int(low), int(high)) for n, (low, high) in self.ranges.items() if n in used)
+        """The symbolic dims that a function names, with their ranges, as declared."""
+        return used_symbols(func, self.ranges)
 
     def number(self, node: tree.Expr) -> Number:
         """The value of an expression of numbers and dims. Raises IrkitError."""
@@ -223,6 +214,20 @@ class Program:
 
     def sorted_errors(self) -> list[IrkitError]:
         return sorted(self.errors, key=lambda e: (e.loc.line, e.loc.col) if e.loc else (0, 0))
+
+
+def used_symbols(func: FuncOp, ranges: Mapping[str, tuple[float, float]]) -> tuple[tuple[str, int, int], ...]:
+    """The dims with a range that the types and attributes of a function name, in the order of `ranges`."""
+    used: set[str] = set()
+    for type_ in func.function_type.inputs:
+        used |= {n for d in dims_of(type_) for n in d.names()}
+    for op in func.body.walk():
+        for result in op.results:
+            if isinstance(result.type, TensorType):
+                used |= {n for d in dims_of(result.type) for n in d.names()}
+        for attr in (*op.attributes.values(), *op.properties.values()):
+            used |= graph.dim_names(attr)
+    return tuple((n, int(low), int(high)) for n, (low, high) in ranges.items() if n in used)
 
 
 def source_text(program: Program, init: tree.Expr) -> str:

@@ -133,6 +133,20 @@ class Program:
         results = ", ".join(f"{a.name}: {a.type_text}" for a in self.outputs)
         return f"<irkit program {self.name}({shown}) -> ({results})>"
 
+    def _repr_html_(self) -> str:
+        """The graph and the memory plan, for a notebook; one that was loaded shows its interface alone."""
+        from html import escape
+
+        if self.origin is None:
+            return f"<code>{escape(repr(self))}</code>"
+        from irkit.api import graph_of
+        from irkit.page.inline import program_html
+        from irkit.runtime.compiler import find_compiler
+
+        origin = self.origin
+        module = graph_of(origin.text, origin.name, origin.fn, origin.dims)
+        return program_html(module, repr(self), origin.target, find_compiler(origin.cc).name)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the program with its parameters to one file, which `irkit.load` reads without a compiler, on machines
         with this processor's instruction sets. Raises IrkitError."""

@@ -106,6 +106,7 @@ class Names:
 
     def __init__(self, taken: Iterable[str] = ()):
         self.taken = set(taken)
+        self.counts: dict[str, int] = {}
 
     def fresh(self, hint: str | None, default: str = "t", avoid: frozenset[str] = RESERVED) -> str:
         """A new identifier like the hint; `t1`, `t2`, ... where there is none."""
@@ -117,9 +118,10 @@ class Names:
             if base not in self.taken:
                 return self.take(base)
         stem = (base.rstrip("0123456789").rstrip("_") + "_") if base else default
-        count = 1 if not base else 2
+        count = self.counts.get(stem, 1 if not base else 2)
         while f"{stem}{count}" in self.taken or f"{stem}{count}" in avoid:
             count += 1
+        self.counts[stem] = count + 1
         return self.take(f"{stem}{count}")
 
     def take(self, name: str) -> str:

@@ -1,0 +1,37 @@
+"""Define by run: a Python function on NumPy-like tensors, run once to give the same graph as the language does.
+
+@irkit.trace
+def f(x, w):
+    return np.tanh(x @ w)
+
+f(x, w)                                    # traces, compiles, runs
+print(f.graph(irkit.spec([B, 64]), w))     # the function in the language
+"""
+
+from irkit.tracing import nn, ops
+from irkit.tracing.choice import cond
+from irkit.tracing.control import fori, scan, while_loop
+from irkit.tracing.errors import TraceError
+from irkit.tracing.graph import Graph
+from irkit.tracing.params import init, param
+from irkit.tracing.sizes import dim, spec
+from irkit.tracing.tensor import Tensor
+from irkit.tracing.traced import Traced, trace
+
+__all__ = [
+    "Graph",
+    "Tensor",
+    "TraceError",
+    "Traced",
+    "cond",
+    "dim",
+    "fori",
+    "init",
+    "nn",
+    "ops",
+    "param",
+    "scan",
+    "spec",
+    "trace",
+    "while_loop",
+]

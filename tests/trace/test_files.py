@@ -1,0 +1,87 @@
+"""Traced functions as `.tg` files with their data, as IR, as saved programs; parameters; places in Python."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import irkit
+from irkit.cli import main
+from irkit.lang import parse, to_graph
+from tests.lang.graph_signature import signatures
+
+X = np.linspace(-1, 1, 32, dtype=np.float32).reshape(4, 8)
+W = np.linspace(-1, 1, 64, dtype=np.float32).reshape(8, 8)
+
+
+@irkit.trace
+def layer(x):
+    small = irkit.param("small", (W / 3).astype(ml_dtypes.bfloat16)).astype("f32")
+    h = np.tanh(x @ W + irkit.param("bias", irkit.init.normal([8], seed=3, std=0.5)))
+    h = h @ W.T
+    return h @ small
+
+
+def test_large_arrays_are_parameters_named_like_the_variable():
+    graph = layer.graph(X)
+    assert list(graph.arrays) == ["small", "W", "array"]
+    assert '= load("layer.safetensors", "W")' in graph.tg()
+    assert "param bias: f32[8]     = normal(seed=3, std=0.5)" in str(graph).replace(
+        "  ", " " * 2
+    ) or "normal(seed=3, std=0.5)" in str(graph)
+    assert len(graph.mlir()) < 3000
+
+
+def test_a_saved_file_gives_the_same_numbers(tmp_path, capsys):
+    graph = layer.graph(X)
+    graph.save_tg(tmp_path / "m.tg")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors", "m.tg"]
+    wanted = layer(X)
+    program = irkit.compile(tmp_path / "m.tg")
+    np.testing.assert_array_equal(program(X), wanted)
+    np.testing.assert_allclose(wanted, graph.interpret(X)[0], rtol=1e-4, atol=1e-5)
+    read = to_graph(parse((tmp_path / "m.tg").read_text(), "m.tg"))
+    a, b = signatures(graph.func, next(iter(read.ops)))  # pyright: ignore
+    assert a[1:] == b[1:]
+    np.savez(tmp_path / "x.npz", x=X)
+    assert main(["run", str(tmp_path / "m.tg"), "--input", f"x={tmp_path / 'x.npz'}:x"]) == 0
+    assert "out f32[4, 8] min" in capsys.readouterr().out
+
+
+def test_programs_are_saved_with_their_data_and_take_other(tmp_path):
+    program = layer.compile(X)
+    program.save(tmp_path / "m.irk")
+    np.testing.assert_array_equal(irkit.load(tmp_path / "m.irk")(X), layer(X))
+    program.set_params({"W": np.zeros_like(W)})
+    assert not np.array_equal(program(X), layer(X))
+
+
+def test_data_is_copied_when_traced():
+    w = np.ones((8, 8), np.float32)
+    f = irkit.trace(lambda x: x @ w)
+    before = f(X)
+    w[:] = 0
+    np.testing.assert_array_equal(f(X), before)
+
+
+def test_what_a_safetensors_file_lacks_is_told(tmp_path):
+    w = np.ones(32, np.complex128)
+    with pytest.raises(irkit.IrkitError, match="holds no complex128"):
+        irkit.trace(lambda x: x + w).graph(w).save_tg(tmp_path / "m.tg")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(irkit.IrkitError, match=r"is no \.tg file"):
+        layer.graph(X).save_tg(tmp_path / "m")
+
+
+def test_ops_have_the_place_of_the_expression_that_made_them():
+    def f(x):
+        y = np.exp(x) + 1
+        return y * x
+
+    text = irkit.trace(f).graph(X).mlir(locations=True)
+    first = f.__code__.co_firstlineno
+    file = __file__.removeprefix(f"{__import__('os').getcwd()}/")
+    assert f'graph.exp %x : (tensor<4x8xf32>) -> tensor<4x8xf32> loc("{file}":{first + 1}:13)' in text
+    assert f'loc("{file}":{first + 2}:16)' in text
+    assert "%y = graph.add" in text
