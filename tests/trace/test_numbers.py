@@ -14,7 +14,7 @@ from irkit import ops
 X = np.linspace(-2, 3, 24, dtype=np.float32).reshape(2, 3, 4)
 M = X[0]
 P = np.abs(X) + np.float32(0.5)
-I = np.arange(24, dtype=np.int32).reshape(4, 6) - 5
+INT = np.arange(24, dtype=np.int32).reshape(4, 6) - 5
 C = (X[0] + 1j * X[1]).astype(np.complex64)
 ROWS = np.array([2, 0, 1], np.int64)
 BIG = np.arange(48, dtype=np.float32).reshape(4, 12) / 10
@@ -23,8 +23,8 @@ CASES: list[tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = [
     # operators, from both sides
     (lambda x: (x + 1) * 2 - x / 3 + (1 - x) * (2 / (x + 9)) - -x, (X,)),
     (lambda x: abs(x) ** 2 + 2**x + x % 2 + 7 % (abs(x) + 1) + x // 0.5, (X,)),
-    (lambda i: (i // 3, i % 3, i & 6 | 1 ^ i, ~i, i << 2, i >> 1, i**2), (I,)),
-    (lambda x: ((x > 0) & (x <= 2) | ~(x != 1), 1 < x, x == x), (X,)),
+    (lambda i: (i // 3, i % 3, i & 6 | 1 ^ i, ~i, i << 2, i >> 1, i**2), (INT,)),
+    (lambda x: ((x > 0) & (x <= 2) | ~(x != 1), x > 1, x == x), (X,)),
     (lambda x, m: x @ m.T, (X, M)),
     (lambda m: np.float32(2) * m + m * np.array([1, 2, 3, 4], np.float32), (M,)),
     (lambda m: m @ BIG + BIG[0], (M,)),
