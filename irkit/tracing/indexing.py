@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dialects.dims import ZERO, Dim
+from dialects.dims import ZERO, Dim, ceildiv
 from dialects.types import dims_of, is_integer, type_text
 from irkit.lang.builder import type_of
 from irkit.tracing.errors import TraceError, place
@@ -213,9 +213,16 @@ def update(x: Tensor, key: object, value: object, mode: str) -> Tensor:
         _check_order(parts)
         return update(x, tuple(own), update(x[tuple(own)], tuple(inner), value, mode), "set")
     part = parts[first]
-    row = subscript(x, tuple(items))
-    updates = one("broadcast", _like(x, value), shape=list(dims_of(row.value.type)))
+    shape = [*sizes[:first], *_row(part), *sizes[first + 1 :]]
+    updates = one("broadcast", _like(x, value), shape=shape)
     return one("scatter", x, _index(part), updates, axis=first, mode=mode)
+
+
+def _row(part: Part) -> list[Dim]:
+    """The dims that the places of a part have."""
+    if part.places is not None:
+        return [dim_of(n) for n in part.places.shape]
+    return [] if part.drops else [ceildiv(part.stop - part.start, part.stride)]
 
 
 def _index(part: Part) -> object:
@@ -225,8 +232,7 @@ def _index(part: Part) -> object:
     if part.drops:
         return _scalar(part.start)
     if part.start.value is None or part.stop.value is None:
-        count = -((part.start - part.stop) // part.stride)
-        steps = one("iota", shape=[count])
+        steps = one("iota", shape=_row(part))
         return steps if part.start == ZERO and part.stride == 1 else steps * part.stride + _number(part.start)
     places = np.arange(part.start.value, part.stop.value, part.stride, dtype=np.int64)
     return places[::-1].copy() if part.flips else places

@@ -73,7 +73,7 @@ def test_fault_is_told_at_its_place(name: str):
         irkit.trace(fn)(X)
     text = str(caught.value)
     first, line, caret, *_ = text.split("\n")
-    assert re.match(rf".*test_errors\.py:\d+:\d+: error: .*{re.escape(message)}", first), text
+    assert re.match(rf".*test_trace_errors\.py:\d+:\d+: error: .*{re.escape(message)}", first), text
     assert hint in text
     start = caret.index("^")
     marked = line[start : start + len(caret.strip())]
