@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.resources import files
 
 from xdsl.dialects.builtin import ModuleOp
@@ -32,8 +33,6 @@ def graph_html(module: ModuleOp, name: str) -> str:
 
 def program_html(module: ModuleOp, name: str, target: str, cc: str) -> str:
     """The graph, with the colours of the kernels that hold its ops, and the memory plan. The module is lowered."""
-    from dataclasses import replace
-
     from irkit.api import lower
     from irkit.page.marks import Marks, number_ops
     from irkit.page.memory import memory_plan

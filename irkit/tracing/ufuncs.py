@@ -11,7 +11,6 @@ import numpy as np
 from irkit.diagnostics import nearest
 from irkit.tracing.errors import TraceError, place
 from irkit.tracing.operators import binary, one
-from irkit.tracing.tensor import Tensor
 
 NAMED = {
     **{
@@ -113,6 +112,3 @@ def unsupported(name: str) -> TraceError:
         expected="a function of NumPy that has one, or of irkit.ops and irkit.nn",
         hint=hint and hint.replace("did you mean '", "did you mean 'irkit.ops."),
     )
-
-
-__all__ = ["Tensor", "call_ufunc", "unsupported"]

@@ -14,6 +14,7 @@ from dialects.types import dims_of, tensor
 from irkit import pipeline
 from irkit.lang import parse, to_graph
 from irkit.lang.unparse import unparse
+from irkit.mlir_parser import parse_mlir
 from lowering.graph.interpret import argument_names, run_graph
 from lowering.verify import verify_module
 from tests.graph.samples import SAMPLES, Sample, random_array
@@ -97,4 +98,51 @@ def test_every_program(name: str):
 def test_every_decomposed_op(sample: Sample):
     """Formulas use index notation and loops as no one would write them."""
     module = with_passes(module_of(sample), "graph-decompose", "graph-dce")
+    assert_same_numbers(function(module), function(again(module)))
+
+
+FORMS = {
+    "two boundaries": """axes [i: 8] reads (%u[i - 1] zero, %u[i + 1] clamp, %n[i], %u[_2]) : (tensor<8xf32>, tensor<8xsi32>) -> tensor<8xf32> {
+    ^bb0(%a: f32, %b: f32, %k: i32, %c: f32, %i: i64):
+      %s = arith.addf %a, %b : f32
+      %t = arith.mulf %s, %c : f32
+      graph.yield %t : f32
+    }""",
+    "a number with a boundary": """axes [] reduce sum [i: 9] reads (%u[i - 1] value 0.5, %n[0]) : (tensor<8xf32>, tensor<8xsi32>) -> tensor<f32> {
+    ^bb0(%a: f32, %k: i32, %i: i64):
+      graph.yield %a : f32
+    }""",
+    "an axis that nothing indexes": """axes [i: 3, j: 2] reduce max [k: 8] reads (%u[k], %n[k]) : (tensor<8xf32>, tensor<8xsi32>) -> tensor<3x2xf32> {
+    ^bb0(%a: f32, %b: i32, %i: i64, %j: i64, %k: i64):
+      graph.yield %a : f32
+    }""",
+    "no tensor of rank 1": """axes [] reads (%u[3], %n[2]) : (tensor<8xf32>, tensor<8xsi32>) -> tensor<f32> {
+    ^bb0(%a: f32, %k: i32):
+      graph.yield %a : f32
+    }""",
+    "a long element that is used twice": """axes [i: 10] reads (%u[i - 1] wrap, %n[i] clamp) : (tensor<8xf32>, tensor<8xsi32>) -> tensor<10xf32> {
+    ^bb0(%a: f32, %k: i32, %i: i64):
+      %c = arith.constant 1.5 : f32
+      %1 = arith.divf %a, %c : f32
+      %2 = math.tanh %1 : f32
+      %3 = math.sin %2 : f32
+      %4 = math.cos %3 : f32
+      %5 = arith.mulf %4, %4 : f32
+      %6 = arith.uitofp %k : i32 to f32
+      %7 = arith.cmpi ult, %k, %k : i32
+      %8 = arith.select %7, %6, %5 : f32
+      graph.yield %8 : f32
+    }""",
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_index_notation_that_no_one_would_write(name: str):
+    shape = FORMS[name].split("-> ")[1].split(" {")[0]
+    text = f"""func.func @main(%u: tensor<8xf32>, %n: tensor<8xsi32>) -> {shape} {{
+    %y = graph.index {FORMS[name]}
+    func.return %y : {shape}
+    }}"""
+    module = parse_mlir(pipeline.context(), text, "form.mlir", True)
+    verify_module(module)
     assert_same_numbers(function(module), function(again(module)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -27,9 +29,7 @@ def test_large_arrays_are_parameters_named_like_the_variable():
     graph = layer.graph(X)
     assert list(graph.arrays) == ["small", "W", "array"]
     assert '= load("layer.safetensors", "W")' in graph.tg()
-    assert "param bias: f32[8]     = normal(seed=3, std=0.5)" in str(graph).replace(
-        "  ", " " * 2
-    ) or "normal(seed=3, std=0.5)" in str(graph)
+    assert "= normal(seed=3, std=0.5)" in str(graph)
     assert len(graph.mlir()) < 3000
 
 
@@ -81,7 +81,7 @@ def test_ops_have_the_place_of_the_expression_that_made_them():
 
     text = irkit.trace(f).graph(X).mlir(locations=True)
     first = f.__code__.co_firstlineno
-    file = __file__.removeprefix(f"{__import__('os').getcwd()}/")
+    file = __file__.removeprefix(f"{os.getcwd()}/")
     assert f'graph.exp %x : (tensor<4x8xf32>) -> tensor<4x8xf32> loc("{file}":{first + 1}:13)' in text
     assert f'loc("{file}":{first + 2}:16)' in text
     assert "%y = graph.add" in text

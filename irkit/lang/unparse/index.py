@@ -26,7 +26,7 @@ from irkit.lang.unparse.text import MEANINGS, Expr, dim_text, literal, spelt
 if TYPE_CHECKING:
     from irkit.lang.unparse.function import FunctionPrinter
 
-LONG = 60
+LONG = 30
 """Characters from which on an element that is used twice gets a tensor of its own."""
 
 NOWHERE = Loc("", 0, 0)
@@ -178,7 +178,6 @@ class _Placed(_Plain):
     def prepare(self) -> None:
         self.main = _boundary(self.op)
         self.places: dict[str, str] = {}
-        self.used: set[str] = set()
         for name, extent in self.op.extents():
             self.places[name] = self.printer.line(
                 f"{self.axis[name]}_at", f"iota([{dim_text(extent, self.op)}])"
@@ -190,7 +189,6 @@ class _Placed(_Plain):
             self.axis[""] = self.dummy
 
     def place(self, axis: str) -> str:
-        self.used.add(axis)
         return f"{self.places[axis]}[{self.axis[axis]}]"
 
     def read(self, access: graph.Access) -> str:
