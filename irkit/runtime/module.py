@@ -82,6 +82,7 @@ class Program:
         self._native = _Native(spec, library)
         self._lock = threading.Lock()
         self._arena: np.ndarray | None = None
+        self._arena_pointer: ctypes.c_void_p | None = None
         self._team = _Team(self._native, self.threads)
         for name, value in (values or {}).items():
             self.values[name] = self._checked(self._arg(name), value)
@@ -328,13 +329,12 @@ class Program:
             results.append(array)
         return tuple(results)
 
-    def _run(self, struct: ctypes.Structure) -> None:
+    def _run(self, call: Call) -> None:
         with self._lock:
-            size = self._native.arena_bytes(ctypes.byref(struct), self.threads)
-            if self._arena is None or self._arena.nbytes < size:
-                self._arena = aligned(size)
-            arena = ctypes.c_void_p(self._arena.ctypes.data)
-            code = self._native.run(ctypes.byref(struct), arena, self._team.get())
+            if self._arena is None or self._arena.nbytes < call._arena_bytes:
+                self._arena = aligned(call._arena_bytes)
+                self._arena_pointer = ctypes.c_void_p(self._arena.ctypes.data)
+            code = self._native.run(call._pointer, self._arena_pointer, self._team.get())
         if code:
             meanings = {number: text for number, text in ERRORS.values()}
             raise IrkitError(f"{self.name} stopped: {meanings.get(code, f'error {code}')}")
@@ -360,11 +360,12 @@ class Call:
         outputs = dict(zip((a.name for a in program.outputs), results, strict=True))
         for name, array in {**arrays, **outputs}.items():
             setattr(struct, c_field(name), array.ctypes.data)
-        self._struct = struct
+        self._pointer = ctypes.byref(struct)
+        self._arena_bytes: int = program._native.arena_bytes(self._pointer, program.threads)
 
     def run(self) -> tuple[np.ndarray, ...]:
         """Runs the program and returns its results."""
-        self.program._run(self._struct)
+        self.program._run(self)
         return self.results
 
 
