@@ -1,4 +1,4 @@
-"""What one run of a kernel takes: FLOPs and bytes, read off its axes form."""
+"""What one run of a kernel takes: FLOPs, bytes and transcendental functions, read off its axes form."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ CACHED_ROW = 1 << 16
 FREE = (arith.ConstantOp, arith.SelectOp, arith.CmpfOp, arith.CmpiOp, arith.ExtFOp, arith.TruncFOp)
 """Ops on floats that are no floating-point arithmetic."""
 
+POLYNOMIALS = frozenset(
+    f"math.{name}" for name in ("exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "tanh", "erf")
+)
+"""Functions that cost about as much as exp, which is many times a multiply-add."""
+
 
 @dataclass(frozen=True)
 class KernelCost:
     """What one run of a kernel takes, over its symbolic dims.
 
     A multiply and an add count as two FLOPs, a transcendental function as one. `bytes` counts every element that the
-    kernel touches once, however often it is read. `ops` counts the scalar operations in the kernel's text. `is_double`
-    says whether it computes in f64.
+    kernel touches once, however often it is read; `written` of them are in arrays that it writes. `exps` counts calls
+    of exp, log, tanh, erf and their like. `ops` counts the scalar operations in the kernel's text. `is_double` says
+    whether it computes in f64.
     """
 
     name: str
@@ -35,6 +41,8 @@ class KernelCost:
     flops: Dim
     bytes: Dim
     is_double: bool
+    written: Dim
+    exps: Dim
 
 
 def kernel_costs(ops: Iterable[Operation]) -> dict[str, KernelCost]:
@@ -47,18 +55,22 @@ def kernel_cost(op: kernel.DefOp) -> KernelCost:
     """The cost of one kernel in axes form."""
     extents = dict(op.axes.data)
     axes = field_axes(op)
-    ops, flops, is_double = 0, Dim.of(0), False
+    ops, flops, exps, is_double = 0, Dim.of(0), Dim.of(0), False
     for inner in op.body.walk():
         if not inner.results or isinstance(inner, kernel.ReduceOp) or _in_combine(inner):
             continue
         ops += not isinstance(inner, arith.ConstantOp | kernel.ReadOp | kernel.IndexOp)
         if is_flop(inner):
-            flops = flops + product(extents[a] for a in sorted(axes[inner.results[0]]))
+            points = product(extents[a] for a in sorted(axes[inner.results[0]]))
+            flops = flops + points
+            exps = exps + points if inner.name in POLYNOMIALS else exps
             is_double = is_double or isinstance(_element(inner.results[0].type), Float64Type)
-    size = Dim.of(0)
+    size = written = Dim.of(0)
     for array in op.block.args:
-        size = size + _touched(array, extents, axes)
-    return KernelCost(op.sym_name.data, ops, flops, size, is_double)
+        touched = _touched(array, extents, axes)
+        size = size + touched
+        written = written + touched if _is_written(array) else written
+    return KernelCost(op.sym_name.data, ops, flops, size, is_double, written, exps)
 
 
 def is_flop(op: Operation) -> bool:
@@ -75,6 +87,10 @@ def _in_combine(op: Operation) -> bool:
     """Whether an op merges partial results of a reduction, which a sequential run never does."""
     region, parent = op.parent_region(), op.parent_op()
     return isinstance(parent, kernel.ReduceOp) and region is parent.combine
+
+
+def _is_written(array: SSAValue) -> bool:
+    return any(isinstance(use.operation, kernel.WriteOp) for use in array.uses)
 
 
 def _touched(array: SSAValue, extents: Mapping[str, Dim], axes: Mapping[SSAValue, Axes]) -> Dim:

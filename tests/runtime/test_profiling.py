@@ -73,6 +73,13 @@ def test_cost_of_elementwise_ops_and_sums():
     assert sizes(cast) == (0, 80)
 
 
+def test_cost_counts_functions_and_what_is_written():
+    text = "fn main(x: f32[9, 4]) -> f32[9] { return sum(exp(x) * tanh(x) + sqrt(x), axis=1) + log(2.0) }"
+    (cost,) = costs(text)
+    assert cost.exps.evaluate({}) == 2 * 36
+    assert cost.written.evaluate({}) == 4 * 9
+
+
 def test_cost_counts_what_is_touched_and_not_whole_arrays():
     (rows,) = costs("fn main(t: f32[1000, 8], i: i32[3]) -> f32[3, 8] { return gather(t, i, axis=0) }")
     assert sizes(rows)[1] == 3 * 4 + 2 * (3 * 8 * 4)
@@ -187,13 +194,20 @@ def test_the_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch):
     compiler, target = find_compiler(), get_target()
     found = roofline.machine(compiler, target, 1)
     assert found.flops32 > found.flops64 * 0.5 > 0
+    assert found.flops32 > found.exps32 > 1e6
     assert [size for size, _ in found.bandwidths] == sorted(size for size, _ in found.bandwidths)
     monkeypatch.setattr(roofline, "_measure", lambda *_: pytest.fail("not from the cache"))
     assert roofline.machine(compiler, target, 1) == found
 
 
+def test_streams_are_measured_by_what_is_read_and_written():
+    compiler, target = find_compiler(), get_target()
+    for read, written in ((1 << 16, 1 << 16), (1 << 16, 0), (0, 1 << 16), (100, 1 << 12)):
+        assert roofline.stream_rate(compiler, target, 1, read, written) > 1e6
+
+
 def test_the_roof_is_the_lower_of_two():
-    machine = roofline.Machine(100.0, 50.0, ((10, 8.0), (1000, 4.0)))
+    machine = roofline.Machine(100.0, 50.0, ((10, 8.0), (1000, 4.0)), 25.0)
     assert machine.seconds(1000, 8) == 10 and machine.seconds(1000, 8, is_double=True) == 20
     assert machine.seconds(10, 8) == 1 and machine.seconds(10, 100) == 25
     assert machine.bandwidth(5000) == 4.0
