@@ -12,7 +12,10 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("dialects", "lowering", "irkit", "tools")
 """Each may import itself and those before it."""
 
-TEST_ONLY = {"lit", "pytest", "hypothesis", "filecheck", "sklearn", "torch", "onnxruntime"}
+TEST_ONLY = {
+    *("lit", "pytest", "hypothesis", "filecheck", "sklearn"),
+    *("torch", "onnx", "onnxscript", "onnxruntime", "openvino", "jax", "numba", "scipy", "matplotlib"),
+}
 """Packages that an installed irkit must not need."""
 
 

@@ -32,7 +32,8 @@ class KernelCost:
 
     A multiply and an add count as two FLOPs, a transcendental function as one. `bytes` counts every element that the
     kernel touches once, however often it is read; `written` of them are in arrays that it writes. `exps` counts calls
-    of exp, log, tanh, erf and their like. `ops` counts the scalar operations in the kernel's text. `is_double` says
+    of exp, log, tanh, erf and their like; one that the text repeats for another pass over the same points counts once,
+    as a kernel may keep its value. `ops` counts the scalar operations in the kernel's text. `is_double` says
     whether it computes in f64.
     """
 
@@ -55,6 +56,7 @@ def kernel_cost(op: kernel.DefOp) -> KernelCost:
     """The cost of one kernel in axes form."""
     extents = dict(op.axes.data)
     axes = field_axes(op)
+    terms, counted = _terms(op), set[int]()
     ops, flops, exps, is_double = 0, Dim.of(0), Dim.of(0), False
     for inner in op.body.walk():
         if not inner.results or isinstance(inner, kernel.ReduceOp) or _in_combine(inner):
@@ -63,7 +65,9 @@ def kernel_cost(op: kernel.DefOp) -> KernelCost:
         if is_flop(inner):
             points = product(extents[a] for a in sorted(axes[inner.results[0]]))
             flops = flops + points
-            exps = exps + points if inner.name in POLYNOMIALS else exps
+            if inner.name in POLYNOMIALS and terms[inner.results[0]] not in counted:
+                counted.add(terms[inner.results[0]])
+                exps = exps + points
             is_double = is_double or isinstance(_element(inner.results[0].type), Float64Type)
     size = written = Dim.of(0)
     for array in op.block.args:
@@ -71,6 +75,26 @@ def kernel_cost(op: kernel.DefOp) -> KernelCost:
         size = size + touched
         written = written + touched if _is_written(array) else written
     return KernelCost(op.sym_name.data, ops, flops, size, is_double, written, exps)
+
+
+def _terms(op: kernel.DefOp) -> dict[SSAValue, int]:
+    """A number for each value of a kernel; what the same ops make of the same reads along axes of the same extents has
+    the same number."""
+    extents = dict(op.axes.data)
+    numbers: dict[object, int] = {}
+    terms: dict[SSAValue, int] = {}
+    for inner in op.body.walk():
+        operands = tuple(terms.get(v, v) for v in inner.operands)
+        what: object = inner
+        if isinstance(inner, kernel.ReadOp):
+            what = tuple(e.subst(extents) for e in inner.index.data)
+        elif isinstance(inner, kernel.IndexOp):
+            what = inner.expr.data.subst(extents)
+        elif not inner.regions:
+            what = tuple(sorted(inner.properties.items(), key=lambda item: item[0]))
+        for number, result in enumerate(inner.results):
+            terms[result] = numbers.setdefault((inner.name, what, operands, number), len(numbers))
+    return terms
 
 
 def is_flop(op: Operation) -> bool:

@@ -1,45 +1,62 @@
-"""The command `python -m tools.bench`: runs rows, and shows them in two tables."""
+"""The command `python -m tools.bench`: runs rows, and shows them in tables."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from irkit.files import write_atomically
+from tools.bench import budgets, memory, report, rows, worker
+from tools.bench.peers import PEERS, absent
 
-from tools.bench import budgets, rows, worker
+SCALES = (*rows.SCALES, "compile")
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line, checked; names of rows and peers in full."""
+    """The command line, checked; names of rows, peers and compilers in full."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench", description=main.__doc__)
     parser.add_argument(
         "--rows", default="*", metavar="PATTERN", help="rows to run: gemm*, or several: gemm*,lit*"
     )
+    parser.add_argument("--scale", choices=SCALES, help="instead of rows: time against one size; see --plot")
     parser.add_argument(
         "--threads", type=int, nargs="+", default=[1], metavar="N", help="thread counts of the races"
     )
-    parser.add_argument("--peers", default=",".join(rows.PEERS), help="peers to race (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    parser.add_argument("--peers", default=",".join(PEERS), help="peers to race (default: %(default)s)")
+    parser.add_argument("--cc", default="", help="build ours with each of these: gcc,clang")
+    parser.add_argument("--rounds", type=int, default=15, metavar="N", help="rounds of a race (default: 15)")
+    parser.add_argument(
+        "--memory", action="store_true", help="also measure peak memory, in processes of their own"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to this file")
+    parser.add_argument("--markdown", metavar="FILE", help="also write the tables as Markdown")
+    parser.add_argument("--plot", metavar="FILE", help="also draw ratios, or the curves of --scale (.svg)")
     parser.add_argument("--list", action="store_true", help="list the rows that match")
     args = parser.parse_args(argv)
     args.peers = [p for p in args.peers.split(",") if p]
-    patterns = args.rows.split(",")
-    args.names = [
-        r.name for r in (*rows.ROWS, *budgets.ROWS) if any(fnmatchcase(r.name, p) for p in patterns)
-    ]
-    if unknown := set(args.peers) - set(rows.PEERS):
-        parser.error(f"unknown peer {min(unknown)}; known are {', '.join(rows.PEERS)}")
+    args.cc = [cc for cc in args.cc.split(",") if cc] or [None]
+    if unknown := set(args.peers) - set(PEERS):
+        parser.error(f"unknown peer {min(unknown)}; known are {', '.join(PEERS)}")
+    if min(args.threads) < 1 or args.rounds < 1:
+        parser.error("a thread count is at least 1, and so is the number of rounds")
+    args.names = _names(args)
     if not args.names:
         parser.error(f"no row is called {args.rows}; --list names them")
-    if min(args.threads) < 1:
-        parser.error("a thread count is at least 1")
     return args
+
+
+def _names(args: argparse.Namespace) -> list[str]:
+    if args.scale == "compile":
+        return [row.name for row in budgets.SCALE]
+    if args.scale:
+        return [row.name for row in rows.SCALES[args.scale]]
+    patterns = args.rows.split(",")
+    known = (*rows.NAMES, *(row.name for row in budgets.ROWS))
+    return [name for name in known if any(fnmatchcase(name, p) for p in patterns)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,79 +65,57 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.list:
         print("\n".join(args.names))
         return 0
-    names = args.names
-    races = [n for n in names if any(n == r.name for r in rows.ROWS)]
-    others = [n for n in names if n not in races]
-    results: list[dict] = []
-    for count in args.threads if races else ():
-        results += worker.start(count, args.peers, races)
-    if others:
-        results += worker.start(1, (), others)
+    gone = absent(args.peers)
+    for peer, word in gone.items():
+        print(f"peer {peer} is skipped: {word}", file=sys.stderr)
+    results = list(run(args, tuple(p for p in args.peers if p not in gone)))
     if args.json:
-        args.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    show(results)
-    return int(any(not r.get("reached") for r in results))
+        write_atomically(str(args.json), json.dumps(results, indent=1) + "\n")
+    report.show(results, args.scale)
+    command = " ".join(["python -m tools.bench", *(sys.argv[1:] if argv is None else argv)])
+    if args.markdown:
+        write_atomically(args.markdown, report.markdown(results, command))
+    if args.plot:
+        from tools.bench import plot
+
+        (plot.scale if args.scale else plot.ratios)(results, args.plot)
+    missed = not args.scale and any(r.get("passed") is False for r in results)
+    return int(missed or any("fault" in r for r in results))
 
 
-def show(results: list[dict]) -> None:
-    """The tables of both kinds of rows, then the faults."""
-    console = Console()
-    for kind, table in (("speed", speed_table), ("budget", budget_table)):
-        if rows := [r for r in results if r.get("kind") == kind]:
-            console.print(table(rows))
+def run(args: argparse.Namespace, peers: tuple[str, ...]) -> list[dict]:
+    """What each row gave, in the order of thread counts."""
+    races = tuple(n for n in args.names if rows.find(n))
+    others = tuple(n for n in args.names if budgets.find(n))
+    results: list[dict] = []
+    for count in args.threads if races or not others else ():
+        if races:
+            results += told(worker.start(worker.Job(races, count, peers, tuple(args.cc), args.rounds)))
+        results += [
+            {"kind": "not yet", "row": n, "threads": count, "reason": rows.NOT_YET[n]}
+            for n in args.names
+            if n in rows.NOT_YET
+        ]
+    if args.memory:
+        _add_memory(results)
+    if others:
+        results += told(worker.start(worker.Job(others)))
+    return results
+
+
+def told(results: Iterable[dict]) -> Iterator[dict]:
+    """Says which rows are done, as all of them may take an hour."""
     for result in results:
-        if "fault" in result:
-            console.print(f"[red]{result['row']}[/]: {result['fault']}", highlight=False)
+        threads = f", {result['threads']} threads" if result.get("threads", 1) > 1 else ""
+        print(f"{result['row']}{threads}: {'at fault' if 'fault' in result else 'done'}", file=sys.stderr)
+        yield result
 
 
-def speed_table(results: list[dict]) -> Table:
-    versions = {peer: v for r in results for peer, v in r["versions"].items()}
-    table = Table(title="Times in ms, medians; ratio: our speed in multiples of the best peer's")
-    table.add_column("row", no_wrap=True)
-    headings = (
-        "threads",
-        "irkit",
-        *(f"{p} {versions[p]}" for p in versions),
-        "GFLOP/s",
-        "ratio",
-        "95%",
-        "goal",
-    )
-    for heading in (*headings, "compile s", "arena MiB"):
-        table.add_column(heading, justify="right")
-    for r in results:
-        ratio, seconds = r["ratio"], r["seconds"]
-        table.add_row(
-            r["row"],
-            str(r["threads"]),
-            *(f"{seconds[name] * 1e3:.3g}" if name in seconds else "" for name in ("irkit", *versions)),
-            f"{r['flops'] / seconds['irkit'] / 1e9:.0f}",
-            coloured(f"{ratio['median']:.2f}", r["reached"]) if r["goal"] else f"{ratio['median']:.2f}",
-            f"{ratio['low']:.2f}-{ratio['high']:.2f}",
-            f"{r['goal']:.2f}" if r["goal"] else "",
-            f"{r['compile_seconds']:.2f}",
-            f"{r['peak_bytes'] / 2**20:.1f}",
-        )
-    return table
-
-
-def budget_table(results: list[dict]) -> Table:
-    table = Table(title="Seconds; the best of three")
-    table.add_column("row", no_wrap=True)
-    for heading in ("seconds", "budget"):
-        table.add_column(heading, justify="right")
-    table.add_column("most of it")
-    table.add_column("what")
-    for r in results:
-        spent = r["spent"]
-        steps = ", ".join(f"{name} {seconds:.2f}" for name, seconds in list(spent["steps"].items())[:4])
-        seconds = coloured(f"{spent['seconds']:.2f}", r["reached"])
-        table.add_row(r["row"], seconds, f"{r['budget']:g}", steps, spent["remark"])
-    return table
-
-
-def coloured(text: str, good: bool) -> str:
-    return f"[{'green' if good else 'red'}]{text}[/]"
+def _add_memory(results: list[dict]) -> None:
+    """Measures each candidate of each race once, and writes it to every result of that race."""
+    for result in (r for r in results if r.get("kind") == "race"):
+        wanted = [(peer, None) for peer in result["versions"]] + [("irkit", result["cc"] or None)]
+        result["memory"] = dict(memory.measured(result["row"], result["threads"], wanted))
 
 
 if __name__ == "__main__":

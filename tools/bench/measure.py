@@ -6,12 +6,16 @@ that the ratio within one round means something where the times of two runs do n
 
 from __future__ import annotations
 
+import gc
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+
+from tools.bench.candidate import Candidate
 
 ROUND_SECONDS = 0.02
 BOOTSTRAPS = 2000
@@ -54,28 +58,65 @@ def _busy_ticks(cores: Sequence[int], seconds: float) -> dict[int, int]:
     return {core: after.get(core, 0) - before.get(core, 0) for core in cores}
 
 
-def interleaved(candidates: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def settle(longest: float = 0.2) -> None:
+    """Waits until no thread of this process works any more: those of the candidate before may spin for a while."""
+    end = time.perf_counter() + longest
+    while time.perf_counter() < end:
+        wall, work = time.perf_counter(), time.process_time()
+        time.sleep(0.002)
+        if time.process_time() - work < 0.1 * (time.perf_counter() - wall):
+            return
+
+
+def interleaved(candidates: Mapping[str, Candidate], rounds: int) -> dict[str, list[float]]:
     """Seconds of one call in each round, for each candidate.
 
-    A round gives every candidate one turn, starting with another one each time; a turn is about 20 ms of calls.
+    A round gives every candidate one turn, starting with another one each time; a turn is about 20 ms of calls, after
+    some that warm up.
     """
-    calls: dict[str, int] = {}
-    for name, call in candidates.items():
-        call()
-        start = time.perf_counter()
-        call()
-        calls[name] = max(1, round(ROUND_SECONDS / max(time.perf_counter() - start, 1e-7)))
+    counts = {name: _calls_in_a_turn(candidate) for name, candidate in candidates.items()}
     names = list(candidates)
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(rounds):
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
-            call, count = candidates[name], calls[name]
-            start = time.perf_counter()
-            for _ in range(count):
-                call()
-            seconds[name].append((time.perf_counter() - start) / count)
+    with without_collector():
+        for turn in range(rounds):
+            first = turn % len(names)
+            for name in names[first:] + names[:first]:
+                seconds[name].append(_turn(candidates[name], counts[name]))
     return seconds
+
+
+def _calls_in_a_turn(candidate: Candidate) -> int:
+    with candidate.turn():
+        candidate.call()
+        start = time.perf_counter()
+        candidate.call()
+        return max(1, round(ROUND_SECONDS / max(time.perf_counter() - start, 1e-7)))
+
+
+def _turn(candidate: Candidate, count: int) -> float:
+    """The seconds of a call: of so many, after one or a tenth as many that wake its threads and fill the caches."""
+    call = candidate.call
+    settle()
+    with candidate.turn():
+        for _ in range(max(1, count // 10)):
+            call()
+        start = time.perf_counter()
+        for _ in range(count):
+            call()
+        return (time.perf_counter() - start) / count
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Keeps Python's cycle collector out of the times."""
+    gc.collect()
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def paired_ratio(ours: Sequence[float], other: Sequence[float]) -> Ratio:
@@ -84,3 +125,8 @@ def paired_ratio(ours: Sequence[float], other: Sequence[float]) -> Ratio:
     picks = np.random.default_rng(0).integers(0, len(ratios), (BOOTSTRAPS, len(ratios)))
     low, high = np.quantile(np.median(ratios[picks], axis=1), (0.025, 0.975))
     return Ratio(float(np.median(ratios)), float(low), float(high))
+
+
+def geomean(ratios: Sequence[float]) -> float:
+    """The geometric mean."""
+    return float(np.exp(np.mean(np.log(ratios))))

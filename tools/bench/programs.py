@@ -26,11 +26,6 @@ param f_{i}: f32[{n}] = zeros()
 """
 
 
-def matmul(m: int, n: int, k: int) -> str:
-    """One product of two inputs, f32[m, k] @ f32[k, n]."""
-    return f"fn main(a: f32[{m}, {k}], b: f32[{k}, {n}]) -> (c: f32[{m}, {n}]) {{ return a @ b }}\n"
-
-
 def blocks(widths: Sequence[int], batch: int = 32) -> str:
     """A chain of blocks of 12 ops, each with its own weights; block i takes widths[i] features to widths[i + 1].
 
@@ -64,3 +59,38 @@ def long_expression(ops: int, size: int = 1024) -> str:
     """One expression of many ops: x + x * x + x * x + ..."""
     terms = " + x * x" * (ops // 2)
     return f"fn main(x: f32[{size}]) -> (y: f32[{size}]) {{ return x{terms} }}\n"
+
+
+_LAYER = (
+    ("wq", "D, D"),
+    ("bq", "D"),
+    ("wk", "D, D"),
+    ("bk", "D"),
+    ("wv", "D, D"),
+    ("bv", "D"),
+    ("wo", "D, D"),
+    ("bo", "D"),
+    ("g1", "D"),
+    ("c1", "D"),
+    ("w1", "D, 4*D"),
+    ("b1", "4*D"),
+    ("w2", "4*D, D"),
+    ("b2", "D"),
+    ("g2", "D"),
+    ("c2", "D"),
+)
+"""The parameters of a layer of encoder.tg, in the order in which it takes them."""
+
+
+def encoder_main(layers: int) -> str:
+    """What completes tools/bench/tg/encoder.tg: the parameters of so many layers, and a main function over them."""
+    params = "".join(
+        f"param {name}_{n}: f32[{dims}] = normal(seed={n}, mean={int(name[0] == 'g')}, std=0.02)\n"
+        for n in range(layers)
+        for name, dims in _LAYER
+    )
+    calls = "".join(
+        f"  x = layer(x, {', '.join(f'{name}_{n}' for name, _ in _LAYER)})\n" for n in range(layers)
+    )
+    head = "fn main(x: f32[1, S, D] = normal(seed=99)) -> (y: f32[1, S, D]) {\n"
+    return f"\n{params}\n{head}{calls}  return x\n}}\n"

@@ -1,141 +1,128 @@
-"""The races as data: each states its program, its inputs, its work, its goal, and the same thing in every peer."""
+"""The races as data: each states its program, the sizes of its dims, and what it has to reach.
+
+A family is a `.tg` file in tools/bench/tg, with the same thing in NumPy (`formulas`) and in each peer that has it
+(`peers`). The file says what its inputs and parameters are filled with, so that `irkit run` runs it as it is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from itertools import pairwise
-from math import prod
-from typing import TypeAlias
-
-import numpy as np
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from tools.bench import programs
 
-Arrays: TypeAlias = "Mapping[str, np.ndarray]"
-Call: TypeAlias = "Callable[[], object]"
-Peer: TypeAlias = "Callable[[Arrays, np.ndarray], Call]"
-"""Takes the inputs and the array for the result, and gives what is to be timed."""
+TG = Path(__file__).with_name("tg")
+GEOMEAN = 1.15
+"""What the geometric mean of all ratios has to reach."""
 
-PEERS = ("numpy", "torch")
+
+@dataclass(frozen=True)
+class Goal:
+    """The least speed, in multiples of the fastest peer's; among all peers, those that allocate their result in each
+    call, or those that do not; at every thread count, or at one."""
+
+    ratio: float
+    among: str = "all"
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """A race: `goal` is the least speed, in multiples of the best peer's, that it has to reach, or None yet."""
+    """A race. A row with `bandwidth` also passes where it reaches that fraction of the bandwidth measured beside it."""
 
     name: str
-    program: str
-    inputs: Mapping[str, tuple[int, ...]]
-    flops: float
-    goal: float | None
-    peers: Mapping[str, Peer]
+    family: str
+    dims: Mapping[str, int] = field(default_factory=dict)
+    goals: tuple[Goal, ...] = ()
+    bandwidth: float | None = None
+    in_geomean: bool = True
+
+    @property
+    def file(self) -> str:
+        return f"{self.name}.tg"
+
+    def text(self) -> str:
+        """The program."""
+        text = (TG / f"{self.family}.tg").read_text(encoding="utf-8")
+        return text + programs.encoder_main(self.dims["L"]) if self.family == "encoder" else text
+
+    def sizes(self) -> dict[str, int]:
+        """The dims that the program declares."""
+        return {name: size for name, size in self.dims.items() if name != "L"}
 
 
-def in_torch(compute: Callable[..., object]) -> Peer:
-    """A peer whose function takes torch tensors over the same memory by name, and the result as `out`."""
-
-    def prepare(x: Arrays, out: np.ndarray) -> Call:
-        import torch
-
-        tensors = {name: torch.from_numpy(value) for name, value in x.items()}
-        result = torch.from_numpy(out)
-
-        def call() -> None:
-            with torch.inference_mode():
-                compute(torch, out=result, **tensors)
-
-        return call
-
-    return prepare
+def gemm(n: int, *goals: Goal, in_geomean: bool = True) -> Row:
+    return Row(f"gemm{n}", "gemm", {"M": n, "K": n, "N": n}, goals, in_geomean=in_geomean)
 
 
-def in_numpy(compute: Callable[..., object]) -> Peer:
-    """A peer whose function takes arrays by name, and the result as `out`."""
-    return lambda x, out: lambda: compute(out=out, **x)
+def mlp(batch: int, *goals: Goal) -> Row:
+    return Row(f"mlp{batch}", "mlp", {"B": batch}, goals)
 
 
-def gemm(n: int, goal: float) -> Row:
-    """One square product."""
-    peers = {
-        "numpy": in_numpy(lambda a, b, out: np.matmul(a, b, out=out)),
-        "torch": in_torch(lambda torch, a, b, out: torch.mm(a, b, out=out)),
-    }
-    return Row(f"gemm{n}", programs.matmul(n, n, n), {"a": (n, n), "b": (n, n)}, 2.0 * n**3, goal, peers)
+def attention(length: int) -> Row:
+    return Row(f"attention{length}", "attention", {"S": length}, in_geomean=False)
 
 
-def mlp(batch: int) -> Row:
-    """The perceptron of examples/mlp.tg; each layer is one call in torch."""
-    sizes = (784, 512, 512, 10)
-    inputs: dict[str, tuple[int, ...]] = {"x": (batch, sizes[0])}
-    for i, (m, n) in enumerate(pairwise(sizes), 1):
-        inputs |= {f"w{i}": (m, n), f"b{i}": (n,)}
-    text = f"fn main({declared(inputs)}) -> (y: f32[{batch}, 10])"
-    text += " { return relu(relu(x @ w1 + b1) @ w2 + b2) @ w3 + b3 }\n"
-
-    def numpy(x, w1, b1, w2, b2, w3, b3, out):
-        h = np.maximum(x @ w1 + b1, 0)
-        np.add(np.maximum(h @ w2 + b2, 0) @ w3, b3, out=out)
-
-    def torch(torch, x, w1, b1, w2, b2, w3, b3, out):
-        h = torch.addmm(b1, x, w1).relu_()
-        torch.addmm(b3, torch.addmm(b2, h, w2).relu_(), w3, out=out)
-
-    work = sum(2.0 * batch * m * n for m, n in pairwise(sizes))
-    return Row(f"mlp{batch}", text, inputs, work, None, {"numpy": in_numpy(numpy), "torch": in_torch(torch)})
+def encoder(name: str, layers: int, features: int, *goals: Goal, positions: int = 128) -> Row:
+    return Row(name, "encoder", {"L": layers, "S": positions, "D": features, "H": 12}, goals)
 
 
-def pointwise(name: str, inputs: Mapping[str, tuple[int, ...]], body: str, flops: int, torch: Peer) -> Row:
-    """A function of x, of x's shape, which only torch has as one call or a few."""
-    shape = inputs["x"]
-    text = f"fn main({declared(inputs)}) -> (y: f32{list(shape)}) {{ return {body} }}\n"
-    return Row(name, text, inputs, float(flops * prod(shape)), None, {"torch": torch})
+def conv(name: str, **dims: int) -> Row:
+    return Row(name, "conv", dims, in_geomean=False)
 
 
-def conv3x3() -> Row:
-    """A 3x3 convolution, 64 to 64 channels at 56x56, with a bias."""
-    inputs = {"x": (1, 64, 56, 56), "w": (64, 64, 3, 3), "b": (64,)}
-    text = f"fn main({declared(inputs)}) -> (y: f32[1, 64, 56, 56]) {{ return conv2d(x, w, b, padding=1) }}\n"
-    peer = in_torch(lambda torch, x, w, b, out: out.copy_(torch.nn.functional.conv2d(x, w, b, padding=1)))
-    return Row("conv3x3", text, inputs, 2.0 * 64 * 64 * 9 * 56 * 56, None, {"torch": peer})
-
-
-def declared(inputs: Mapping[str, tuple[int, ...]]) -> str:
-    """Inputs as a function declares them."""
-    return ", ".join(f"{name}: f32{list(shape)}" for name, shape in inputs.items())
-
+ODD = Goal(0.8 * 0.85)
+"""For sizes that no tile divides."""
 
 ROWS = [
-    gemm(512, 0.85),
-    gemm(1024, 0.85),
-    gemm(2048, 0.85),
-    gemm(1021, 0.8 * 0.85),
-    gemm(1025, 0.8 * 0.85),
-    mlp(32),
-    conv3x3(),
-    pointwise(
-        "softmax",
-        {"x": (4096, 4096)},
-        "softmax(x, axis=-1)",
-        4,
-        in_torch(lambda torch, x, out: torch.softmax(x, -1, out=out)),
-    ),
-    pointwise(
-        "layernorm",
-        {"x": (4096, 1024), "g": (1024,), "b": (1024,)},
-        "layer_norm(x, g, b)",
-        7,
-        in_torch(lambda torch, x, g, b, out: out.copy_(torch.nn.functional.layer_norm(x, (1024,), g, b))),
-    ),
-    pointwise(
-        "ew",
-        {"x": (4096, 4096), "a": (4096,), "b": (4096,)},
-        "gelu(x * a + b) * sigmoid(x) + softmax(x, axis=-1)",
-        12,
-        in_torch(
-            lambda torch, x, a, b, out: torch.add(
-                torch.nn.functional.gelu(x * a + b) * torch.sigmoid(x), torch.softmax(x, -1), out=out
-            )
-        ),
-    ),
+    gemm(64, Goal(1.0)),
+    gemm(128, Goal(1.0)),
+    gemm(256, Goal(0.95)),
+    gemm(512, Goal(0.95)),
+    gemm(1024, Goal(0.95)),
+    gemm(2048, Goal(0.95)),
+    gemm(1021, ODD, in_geomean=False),
+    gemm(1025, ODD, in_geomean=False),
+    Row("gemm1024w", "weights", {"M": 1024, "K": 1024, "N": 1024}, (Goal(0.95),)),
+    Row("gemv4096", "weights", {"M": 1, "K": 4096, "N": 4096}, (Goal(1.0),)),
+    Row("bmm96", "bmm", {"B": 96, "M": 128, "K": 64, "N": 128}, (Goal(0.95),)),
+    mlp(1, Goal(1.0)),
+    mlp(32, Goal(1.0)),
+    mlp(256, Goal(1.0)),
+    Row("ew", "ew", {}, (Goal(3.0, "allocating", threads=1), Goal(1.7, "keeping"))),
+    Row("softmax", "softmax", {}, (Goal(1.3),)),
+    Row("layernorm", "layernorm", {}, (Goal(0.95),), bandwidth=0.9),
+    encoder("bert12", 12, 768, Goal(1.0)),
+    encoder("minilm6", 6, 384, Goal(1.0)),
+    Row("jacobi2d", "jacobi2d", {}, (Goal(1.0),)),
+    Row("heat3d", "heat3d", {}, (Goal(1.0),)),
+    conv("conv3x3", C=64, O=64, S=56, K=3, P=1),
+    conv("dw3x3", C=32, O=32, S=112, K=3, P=1, G=32),
+    conv("conv1x1", C=64, O=256, S=56, K=1, P=0),
 ]
+
+NOT_YET = {
+    "resnet50": "whole convolutional networks have no row yet",
+    "mobilenet": "whole convolutional networks have no row yet",
+    "train_mlp": "the language has no gradients",
+    "train_gpt": "the language has no gradients",
+    "spmm": "the language has no sparse tensors",
+    "gcn2": "the language has no sparse tensors",
+}
+"""Rows that are not ours yet, with the reason."""
+
+SCALES = {
+    "gemm": [gemm(n, in_geomean=False) for n in (64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)],
+    "mlp": [mlp(batch) for batch in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)],
+    "attention": [attention(length) for length in (128, 256, 512, 1024, 2048, 4096)],
+}
+"""Races over one size, by the name of their plot."""
+
+NAMES = [*(row.name for row in ROWS), *NOT_YET]
+
+
+def find(name: str) -> Row | None:
+    """The race of a name, those of the plots included."""
+    every = (*ROWS, *(row for rows in SCALES.values() for row in rows))
+    return next((row for row in every if row.name == name), None)
