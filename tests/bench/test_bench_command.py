@@ -24,6 +24,7 @@ RACE = {
     "bandwidth": None,
     "compile_seconds": {"irkit": 1.0},
     "peak_bytes": 1 << 20,
+    "array_bytes": 1 << 20,
     "versions": {"numpy": "2.4", "torch": "2.13"},
     "skipped": {"jax": "ImportError: no"},
     "memory": {},
@@ -141,6 +142,22 @@ def test_memory_of_a_candidate_counts_its_arrays():
     assert 3 * 512 * 512 * 4 <= found["numpy"] < 1 << 30
 
 
+def test_memory_is_measured_once_for_each_candidate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    asked: list[tuple] = []
+
+    def measured(row: str, threads: int, candidates: list[tuple[str, str | None]]) -> list[tuple[str, int]]:
+        asked.extend((row, threads, *c) for c in candidates)
+        return [(name, 1 << 20) for name, _ in candidates]
+
+    races = [RACE | {"cc": "gcc", "memory": {}}, RACE | {"cc": "clang", "memory": {}}]
+    monkeypatch.setattr(worker, "start", lambda job: races)
+    monkeypatch.setattr(memory, "measured", measured)
+    assert command.main(["--rows", "gemm64", "--peers", "numpy", "--memory"]) == 1
+    peers = [("gemm64", 1, "numpy", None), ("gemm64", 1, "torch", None)]
+    assert asked == [*peers, ("gemm64", 1, "irkit", "gcc"), ("gemm64", 1, "irkit", "clang")]
+    assert all(r["memory"].keys() == {"numpy", "torch", "irkit"} for r in races)
+
+
 # -- tables ---------------------------------------------------------------------------------------------------
 
 
@@ -199,12 +216,13 @@ def test_a_scale_has_no_goals_to_miss(monkeypatch: pytest.MonkeyPatch, capsys: p
 
 def test_curves_grow_by_their_last_two_points():
     races = [
-        RACE | {"row": f"attention{n}", "seconds": {"irkit": n * n * 1e-6}, "peak_bytes": 64 * n}
+        RACE
+        | {"row": f"attention{n}", "seconds": {"irkit": n * n * 1e-6}, "peak_bytes": 64 * n, "array_bytes": 0}
         for n in (128, 256, 512)
     ]
     told = scale.growth(races, "attention")
     assert "time of irkit grows as size ** 2.00" in told
-    assert "memory of irkit, arena grows as size ** 1.00" in told
+    assert "memory of irkit, all arrays grows as size ** 1.00" in told
     assert scale.size_of("compile-chain-of-30000") == 30000
     assert len({scale.size_of(row.name) for row in budgets.SCALE}) == len(budgets.SCALE)
 

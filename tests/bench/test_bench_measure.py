@@ -108,7 +108,7 @@ def result(*standings: race.Standing, bandwidth: float | None = None, reached: f
     share = Ratio(reached, reached, reached)
     places = ("row", 1, "", "irkit", {"irkit": 1e-3}, standings, True)
     work = ({"flops": 1, "bytes": 1, "exps": 0}, {"bytes": 1e-4}, "bytes", share, share, bandwidth)
-    return race.Result(*places, *work, {"irkit": 0.1}, 0, {}, {}, 15)
+    return race.Result(*places, *work, {"irkit": 0.1}, 0, 0, {}, {}, 15)
 
 
 def test_a_race_passes_where_every_goal_is_reached():

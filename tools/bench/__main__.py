@@ -113,9 +113,13 @@ def told(results: Iterable[dict]) -> Iterator[dict]:
 
 def _add_memory(results: list[dict]) -> None:
     """Measures each candidate of each race once, and writes it to every result of that race."""
+    peers: dict[tuple[str, int], dict[str, int]] = {}
     for result in (r for r in results if r.get("kind") == "race"):
-        wanted = [(peer, None) for peer in result["versions"]] + [("irkit", result["cc"] or None)]
-        result["memory"] = dict(memory.measured(result["row"], result["threads"], wanted))
+        row, threads = key = result["row"], result["threads"]
+        if key not in peers:
+            peers[key] = dict(memory.measured(row, threads, [(peer, None) for peer in result["versions"]]))
+        own = memory.measured(row, threads, [("irkit", result["cc"] or None)])
+        result["memory"] = peers[key] | dict(own)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,14 @@ import numpy as np
 class Candidate:
     """`call` is timed. `result` runs once from the row's inputs and gives the array that came out; it is called before
     any timing. `turn` is entered around each turn, untimed. `allocates` says that every call makes its result anew, on
-    pages that come from the system where it is large."""
+    pages that come from the system where it is large. `load_seconds` is what compiling or loading took, where preparing
+    it did more than that."""
 
     call: Callable[[], object]
     result: Callable[[], np.ndarray]
     allocates: bool = False
     turn: Callable[[], AbstractContextManager[object]] = nullcontext
+    load_seconds: float | None = None
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4

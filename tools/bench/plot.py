@@ -36,10 +36,13 @@ def ratios(results: Sequence[dict], path: str) -> None:
         )
         goals = [(r["standings"][0]["goal"], y) for r, y in zip(own, places, strict=True)]
         marks = [(goal, y) for goal, y in goals if goal is not None]
-        axes.plot([g for g, _ in marks], [y for _, y in marks], "k|", markersize=8 * height + 4)
+        axes.plot(
+            [g for g, _ in marks], [y for _, y in marks], "k|", markersize=20 * height, markeredgewidth=2
+        )
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
+    axes.margins(y=0.01)
     axes.set_xlabel("our speed in multiples of the best peer's; a stroke marks the goal")
     axes.legend()
     _save(figure, path)
@@ -49,7 +52,7 @@ def scale(results: Sequence[dict], path: str) -> None:
     """Time against size, and memory beside it for races, on logarithmic axes."""
     races = [r for r in results if r.get("kind") == "race"]
     panels = [("seconds", time_curves(results))]
-    if any(r["peak_bytes"] for r in races):
+    if races:
         panels.append(("bytes", memory_curves(results)))
     figure, columns = plt.subplots(1, len(panels), figsize=(7 * len(panels), 5), squeeze=False)
     label = "size"

@@ -40,7 +40,8 @@ class Result:
     """What a race gave for our program by one C compiler. Times are medians in seconds.
 
     `standings` begins with the one among all peers. `of_limit` is the fraction of what binds that we reach, and
-    `bandwidth` the fraction of the bandwidth that would do instead of the goals.
+    `bandwidth` the fraction of the bandwidth that would do instead of the goals. Our intermediates take `peak_bytes`,
+    what goes in and comes out `array_bytes`.
     """
 
     row: str
@@ -58,6 +59,7 @@ class Result:
     bandwidth: float | None
     compile_seconds: dict[str, float]
     peak_bytes: int
+    array_bytes: int
     versions: dict[str, str]
     skipped: dict[str, str]
     rounds: int
@@ -116,6 +118,7 @@ def run(
                 row.bandwidth,
                 seconds,
                 own.peak_bytes,
+                exact.size * 4 + sum(a.nbytes for a in data.all.values()),
                 {peer: PEERS[peer].version() for peer in them.candidates},
                 them.skipped,
                 rounds,
@@ -130,18 +133,19 @@ def prepare_peers(
     """The peers that have a row and get it right."""
     found = Field({}, {}, {})
     for peer in peers:
-        start = time.perf_counter()
         try:
-            candidate = PEERS[peer].load()(row, data, threads)
+            prepare = PEERS[peer].load()
+            start = time.perf_counter()
+            candidate = prepare(row, data, threads)
+            seconds = time.perf_counter() - start
             if candidate is None:
                 continue
-            found.compile_seconds[peer] = time.perf_counter() - start
             check(candidate.result(), exact, tolerance)
         except Exception as fault:  # a peer that fails is no reason to lose the race
             found.skipped[peer] = f"{type(fault).__name__}: {fault}".splitlines()[0][:200]
-            found.compile_seconds.pop(peer, None)
             continue
         found.candidates[peer] = candidate
+        found.compile_seconds[peer] = seconds if candidate.load_seconds is None else candidate.load_seconds
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isinf
 
 from rich.console import Console
 from rich.table import Table
@@ -99,7 +100,7 @@ def budget_lines(results: Iterable[dict]) -> list[Line]:
     for r in (r for r in results if r.get("kind") == "budget"):
         spent = r["spent"]
         steps = ", ".join(f"{name} {seconds:.2f}" for name, seconds in list(spent["steps"].items())[:4])
-        cells = (r["row"], f"{spent['seconds']:.2f}", f"{r['budget']:g}", steps, spent["remark"])
+        cells = (r["row"], f"{spent['seconds']:.2f}", budget_text(r["budget"]), steps, spent["remark"])
         lines.append(Line(cells, r["passed"]))
     return lines
 
@@ -110,6 +111,10 @@ def remarks(results: Sequence[dict]) -> list[str]:
     for r in (r for r in results if r.get("kind") == "race"):
         found += [f"{r['row']}: {peer} is left out: {word}" for peer, word in r["skipped"].items()]
     return found + [f"{r['row']}: {r['fault']}" for r in results if "fault" in r]
+
+
+def budget_text(seconds: float) -> str:
+    return "" if isinf(seconds) else f"{seconds:g}"
 
 
 def means(results: Sequence[dict]) -> list[str]:
@@ -152,7 +157,7 @@ def show(results: Sequence[dict], scale: str | None = None) -> None:
     if not console.is_terminal:
         console.width = WIDTH
     titles = {"Races: medians; ratio: our speed in multiples of the best peer's": (RACE, race_lines(results))}
-    titles["Seconds; the best of three"] = (BUDGET, budget_lines(results))
+    titles["Seconds; the best of some runs"] = (BUDGET, budget_lines(results))
     for title, (headings, lines) in titles.items():
         if lines:
             console.print(_table(title, headings, lines))

@@ -53,11 +53,11 @@ def time_curves(results: Sequence[dict]) -> list[Curve]:
 
 
 def memory_curves(results: Sequence[dict]) -> list[Curve]:
-    """Bytes against size: the inputs and the result with our intermediates, and where it was measured each candidate's
+    """Bytes against size: all arrays of ours, inputs and result among them, and where it was measured each candidate's
     peak."""
     curves: dict[str, dict[int, float]] = {}
     for r in (r for r in results if r.get("kind") == "race"):
-        curves.setdefault("irkit, arena", {})[size_of(r["row"])] = r["peak_bytes"]
+        curves.setdefault("irkit, all arrays", {})[size_of(r["row"])] = r["peak_bytes"] + r["array_bytes"]
         for name, size in r["memory"].items():
             curves.setdefault(f"{name}, process", {})[size_of(r["row"])] = size
     return [Curve(label, tuple(sorted(points.items()))) for label, points in curves.items()]

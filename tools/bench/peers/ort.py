@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import numpy as np
 import onnxruntime
@@ -17,11 +18,13 @@ def prepare(row: Row, data: Data, threads: int) -> Candidate | None:
     path = onnx_file(row, data)
     if path is None:
         return None
+    start = time.perf_counter()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+    seconds = time.perf_counter() - start
     out = aligned(session.get_outputs()[0].shape)
     binding = session.io_binding()
     for name, array in data.inputs.items():
@@ -32,4 +35,4 @@ def prepare(row: Row, data: Data, threads: int) -> Candidate | None:
         session.run_with_iobinding(binding)
         return out
 
-    return Candidate(lambda: session.run_with_iobinding(binding), result)
+    return Candidate(lambda: session.run_with_iobinding(binding), result, load_seconds=seconds)

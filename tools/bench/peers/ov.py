@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import openvino
 
@@ -22,7 +24,9 @@ def prepare(row: Row, data: Data, threads: int) -> Candidate | None:
         "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,
     }
+    start = time.perf_counter()
     model = openvino.Core().compile_model(path, "CPU", settings)
+    seconds = time.perf_counter() - start
     request = model.create_infer_request()
     for number, array in enumerate(data.inputs.values()):
         request.set_input_tensor(number, openvino.Tensor(array, shared_memory=True))
@@ -31,4 +35,4 @@ def prepare(row: Row, data: Data, threads: int) -> Candidate | None:
         request.infer()
         return np.array(request.get_output_tensor(0).data)
 
-    return Candidate(request.infer, result)
+    return Candidate(request.infer, result, load_seconds=seconds)
