@@ -46,6 +46,7 @@ class IrkitError(Exception):
         found: str | None = None,
         expected: str | None = None,
         hint: str | None = None,
+        inside: str | None = None,
     ):
         super().__init__(message)
         self.message = message
@@ -53,13 +54,24 @@ class IrkitError(Exception):
         self.found = found
         self.expected = expected
         self.hint = hint
+        self.inside = inside
+        """The calls of ops in whose formulas the fault lies, innermost first, one a line."""
 
     def __str__(self) -> str:
         parts = [f"{self.loc}: " if self.loc else "", "error: ", self.message]
-        for label, text in (("found", self.found), ("expected", self.expected), ("help", self.hint)):
-            if text:
-                parts.append(f"\n  {label}: {text}")
+        for label, text in self.details():
+            parts.append(f"\n  {label}: {text}")
         return "".join(parts)
+
+    def details(self) -> list[tuple[str, str]]:
+        """What stands below the message, each with its label."""
+        known = (
+            ("in", self.inside),
+            ("found", self.found),
+            ("expected", self.expected),
+            ("help", self.hint),
+        )
+        return [(label, text) for label, text in known if text]
 
 
 class ErrorList(Exception):

@@ -32,10 +32,9 @@ def render_one(error: IrkitError, lines: Sequence[str] | None = None) -> str:
     out = [f"{error.loc}: error: {error.message}" if error.loc else f"error: {error.message}"]
     if error.loc is not None and lines is not None and 1 <= error.loc.line <= len(lines):
         out += _excerpt(lines[error.loc.line - 1], error.loc)
-    for label, text in (("found", error.found), ("expected", error.expected), ("help", error.hint)):
-        if text:
-            first, *rest = text.splitlines()
-            out += [f"  {label}: {first}", *(f"  {' ' * len(label)}  {line}" for line in rest)]
+    for label, text in error.details():
+        first, *rest = text.splitlines()
+        out += [f"  {label}: {first}", *(f"  {' ' * len(label)}  {line}" for line in rest)]
     return "\n".join(out)
 
 

@@ -33,6 +33,7 @@ from dialects.graph.base import (
     register_op,
 )
 from dialects.graph.creation import ConstantOp
+from dialects.graph.custom import CustomOp, outside_customs, setting_attr
 from dialects.graph.derived import Derived
 from dialects.graph.kernels import register_kernel
 from dialects.graph.quant import QuantType, ScalesAttr, ZeroPointsAttr, quant
@@ -55,7 +56,7 @@ from dialects.types import EncodingAttr
 
 Graph = Dialect(
     "graph",
-    [*OPS.values(), IndexOp, ForOp, IfOp, YieldOp],
+    [*OPS.values(), CustomOp, IndexOp, ForOp, IfOp, YieldOp],
     [EncodingAttr, AccessAttr, QuantType, ScalesAttr, ZeroPointsAttr, DimAttr, DimsAttr, SymbolsAttr],
 )
 
@@ -65,6 +66,7 @@ __all__ = [
     "AccessAttr",
     "ArgsortOp",
     "ConstantOp",
+    "CustomOp",
     "Derived",
     "DimAttr",
     "DimsAttr",
@@ -89,10 +91,12 @@ __all__ = [
     "make",
     "movement",
     "operation_name",
+    "outside_customs",
     "quant",
     "reduction",
     "register_kernel",
     "register_op",
+    "setting_attr",
     "stays_inside",
     "symbol_ranges",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from xdsl.dialects.builtin import ArrayAttr, StringAttr, TensorType, UnitAttr, i64
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, StringAttr, TensorType, UnitAttr, i64
 from xdsl.ir import Attribute, Block, Data, Operation, Region, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
@@ -101,6 +101,8 @@ def dim_names(attr: Attribute) -> frozenset[str]:
         dims = [size for _, size in attr.data]
     elif isinstance(attr, ArrayAttr):
         return frozenset().union(*map(dim_names, attr.data))
+    elif isinstance(attr, DictionaryAttr):
+        return frozenset().union(*map(dim_names, attr.data.values()))
     return frozenset().union(*(d.names() for d in dims))
 
 

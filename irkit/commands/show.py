@@ -12,7 +12,7 @@ from xdsl.ir import Operation
 
 from dialects import buffer, kernel
 from dialects.errors import IrkitError
-from dialects.graph import ForOp
+from dialects.graph import CustomOp, ForOp, outside_customs
 from irkit.api import lower
 from irkit.commands.arguments import bytes_text, count_text, read_dims
 from irkit.files import write_atomically
@@ -67,9 +67,10 @@ def _write_page(args: argparse.Namespace, cc: str) -> None:
 
 
 def graph_ops(module: ModuleOp) -> Counter[str]:
-    """How often each op stands in a module at graph level, without constants."""
-    names = (op.name for op in module.walk() if op.name.startswith("graph."))
-    return Counter(n.removeprefix("graph.") for n in names if n not in ("graph.constant", "graph.yield"))
+    """How often each op stands in a module at graph level, without constants; a custom op counts once, by its name."""
+    ops = [op for op in outside_customs(module) if op.name.startswith("graph.")]
+    names = [op.title.data if isinstance(op, CustomOp) else op.name.removeprefix("graph.") for op in ops]
+    return Counter(n for n in names if n not in ("constant", "yield"))
 
 
 def kernel_costs(module: ModuleOp) -> Iterator[KernelCost]:

@@ -9,7 +9,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, SSAValue
 
-from dialects.graph import ConstantOp, ForOp
+from dialects.graph import ConstantOp, CustomOp, ForOp
 from dialects.kernel import LaunchOp
 from dialects.types import dims_of, type_text
 from irkit.page.facts import Drawing, Edge, Mark, Node
@@ -64,6 +64,8 @@ class _Builder:
         kind, title = "op", op.name.partition(".")[2]
         if isinstance(op, LaunchOp):
             kind, title = "kernel", op.callee.root_reference.data
+        elif isinstance(op, CustomOp):
+            title = op.title.data
         node = self._add(kind, title, self.mark_of(op))
         for operand in op.operands:
             self._connect(operand, node)

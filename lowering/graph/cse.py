@@ -15,7 +15,7 @@ from xdsl.passes import ModulePass
 from xdsl.traits import is_side_effect_free
 
 from dialects.errors import union_location
-from dialects.graph import AccessAttr, ForOp, GraphOp, IfOp, IndexOp
+from dialects.graph import AccessAttr, CustomOp, ForOp, GraphOp, IfOp, IndexOp
 
 COMMUTATIVE = frozenset(
     {"graph.add", "graph.mul", "graph.min", "graph.max", "graph.logical_and", "graph.logical_or"}
@@ -30,6 +30,7 @@ class GraphCse(ModulePass):
     Expects: functions at the graph level.
     Does: in one walk, with a table for each block and those around it, (1) replaces an op whose name, operands,
     parameters, result types and body are those of an op before it; operands of commutative ops may be swapped.
+    The body of a custom op sees nothing from around it.
     Leaves: a function without two equal ops of which one sees the other; what is kept has the locations of both.
     """
 
@@ -67,6 +68,10 @@ class _Walk:
             if isinstance(op, ForOp | IfOp):
                 for region in op.regions:
                     self.block(region.block)
+            elif isinstance(op, CustomOp):
+                around, self.scopes = self.scopes, []
+                self.block(op.body.block)
+                self.scopes = around
             key = self.key(op)
             first = next((scope[key] for scope in reversed(self.scopes) if key in scope), None)
             if first is None:

@@ -10,7 +10,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
-from dialects.graph import ForOp, IfOp, YieldOp
+from dialects.graph import CustomOp, ForOp, IfOp, YieldOp
 from lowering.rewriting import is_dead
 
 
@@ -36,7 +36,7 @@ class GraphDce(ModulePass):
 
 
 def clean_block(block: Block) -> int:
-    """Removes what is dead in a block and in the loops inside it; returns how many ops that were."""
+    """Removes what is dead in a block and in the bodies inside it; returns how many ops that were."""
     removed = 0
     op = block.last_op
     while op is not None:
@@ -47,7 +47,7 @@ def clean_block(block: Block) -> int:
         elif isinstance(op, ForOp):
             kept = without_dead_values(op)
             removed += clean_block(kept.block)
-        elif isinstance(op, IfOp):
+        elif isinstance(op, IfOp | CustomOp):
             removed += sum(clean_block(region.block) for region in op.regions)
         op = before
     return removed

@@ -1,4 +1,4 @@
-"""graph-decompose: derived ops become the ops that state them."""
+"""graph-decompose: derived ops, and those that a file declares, become the ops that state them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from dialects.dims import ONE, ZERO, Dim
-from dialects.graph import ForOp, IfOp, YieldOp, make
+from dialects.graph import CustomOp, ForOp, IfOp, YieldOp, make
 from dialects.graph.derived import Derived
 from dialects.graph.kernels import runs_by_hand
 from dialects.types import tensor
@@ -20,12 +20,13 @@ from dialects.types import tensor
 
 @dataclass(frozen=True)
 class GraphDecompose(ModulePass):
-    """Puts the formula of every derived op (log_softmax, pad, cross_entropy, ...) in its place.
+    """Puts the formula of every derived op (log_softmax, pad, ...), and of every op of the file, in its place.
 
     Expects: functions at the graph level.
     Does: (1) replaces each derived op by its formula, whose ops have its location, and the derived ops of formulas in turn;
-    (2) replaces `graph.if` by two loops of one iteration or none: from 0 to n and from n to 1, where n is the condition.
-    Leaves: a function without derived ops and choices; results may differ in the last bits from the references.
+    (2) replaces `graph.if` by two loops of one iteration or none: from 0 to n and from n to 1, where n is the condition;
+    (3) replaces `graph.custom` by its body, whose ops have its location beside their own.
+    Leaves: a function without derived ops, custom ops and choices; results may differ in the last bits from the references.
     """
 
     name = "graph-decompose"
@@ -33,27 +34,27 @@ class GraphDecompose(ModulePass):
     stats: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
-        work = [inner for inner in op.walk() if isinstance(inner, Derived | IfOp) and not runs_by_hand(inner)]
+        work = [o for o in op.walk() if isinstance(o, Derived | CustomOp | IfOp) and not runs_by_hand(o)]
         while work:
-            derived = work.pop()
-            ops, values = derived.decomposed() if isinstance(derived, Derived) else as_loops(derived)
-            Rewriter.insert_op(ops, InsertPoint.before(derived))
-            schedule = derived.attributes.get("graph.schedule")
-            if schedule is not None and isinstance(owner := values[0].owner, Operation):
-                owner.attributes["graph.schedule"] = schedule
-            for old, new in zip(derived.results, values, strict=True):
-                if new.name_hint is None:
-                    new.name_hint = old.name_hint
-                old.replace_all_uses_with(new)
-            derived.detach()
-            derived.erase()
-            work += [
-                new
-                for outer in ops
-                for new in outer.walk()
-                if isinstance(new, Derived) and not runs_by_hand(new)
-            ]
+            stated = [new for outer in put_formula(work.pop()) for new in outer.walk()]
+            work += [new for new in stated if isinstance(new, Derived) and not runs_by_hand(new)]
             self.stats["decomposed"] = self.stats.get("decomposed", 0) + 1
+
+
+def put_formula(op: Derived | CustomOp | IfOp) -> list[Operation]:
+    """Puts the ops that state an op in its place; returns them."""
+    ops, values = as_loops(op) if isinstance(op, IfOp) else op.decomposed()
+    Rewriter.insert_op(ops, InsertPoint.before(op))
+    schedule = op.attributes.get("graph.schedule")
+    if schedule is not None and isinstance(owner := values[0].owner, Operation) and owner in ops:
+        owner.attributes["graph.schedule"] = schedule
+    for old, new in zip(op.results, values, strict=True):
+        if new.name_hint is None:
+            new.name_hint = old.name_hint
+        old.replace_all_uses_with(new)
+    op.detach()
+    op.erase()
+    return ops
 
 
 def as_loops(op: IfOp) -> tuple[list[Operation], list[SSAValue]]:

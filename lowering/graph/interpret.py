@@ -16,7 +16,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from dialects.dims import Dim
 from dialects.errors import IrkitError
-from dialects.graph import Access, ForOp, GraphOp, IfOp, IndexOp
+from dialects.graph import Access, CustomOp, ForOp, GraphOp, IfOp, IndexOp
 from dialects.graph.numerics import greatest, least, widened
 from dialects.kernel import DefOp, LaunchOp, YieldOp as KernelYield
 from dialects.loop import FuncOp as LoopFunc
@@ -136,6 +136,7 @@ class _Interpreter:
         self.rules: dict[str, Callable[[Operation, Env], Sequence[Array]]] = {
             "graph.for": self._for,
             "graph.if": self._if,
+            "graph.custom": self._custom,
             "graph.index": self._index,
             "kernel.group": self._group,
             "kernel.launch": self._launch,
@@ -185,6 +186,11 @@ class _Interpreter:
         assert isinstance(op, IfOp)
         body = (op.then if env[op.condition] else op.otherwise).block
         return self.block(body, dict(env) | dict(zip(body.args, [env[v] for v in op.inits], strict=True)))
+
+    def _custom(self, op: Operation, env: Env) -> Sequence[Array]:
+        assert isinstance(op, CustomOp)
+        body = op.body.block
+        return self.block(body, dict(zip(body.args, [env[v] for v in op.operands], strict=True)))
 
     def _group(self, op: Operation, env: Env) -> Sequence[Array]:
         return self.block(op.regions[0].block, dict(env))

@@ -13,7 +13,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from dialects.dims import product
-from dialects.graph import OPS, ConstantOp, ForOp, GraphOp, IfOp, YieldOp, dense, make
+from dialects.graph import OPS, ConstantOp, CustomOp, ForOp, GraphOp, IfOp, YieldOp, dense, make
 from dialects.graph.elementwise import Elementwise
 from dialects.graph.reduction import Reduce
 from dialects.graph.shapes import dims, ints
@@ -313,6 +313,13 @@ def op_of_constants(op: GraphOp, rewriter: Rewriter) -> None:
     rewriter.replace(op, folded, [f.results[0] for f in folded], absorbed=owners)
 
 
+@pattern(CustomOp)
+def custom_of_constants(op: CustomOp, rewriter: Rewriter) -> None:
+    """An op of the file is its formula where all operands are constants, and small"""
+    if all(isinstance(v.owner, ConstantOp) for v in op.operands) and is_small([*op.operands, *op.results]):
+        rewriter.replace(op, *op.decomposed())
+
+
 def is_small(values: Sequence[SSAValue]) -> bool:
     """Whether tensors have a known number of elements, within the limit."""
     counts = [product(dims_of(v.type)).value for v in values]
@@ -395,6 +402,7 @@ PATTERNS: tuple[Pattern, ...] = (
     slice_of_all,
     reduce_of_ones,
     op_of_constants,
+    custom_of_constants,
     loop_of_no_iterations,
     if_of_constant,
     carried_value_unchanged,

@@ -15,12 +15,13 @@ from xdsl.passes import ModulePass
 
 from dialects.dims import ONE, ZERO, Dim
 from dialects.errors import IrkitError
-from dialects.graph import ConstantOp, ForOp, GraphOp, IfOp, YieldOp, dense
+from dialects.graph import ConstantOp, CustomOp, ForOp, GraphOp, IfOp, YieldOp, dense
 from dialects.graph.base import make, short_name
 from dialects.graph.complexes import REAL
 from dialects.graph.shapes import broadcast
 from dialects.graph.sketch import Sketch, Term
 from dialects.types import dims_of, dtype_name, is_complex, tensor, type_text
+from lowering.graph.decompose import put_formula
 
 Parts = tuple[Term, Term]
 """The real and the imaginary part."""
@@ -64,7 +65,8 @@ class GraphSplitComplex(ModulePass):
     Expects: functions at the graph level.
     Does: (1) an argument or result of complex numbers becomes one of real numbers with a last dim of two, which is the
     same memory; (2) each complex value becomes its two parts; (3) ops that move elements or are linear run on both, products,
-    quotients and comparisons are spelt out; (4) loops and choices carry both parts.
+    quotients and comparisons are spelt out; (4) loops and choices carry both parts; (5) an op of the file that meets
+    complex numbers is its formula.
     Leaves: functions without complex numbers; an op without such a form is an error.
     """
 
@@ -74,13 +76,19 @@ class GraphSplitComplex(ModulePass):
 
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
         for function in op.ops:
-            if isinstance(function, FuncOp) and any(
-                _is_complex(v)
-                for o in function.walk()
-                for v in (*o.operands, *o.results, *(a for r in o.regions for a in r.block.args))
-            ):
+            if isinstance(function, FuncOp) and _meets_complex(function):
+                for custom in [o for o in function.walk() if isinstance(o, CustomOp) and _meets_complex(o)]:
+                    put_formula(custom)
                 _Splitter().function(function)
                 self.stats["functions split"] = self.stats.get("functions split", 0) + 1
+
+
+def _meets_complex(root: Operation) -> bool:
+    return any(
+        _is_complex(v)
+        for op in root.walk()
+        for v in (*op.operands, *op.results, *(a for r in op.regions for a in r.block.args))
+    )
 
 
 def _is_complex(value: SSAValue) -> bool:

@@ -59,6 +59,9 @@ def run_block(block: Block, env: dict[SSAValue, np.ndarray], symbols: dict[str, 
                 way = (op.then if env[op.condition] else op.otherwise).block
                 inner = dict(zip(way.args, [env[v] for v in op.inits], strict=True))
                 env.update(zip(op.results, run_block(way, {**env, **inner}, symbols), strict=True))
+            case graph.CustomOp():
+                inner = dict(zip(op.body.block.args, [env[v] for v in op.operands], strict=True))
+                env.update(zip(op.results, run_block(op.body.block, inner, symbols), strict=True))
             case graph.GraphOp():
                 env.update(zip(op.results, op.run([env[v] for v in op.operands], symbols), strict=True))
     raise AssertionError("no terminator")
