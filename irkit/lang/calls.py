@@ -6,7 +6,7 @@ their order; keywords name either. SPECIAL holds what the language words otherwi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ from dialects.types import DTYPES, dims_of, is_integer, np_dtype
 from irkit.diagnostics import nearest
 from irkit.lang import folding, tree
 from irkit.lang.builder import Value, describe, fitting, type_of
+from irkit.lang.words import dtype_of, word
 
 if TYPE_CHECKING:
     from irkit.lang.emit import Emitter, Frame
@@ -33,7 +34,7 @@ def emit_call(emitter: Emitter, node: tree.Call, frame: Frame) -> list[Value]:
         return SPECIAL[name](emitter, node, frame)
     if name in graph.OPS:
         return call_op(emitter, name, node, frame)
-    known = [*emitter.program.functions, *SPECIAL, *graph.OPS]
+    known = [*emitter.program.functions, *emitter.program.ops, *SPECIAL, *graph.OPS]
     hint = nearest(name, known)
     if name in frame.names:
         hint = f"'{name}' is a value; x[i] takes elements"
@@ -79,7 +80,7 @@ def arguments(
     usage = signature(name)
     positional = list(node.args)
     operands: list[tree.Expr] = []
-    while positional and len(operands) < cls.ARITY[1] and not _is_setting(positional[0]):
+    while positional and len(operands) < cls.ARITY[1] and not _is_setting(positional[0], frame):
         operands.append(positional.pop(0))
     if len(positional) > len(params):
         place = positional[len(params)]
@@ -147,9 +148,11 @@ def _spell(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else "none" if value is None else str(value)
 
 
-def _is_setting(node: tree.Expr) -> bool:
-    """Whether an argument can be no operand: a list, a string, a dtype."""
-    return isinstance(node, tree.ListOf | tree.Text) or (isinstance(node, tree.Name) and node.id in DTYPES)
+def _is_setting(node: tree.Expr, frame: Frame) -> bool:
+    """Whether an argument can be no operand: a list, a string, a dtype, or a name for one of them."""
+    if isinstance(node, tree.Name):
+        return node.id in DTYPES or (node.id in frame.words and node.id not in frame.names)
+    return isinstance(node, tree.ListOf | tree.Text)
 
 
 # -- parameters -------------------------------------------------------------------------------------------------
@@ -157,7 +160,7 @@ def _is_setting(node: tree.Expr) -> bool:
 
 def setting(emitter: Emitter, param: graph.Param, node: tree.Expr, frame: Frame) -> object:
     """The Python value of a parameter. Raises IrkitError."""
-    value = _constant(emitter, node, frame)
+    value = known_value(emitter, node, frame)
     try:
         return param.check(value)
     except TypeError:
@@ -168,24 +171,35 @@ def setting(emitter: Emitter, param: graph.Param, node: tree.Expr, frame: Frame)
         ) from None
 
 
-def _constant(emitter: Emitter, node: tree.Expr, frame: Frame) -> object:
-    """A number, a dim, a list of them, or a word."""
-    if isinstance(node, tree.Text):
-        return node.value
-    if isinstance(node, tree.Name) and node.id in DTYPES and node.id not in frame.names:
-        return node.id
+def known_value(emitter: Emitter, node: tree.Expr, frame: Frame, hint: str | None = None) -> object:
+    """A number, a dim, a list of them, or a word. Raises IrkitError for a tensor."""
+    if (found := word(node, frame)) is not None:
+        return found
+    if isinstance(node, tree.Name) and node.id in frame.words and node.id not in frame.names:
+        return frame.words[node.id]
     if isinstance(node, tree.ListOf):
-        return [list_item(emitter, item, node, frame) for item in node.items]
+        return _list(emitter, node.items, node, frame)
     value = emitter.expr(node, frame)
     if isinstance(value, SSAValue):
-        raise IrkitError("this must be known while compiling", emitter.loc(node), found=describe(value))
+        message = "this must be known while compiling"
+        raise IrkitError(message, emitter.loc(node), found=describe(value), hint=hint)
     return value
+
+
+def _list(emitter: Emitter, items: Sequence[tree.Item], node: tree.ListOf, frame: Frame) -> list[object]:
+    """The items of a list; those of leading dims in the place of `...`."""
+    found: list[object] = []
+    for item in items:
+        found += (
+            emitter.leading(frame, node) if item == tree.REST else [list_item(emitter, item, node, frame)]
+        )
+    return found
 
 
 def list_item(emitter: Emitter, item: tree.Item, node: tree.ListOf, frame: Frame) -> object:
     """One item of a list, with the names in it replaced by their values."""
     if isinstance(item, tuple):
-        return [list_item(emitter, i, node, frame) for i in item]
+        return _list(emitter, item, node, frame)
     if not isinstance(item, Dim):
         return item
     values: dict[str, Dim] = {}
@@ -246,16 +260,12 @@ def _renamed(op: str) -> Handler:
 
 def _cast(emitter: Emitter, node: tree.Call, frame: Frame) -> list[Value]:
     """`cast(x, f16)`; a number becomes a scalar."""
-    if len(node.args) == 2 and not node.keywords and _constant_dtype(node.args[1]):
+    if len(node.args) == 2 and not node.keywords and (dtype := dtype_of(node.args[1], frame)):
         value = emitter.expr(node.args[0], frame)
         if not isinstance(value, SSAValue):
-            return [emitter.builder.number(value, DTYPES[node.args[1].id], emitter.loc(node))]  # pyright: ignore
-        return list(emitter.builder.make("cast", [value], {"dtype": node.args[1].id}, emitter.loc(node)))  # pyright: ignore
+            return [emitter.builder.number(value, DTYPES[dtype], emitter.loc(node))]
+        return list(emitter.builder.make("cast", [value], {"dtype": dtype}, emitter.loc(node)))
     return call_op(emitter, "cast", node, frame)
-
-
-def _constant_dtype(node: tree.Expr) -> bool:
-    return isinstance(node, tree.Name) and node.id in DTYPES
 
 
 FILLED = {
@@ -274,9 +284,10 @@ def _filled(value: int | None) -> Handler:
         name = node.callee.id
         usage = FILLED[name]
         count = 3 if value is None else 2
-        if len(node.args) != count or node.keywords or not _constant_dtype(node.args[-1]):
+        dtype = dtype_of(node.args[-1], frame) if len(node.args) == count and not node.keywords else None
+        if dtype is None:
             raise IrkitError(f"wrong arguments for {name}", emitter.loc(node), expected=usage)
-        element = DTYPES[node.args[-1].id]  # pyright: ignore[reportAttributeAccessIssue]
+        element = DTYPES[dtype]
         shape = setting(emitter, graph.Param("dims"), node.args[0], frame)
         number = value if value is not None else emitter.expr(node.args[1], frame)
         scalar = (
@@ -291,11 +302,12 @@ def _filled(value: int | None) -> Handler:
 
 def _constant_tensor(emitter: Emitter, node: tree.Call, frame: Frame) -> list[Value]:
     """`constant([[1.0, 2.0], [3.0, 4.0]], f32)`."""
-    if len(node.args) != 2 or node.keywords or not _constant_dtype(node.args[1]):
+    dtype = dtype_of(node.args[1], frame) if len(node.args) == 2 and not node.keywords else None
+    if dtype is None:
         raise IrkitError("wrong arguments for constant", emitter.loc(node), expected=CONSTANT)
-    element = DTYPES[node.args[1].id]  # pyright: ignore[reportAttributeAccessIssue]
+    element = DTYPES[dtype]
     loc = emitter.loc(node)
-    value = _constant(emitter, node.args[0], frame)
+    value = known_value(emitter, node.args[0], frame)
     if not isinstance(value, list):
         return list[Value]([emitter.builder.number(value, element, loc)])  # pyright: ignore[reportArgumentType]
     try:

@@ -7,6 +7,7 @@ are written into a tensor row by row, which is carried too.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xdsl.ir import Block, Operation, Region, SSAValue
@@ -57,7 +58,7 @@ def emit_structure(emitter: Emitter, node: Structure, frame: Frame) -> None:
 def _for(emitter: Emitter, node: tree.For, frame: Frame) -> Sequence[SSAValue]:
     start, stop = bound(emitter, node.start, frame), bound(emitter, node.stop, frame)
     initial = [carried(emitter, name, frame) for name in node.carried]
-    emitter.program.check_new_name(node.var)
+    emitter.program.check_new_name(node.var, in_op=bool(emitter.ops))
     _check_distinct(emitter, [node.var, *node.carried, *node.collected])
     count = None
     if node.collected:
@@ -172,11 +173,10 @@ def _body(
     emitter: Emitter, names: Sequence[tree.Name | None], types: Sequence[object], frame: Frame
 ) -> tuple[Block, Frame]:
     """A block whose arguments have names, and what its statements see."""
-    from irkit.lang.emit import Frame
-
     block = Block(arg_types=types)  # pyright: ignore[reportArgumentType]
     own = {name.id for name in names if name is not None}
-    inner = Frame(frame.dims, dict(frame.names), (frozenset(frame.names) | frame.locked) - own, in_loop=True)
+    locked = (frozenset(frame.names) | frame.locked) - own
+    inner = replace(frame, names=dict(frame.names), locked=locked, in_loop=True)
     for name, arg in zip(names, block.args, strict=True):
         if name is not None:
             arg.name_hint = name.id

@@ -19,14 +19,16 @@ from dialects import graph
 from dialects.dims import Dim
 from dialects.errors import ErrorList, IrkitError, Loc
 from dialects.syntax import SymbolsAttr
-from dialects.types import AnyTensor, dims_of, tensor, type_text
+from dialects.types import DTYPES, AnyTensor, dims_of, tensor, type_text
 from irkit.diagnostics import nearest
 from irkit.lang import folding, operators, tree
 from irkit.lang.builder import Builder, Value, describe, type_of
 from irkit.lang.calls import emit_call, emit_subscript
 from irkit.lang.control import emit_structure
+from irkit.lang.custom import emit_custom
 from irkit.lang.indexing import emit_index, has_reduction
 from irkit.lang.program import Program, source_text
+from irkit.lang.words import compared
 
 MAX_CALLS = 100
 MAX_NESTING = 200
@@ -66,13 +68,15 @@ Binding: TypeAlias = "Value | Bad"
 class Frame:
     """The names of a function body, or of a loop inside it.
 
-    locked are names of the function around a loop, which the loop may read but not assign.
+    locked are names of the function around a loop, which the loop may read but not assign; words are, in an op, the names
+    of what is no number: settings, dtype variables, and `...`.
     """
 
     dims: dict[str, Dim]
     names: dict[str, Binding] = field(default_factory=dict)
     locked: frozenset[str] = frozenset()
     in_loop: bool = False
+    words: dict[str, object] = field(default_factory=dict)
 
 
 class Emitter:
@@ -84,6 +88,8 @@ class Emitter:
         self.entry_block = Block()
         self.builder = Builder(self.entry_block)
         self.calls: list[str] = []
+        self.ops: list[str] = []
+        """The ops of the file whose formulas are being emitted."""
         self.reached: set[str] = set()
         self.params: dict[str, SSAValue] = {}
         self.depth = 0
@@ -176,8 +182,8 @@ class Emitter:
             if names <= self.program.dims.keys():
                 self.entry(fn, emits=False)
 
-    def body(self, fn: tree.FnDecl, frame: Frame) -> list[SSAValue] | None:
-        """Emits the statements of a function; its results, or None where they cannot be had."""
+    def body(self, fn: tree.FnDecl | tree.OpDecl, frame: Frame) -> list[SSAValue] | None:
+        """Emits the statements of a function or an op; its results, or None where they cannot be had."""
         if fn.name.id in self.calls:
             way = " -> ".join([*self.calls[self.calls.index(fn.name.id) :], fn.name.id])
             raise IrkitError(
@@ -194,7 +200,7 @@ class Emitter:
         finally:
             self.calls.pop()
 
-    def statements_of(self, fn: tree.FnDecl, frame: Frame) -> list[SSAValue] | None:
+    def statements_of(self, fn: tree.FnDecl | tree.OpDecl, frame: Frame) -> list[SSAValue] | None:
         results: list[SSAValue] | None = None
         for i, statement in enumerate(fn.body):
             if isinstance(statement, tree.Return):
@@ -204,15 +210,17 @@ class Emitter:
                     self.error("this is never reached", fn.body[i + 1], hint="return ends the function")
                 return results
             self.statement(statement, frame)
-        types = ", ".join(str(r.type) for r in fn.results)
+        types = ", ".join(str(r.type) for r in fn.results) or "..."
         self.error(f"'{fn.name.id}' does not return", fn.end, expected=f"return {types}")
         return None
 
-    def returned(self, fn: tree.FnDecl, statement: tree.Return, frame: Frame) -> list[SSAValue]:
-        """The returned values, checked against the declared types."""
+    def returned(self, fn: tree.FnDecl | tree.OpDecl, statement: tree.Return, frame: Frame) -> list[SSAValue]:
+        """The returned values, checked against the declared types; an op may declare none."""
         values: list[tuple[Value, tree.Expr]] = []
         for node in statement.values:
             values += [(v, node) for v in self.several(node, frame)]
+        if not fn.results:
+            return self.agree([v for v, _ in values], [n for _, n in values])
         if len(values) != len(fn.results):
             raise IrkitError(
                 f"'{fn.name.id}' returns the wrong number of results",
@@ -290,7 +298,7 @@ class Emitter:
         if node is None:
             return
         owner = values[0].owner if values and isinstance(values[0], SSAValue) else None
-        if not isinstance(owner, graph.GraphOp | graph.IndexOp):
+        if not isinstance(owner, graph.GraphOp | graph.IndexOp | graph.CustomOp):
             hint = "y = x @ w, schedule=..."
             raise IrkitError(
                 "a schedule stands on an op", self.loc(node), expected="the result of an op", hint=hint
@@ -309,7 +317,7 @@ class Emitter:
         known = frame.names.get(target.id)
         if known is None or known is BAD:
             frame.names[target.id] = BAD
-            self.program.check_new_name(target)
+            self.program.check_new_name(target, in_op=bool(self.ops))
         if target.id in frame.locked:
             raise IrkitError(
                 f"'{target.id}' belongs to what is around",
@@ -388,21 +396,33 @@ class Emitter:
             raise Skip
         if value is not None:
             return value
+        if name.id in frame.words:
+            raise IrkitError(
+                f"'{name.id}' is no tensor", self.loc(name), found=word_text(frame.words[name.id])
+            )
+        if name.id in self.program.params and self.ops:
+            raise IrkitError(
+                f"an op cannot read the parameter '{name.id}'",
+                self.loc(name),
+                hint=f"make it an operand: {self.ops[-1]}(..., {name.id})",
+            )
         if name.id in self.program.params:
             return self.params.get(name.id) or self.param(self.program.params[name.id])
         if name.id in frame.dims:
             return folding.simplified(frame.dims[name.id])
         known = [*frame.names, *self.program.params, *frame.dims]
         hint = nearest(name.id, known)
-        if name.id in self.program.functions or name.id in graph.OPS:
+        if name.id in self.program.functions or name.id in self.program.ops or name.id in graph.OPS:
             hint = f"'{name.id}' is a function: {name.id}(...)"
         raise IrkitError(f"unknown name '{name.id}'", self.loc(name), hint=hint)
 
     def binary(self, node: tree.Binary, frame: Frame) -> Value:
         """An infix operator; a long chain of them leans to the left and is walked, not recursed into."""
+        if (known := compared(node, frame)) is not None:
+            return known
         chain = [node]
-        while isinstance(chain[-1].left, tree.Binary):
-            chain.append(chain[-1].left)
+        while isinstance(left := chain[-1].left, tree.Binary) and compared(left, frame) is None:
+            chain.append(left)
         value = self.expr(chain[-1].left, frame)
         for link in reversed(chain):
             value = self.infix(link, value, self.expr(link.right, frame))
@@ -447,6 +467,8 @@ class Emitter:
 
     def call(self, node: tree.Call, frame: Frame) -> list[Value]:
         """The results of a call of a function of the file, or of an op."""
+        if (op := self.program.ops.get(node.callee.id)) is not None:
+            return emit_custom(self, op, node, frame)
         fn = self.program.functions.get(node.callee.id)
         if fn is None:
             return emit_call(self, node, frame)
@@ -533,6 +555,9 @@ class Emitter:
         """The tensor type that a type in the text means here. Raises IrkitError."""
         dims: list[Dim] = []
         for dim in node.dims:
+            if dim == tree.REST:
+                dims += self.leading(frame, node)
+                continue
             if unknown := sorted(dim.names() - frame.dims.keys()):
                 hint = nearest(unknown[0], frame.dims) or f"declare it: dim {unknown[0]} = 32"
                 raise IrkitError(f"unknown dim '{unknown[0]}'", self.loc(node), hint=hint)
@@ -544,7 +569,19 @@ class Emitter:
                     found=f"{dim} = {size}" if str(dim) != str(size) else str(dim),
                 )
             dims.append(size)
-        return tensor(node.dtype, dims)
+        dtype = frame.words.get(node.dtype, node.dtype)
+        if dtype not in DTYPES:
+            hint = f"give it to an operand: x: {node.dtype}[...]"
+            raise IrkitError(f"the dtype '{node.dtype}' is not known", self.loc(node), hint=hint)
+        return tensor(str(dtype), dims)
+
+    def leading(self, frame: Frame, node: tree.Node) -> list[Dim]:
+        """What `...` stands for in an op. Raises IrkitError."""
+        dims = frame.words.get("...")
+        if not isinstance(dims, list):
+            hint = "an op has them from an operand: op f(x: T[..., N])"
+            raise IrkitError("'...' stands for no dims here", self.loc(node), hint=hint)
+        return dims
 
     def error(self, message: str, node: tree.Node | tree.Span, **details: str | None) -> None:
         self.program.report(IrkitError(message, self.loc(node), **details))
@@ -558,6 +595,13 @@ class Emitter:
             self.program.report(error)
         except Skip:
             pass
+
+
+def word_text(value: object) -> str:
+    """A word, a dtype or a list as a message names it."""
+    if isinstance(value, str):
+        return f"the dtype {value}" if value in DTYPES else f'the word "{value}"'
+    return f"the list {value}"
 
 
 def difference(found: AnyTensor, expected: AnyTensor) -> str | None:

@@ -14,7 +14,8 @@ INDENT = "  "
 
 _TOKEN = re.compile(
     r"""(?P<comment>//[^\n]*) | (?P<string>"[^"\n]*") | (?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)
-    | (?P<name>[A-Za-z_]\w*) | (?P<infix>\*\*|==|!=|<=|>=|<<|>>|->|\.\.|[-+*/%@<>=&|^~]) | (?P<mark>[()\[\]{},:])""",
+    | (?P<name>[A-Za-z_]\w*) | (?P<rest>\.\.\.)
+    | (?P<infix>\*\*|==|!=|<=|>=|<<|>>|->|\.\.|[-+*/%@<>=&|^~]) | (?P<mark>[()\[\]{},:])""",
     re.VERBOSE,
 )
 _WORDS = frozenset(

@@ -19,8 +19,10 @@ from dialects.types import DTYPES, dims_of, dtype_name, is_integer, storage, typ
 from irkit.diagnostics import nearest
 from irkit.lang import folding, operators, tree
 from irkit.lang.builder import Number, describe, fitting, type_of
+from irkit.lang.elements import HINT, call_on_elements
 from irkit.lang.ranges import Component, Interval, Unsolvable, solve, stays_inside
 from irkit.lang.scalars import BINARY, INDEX, UNARY, Scalar, ScalarBuilder
+from irkit.lang.words import compared, dtype_of
 
 if TYPE_CHECKING:
     from irkit.lang.emit import Emitter, Frame
@@ -58,7 +60,7 @@ def emit_index(
     frame: Frame,
 ) -> SSAValue:
     """The tensor that a statement in index notation defines. Raises IrkitError."""
-    return _Statement(emitter, frame, boundary).emit(axes, value)
+    return IndexStatement(emitter, frame, boundary).emit(axes, value)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Op:
             self.block.insert_arg(storage(INDEX), 0)
 
 
-class _Statement:
+class IndexStatement:
     """One statement in index notation."""
 
     def __init__(self, emitter: Emitter, frame: Frame, boundary: tree.Name | tree.Call | None):
@@ -156,7 +158,7 @@ class _Statement:
     def add_axis(self, axis: tree.Name, scope: Scope) -> None:
         if axis.id in scope:
             raise IrkitError(f"'{axis.id}' is an axis already", self.loc(axis), hint="choose another name")
-        self.emitter.program.check_new_name(axis)
+        self.emitter.program.check_new_name(axis, in_op=bool(self.emitter.ops))
         name, number = axis.id, 1
         while name in self.places:
             number += 1
@@ -175,7 +177,8 @@ class _Statement:
                 case tree.Unary():
                     stack.append((node.operand, names, inside))
                 case tree.Call():
-                    stack += [(a, names, inside) for a in reversed(node.args) if not _is_dtype(a)]
+                    given = (*node.args, *(k.value for k in node.keywords))
+                    stack += [(a, names, inside) for a in reversed(given) if not _is_dtype(a)]
                 case tree.Reduction():
                     inner = dict(names)
                     for axis in node.axes:
@@ -385,7 +388,7 @@ class _Statement:
         match node:
             case tree.Number():
                 return node.value
-            case tree.Subscript():
+            case tree.Subscript() if id(node) in self.read_of:
                 return self.read(self.read_of[id(node)], op)
             case tree.Name() if node.id in scope:
                 return self.axis_value(scope[node.id], op, loc)
@@ -400,16 +403,20 @@ class _Statement:
                 return self.binary(node, op, scope)
             case tree.Call():
                 return self.call(node, op, scope)
-            case tree.Reduction():
+            case tree.Reduction() if id(node) in self.free_in:
                 axes = [a for a in self.places if a in self.free_in[id(node)]]
                 tensor = self.reduction(node, axes)
                 return self.read_tensor(tensor, tuple(map(Dim.of, axes)), Boundary("none"), op, loc)
+            case tree.Subscript() | tree.Reduction():  # in the formula of an op, which has elements already
+                raise IrkitError("this does not work on elements", loc, hint=HINT)
         raise IrkitError("this is no number", loc, expected="a number or an element of a tensor")
 
     def binary(self, node: tree.Binary, op: Op, scope: Scope) -> Scalar | Number:
+        if (known := compared(node, self.frame)) is not None:
+            return known
         chain = [node]
-        while isinstance(chain[-1].left, tree.Binary):
-            chain.append(chain[-1].left)
+        while isinstance(left := chain[-1].left, tree.Binary) and compared(left, self.frame) is None:
+            chain.append(left)
         value = self.scalar(chain[-1].left, op, scope)
         for link in reversed(chain):
             value = self.infix(link, value, self.scalar(link.right, op, scope), op)
@@ -431,9 +438,14 @@ class _Statement:
     def call(self, node: tree.Call, op: Op, scope: Scope) -> Scalar | Number:
         name = ALIASES.get(node.callee.id, node.callee.id)
         loc = self.loc(node)
+        if (decl := self.emitter.program.ops.get(node.callee.id)) is not None:
+            return call_on_elements(self, decl, node, op, scope)
         counts = {"cast": 2, "where": 3} | dict.fromkeys(UNARY, 1) | dict.fromkeys(BINARY, 2)
         if name not in counts:
-            hint = nearest(name, counts) or "call it in a line before, and index the result"
+            hint = (
+                nearest(name, [*counts, *self.emitter.program.ops])
+                or "call it in a line before, and index the result"
+            )
             raise IrkitError(f"'{name}' does not work on elements", self.loc(node.callee), hint=hint)
         if len(node.args) != counts[name] or node.keywords:
             raise IrkitError(
@@ -454,9 +466,9 @@ class _Statement:
 
     def cast(self, node: tree.Call, op: Op, scope: Scope) -> Scalar:
         value, dtype = self.scalar(node.args[0], op, scope), node.args[1]
-        if not _is_dtype(dtype):
+        if (name := dtype_of(dtype, self.frame)) is None:
             raise IrkitError("cast takes a dtype", self.loc(dtype), expected=", ".join(DTYPES))
-        element = DTYPES[dtype.id]  # pyright: ignore[reportAttributeAccessIssue]
+        element = DTYPES[name]
         if not isinstance(value, Scalar):
             return op.scalars.number(value, element, self.loc(node))
         return op.scalars.cast(value, element, self.loc(node))

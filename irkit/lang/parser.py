@@ -190,12 +190,36 @@ class _Builder(Transformer[Token, tuple[tree.Declaration, ...]]):
 
     def param(self, children: list) -> tree.ParamDecl:
         name, type_, _, init = children
-        return tree.ParamDecl(_name(name), _type(type_), init, Span(name.start_pos, init.span.end))
+        span = Span(name.start_pos, init.span.end)
+        return tree.ParamDecl(_name(name), _check_concrete(_type(type_)), init, span)
+
+    def op(self, children: list) -> tree.OpDecl:
+        head, name, *rest, body, brace = children
+        operands = tuple(c for c in rest if isinstance(c, tree.Operand))
+        settings = tuple(c for c in rest if isinstance(c, tree.Setting))
+        results = tuple(c for c in rest if isinstance(c, tree.Result))
+        if settings and operands and operands[-1].span.start > settings[0].span.start:
+            hint = "a setting is what has a default"
+            raise BadText("operands stand before settings", operands[-1].span, hint=hint)
+        end, span = _span(brace), Span(head.start_pos, brace.end_pos)
+        return tree.OpDecl(_name(name), operands, settings, results, body, end, span)
+
+    def operand(self, children: list) -> tree.Operand | tree.Setting:
+        name, type_, _, default = children
+        if default is None:
+            span = Span(name.start_pos, (type_ or name).end_pos)
+            return tree.Operand(_name(name), None if type_ is None else _type(type_), span)
+        if type_ is not None:
+            hint = f"leave one out: {name}=..., or {name}: {type_}"
+            raise BadText("an operand has no default, and a setting no type", _span(type_), hint=hint)
+        return tree.Setting(_name(name), default, Span(name.start_pos, default.span.end))
 
     def fn(self, children: list) -> tree.FnDecl:
         head, name, *rest, body, brace = children
         inputs = tuple(c for c in rest if isinstance(c, tree.Input))
         results = tuple(c for c in rest if isinstance(c, tree.Result))
+        for item in (*inputs, *results):
+            _check_concrete(item.type)
         end = _span(brace)
         return tree.FnDecl(_name(name), inputs, results, body, end, Span(head.start_pos, end.end))
 
@@ -409,22 +433,48 @@ _FLOAT = re.compile(r"-?\d+(\.\d+([eE][-+]?\d+)?|[eE][-+]?\d+)")
 @cache
 def _dims(text: str) -> tuple[Dim, ...]:
     """`B, 2*S + 1` as dims; division is written `/` (`//` starts a comment) and rounds down. Raises ValueError."""
-    return (
-        tuple(Dim.parse(part.replace("/", " floordiv ")) for part in text.split(",")) if text.strip() else ()
-    )
+    return tuple(map(_dim, text.split(","))) if text.strip() else ()
+
+
+def _dim(text: str) -> Dim:
+    return tree.REST if text.strip() == "..." else Dim.parse(text.replace("/", " floordiv "))
 
 
 def _type(token: Token) -> tree.TypeRef:
+    """A type as an op may have it: `T[..., N]`."""
     span = _span(token)
     dtype, bracket, inside = token.partition("[")
     dtype = dtype.strip()
-    if dtype not in DTYPES:
-        at, expected = Span(span.start, span.start + len(dtype)), f"one of {', '.join(DTYPES)}"
-        raise BadText(f"unknown dtype '{dtype}'", at, expected, nearest(dtype, DTYPES, DTYPE_SLIPS))
+    if dtype not in DTYPES and not _is_variable(dtype):
+        raise _unknown_dtype(dtype, span)
     try:
-        return tree.TypeRef(dtype, _dims(inside[:-1]) if bracket else (), span)
+        dims = _dims(inside[:-1]) if bracket else ()
     except (ValueError, ZeroDivisionError) as error:
         raise BadText(str(error), span, "dims: numbers and names joined by + - * / %") from None
+    if tree.REST in dims[1:]:
+        raise BadText("'...' stands for leading dims", span, "the named dims after it: T[..., N]")
+    return tree.TypeRef(dtype, dims, span)
+
+
+def _is_variable(dtype: str) -> bool:
+    """Whether a name in the place of a dtype is a variable: `T`, but not `F32`."""
+    return dtype[0].isupper() and dtype.lower() not in (*DTYPES, *DTYPE_SLIPS)
+
+
+def _check_concrete(type_: tree.TypeRef) -> tree.TypeRef:
+    """A type that is no op's: its dtype and its rank are known."""
+    if type_.dtype not in DTYPES:
+        raise _unknown_dtype(type_.dtype, type_.span)
+    if tree.REST in type_.dims:
+        raise BadText(
+            "'...' outside of an op", type_.span, hint="an op takes any leading dims: op f(x: T[..., N])"
+        )
+    return type_
+
+
+def _unknown_dtype(dtype: str, span: Span) -> BadText:
+    at, expected = Span(span.start, span.start + len(dtype)), f"one of {', '.join(DTYPES)}"
+    return BadText(f"unknown dtype '{dtype}'", at, expected, nearest(dtype, DTYPES, DTYPE_SLIPS))
 
 
 def _list_items(text: str, span: Span) -> tuple[tree.Item, ...]:
@@ -453,7 +503,7 @@ def _list_item(text: str, span: Span) -> tree.Item:
 
 # -- recovery ---------------------------------------------------------------------------------------------------
 
-_DECLARATION = re.compile(r"^[ \t]*(?:fn|dim|param|import)\b(?![ \t]*=)", re.MULTILINE)
+_DECLARATION = re.compile(r"^[ \t]*(?:(?:fn|dim|param|import)\b(?![ \t]*=)|op[ \t]+[A-Za-z_])", re.MULTILINE)
 _STATEMENT = re.compile(
     r"^[ \t]*(?:return\b|for\b|while\b|if\b|[A-Za-z_]\w*[ \t]*(?:\[[^\]\n]*\])?(?:[ \t]*,[ \t]*[A-Za-z_]\w*)*[ \t]*=(?!=))",
     re.MULTILINE,
@@ -618,7 +668,7 @@ def _hint(token: Token, expected: set[str]) -> str | None:
     if word == "{" and "WITH" in expected:
         return "name what changes inside: with x, y { ... }"
     if word.isidentifier() and "PARAM" in expected:
-        return nearest(word, ("fn", "dim", "param", "import"))
+        return nearest(word, ("fn", "op", "dim", "param", "import"))
     if word == "=" and "OPERATOR" in expected:
         return "comparison is written '=='"
     if expected == {"COMMA", "EQUAL", "LSQB"}:

@@ -16,6 +16,7 @@ from dialects.types import dims_of
 from irkit.diagnostics import nearest
 from irkit.lang import folding, tree
 from irkit.lang.builder import Number
+from irkit.lang.calls import SPECIAL
 from irkit.lang.parser import CONSTANTS
 from irkit.params import INITIALISERS
 
@@ -34,25 +35,30 @@ class Program:
         self.ranges: dict[str, tuple[float, float]] = {}
         self.params: dict[str, tree.ParamDecl] = {}
         self.functions: dict[str, tree.FnDecl] = {}
+        self.ops: dict[str, tree.OpDecl] = {}
         for decl in module.decls:
             try:
                 self._declare(decl)
             except IrkitError as error:
                 self.report(error)
-        for fn in self.functions.values():
-            self._check_head(fn)
+        for decl in (*self.functions.values(), *self.ops.values()):
+            self._check_head(decl)
 
     # -- declarations -------------------------------------------------------------------------------------------
 
     def _declare(self, decl: tree.Declaration) -> None:
         assert not isinstance(decl, tree.Import), "imports are read with the file"
         name = decl.name.id
-        first = self.dims.keys() | self.params.keys() | self.functions.keys()
+        first = self.dims.keys() | self.params.keys() | self.functions.keys() | self.ops.keys()
         if name in first:
             raise IrkitError(
                 f"'{name}' is declared twice", self.module.loc(decl.name), hint="choose another name"
             )
-        if name in CONSTANTS or (isinstance(decl, tree.FnDecl) and name in graph.OPS):
+        if (
+            name in CONSTANTS
+            or (isinstance(decl, tree.FnDecl | tree.OpDecl) and name in graph.OPS)
+            or (isinstance(decl, tree.OpDecl) and name in SPECIAL)
+        ):
             raise IrkitError(
                 f"'{name}' has a meaning already", self.module.loc(decl.name), hint="choose another name"
             )
@@ -64,6 +70,8 @@ class Program:
                 self.params[name] = decl
             case tree.FnDecl():
                 self.functions[name] = decl
+            case tree.OpDecl():
+                self.ops[name] = decl
 
     def _declare_dim(self, decl: tree.DimDecl) -> None:
         name = decl.name.id
@@ -101,13 +109,14 @@ class Program:
             raise IrkitError(message, loc, found=f"--dim {name}={value}", expected=f"{low} to {high}")
         return Dim.of(value)
 
-    def _check_head(self, decl: tree.FnDecl) -> None:
-        """Reports names of a function's head that stand for two things."""
+    def _check_head(self, decl: tree.FnDecl | tree.OpDecl) -> None:
+        """Reports names of a function's or an op's head that stand for two things."""
+        is_op = isinstance(decl, tree.OpDecl)
+        items = (*decl.operands, *decl.settings) if is_op else decl.inputs
         seen: set[str] = set()
-        for name in [i.name for i in decl.inputs] + [
-            tree.Name(r.name, r.span) for r in decl.results if r.name
-        ]:
-            fault = "is declared twice" if name.id in seen else "is a dim" if name.id in self.dims else None
+        for name in [i.name for i in items] + [tree.Name(r.name, r.span) for r in decl.results if r.name]:
+            fault = "is declared twice" if name.id in seen else None
+            fault = "is a dim" if name.id in self.dims and not is_op else fault
             fault = "is a number" if name.id in CONSTANTS else fault
             if fault is not None:
                 message = f"'{name.id}' {fault}"
@@ -159,14 +168,14 @@ class Program:
         self.report(error)
         return None
 
-    def check_new_name(self, name: tree.Name) -> None:
-        """Raises IrkitError for a local name that would hide a declaration."""
+    def check_new_name(self, name: tree.Name, in_op: bool = False) -> None:
+        """Raises IrkitError for a local name that would hide a declaration; an op does not know what files declare."""
         kinds = (
             (self.params, "a parameter"),
             (self.dims, "a dim"),
             (CONSTANTS, "a number"),
         )
-        for known, what in kinds:
+        for known, what in kinds[-1:] if in_op else kinds:
             if name.id in known:
                 raise IrkitError(f"'{name.id}' is {what}", self.module.loc(name), hint="choose another name")
 

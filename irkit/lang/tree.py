@@ -49,7 +49,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """`[0, 2*B]`, `[[1.0, 2.0], [3.0, 4.0]]`: dim expressions, or nested numbers."""
+    """`[0, 2*B]`, `[[1.0, 2.0], [3.0, 4.0]]`: dim expressions (REST among them), or nested numbers."""
 
     items: tuple[Item, ...]
     span: Span
@@ -121,6 +121,9 @@ class Reduction:
     body: Expr
     span: Span
 
+
+REST = Dim.of("...")
+"""Stands in types and lists for the leading dims that the head of an op leaves open."""
 
 Item: TypeAlias = "Dim | float | bool | tuple[Item, ...]"
 Expr: TypeAlias = "Number | Text | Name | ListOf | Unary | Binary | Call | Subscript | Reduction"
@@ -200,7 +203,7 @@ Statement: TypeAlias = "Assign | IndexAssign | For | While | If | Return"
 
 @dataclass(frozen=True, slots=True)
 class TypeRef:
-    """`f32[B, 64]`; a scalar has no dims."""
+    """`f32[B, 64]`; a scalar has no dims. In an op, the dtype may be a variable, and the first dim REST: `T[..., N]`."""
 
     dtype: str
     dims: tuple[Dim, ...]
@@ -270,7 +273,38 @@ class FnDecl:
     span: Span
 
 
-Declaration: TypeAlias = "Import | DimDecl | ParamDecl | FnDecl"
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """`x`, or `x: T[..., N]`, in the head of an op."""
+
+    name: Name
+    type: TypeRef | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """`beta=1.0` in the head of an op; known at compile time."""
+
+    name: Name
+    default: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class OpDecl:
+    """`op swish(x, beta=1.0) { ... }`; results are empty where the head states none; end is the closing brace."""
+
+    name: Name
+    operands: tuple[Operand, ...]
+    settings: tuple[Setting, ...]
+    results: tuple[Result, ...]
+    body: tuple[Statement, ...]
+    end: Span
+    span: Span
+
+
+Declaration: TypeAlias = "Import | DimDecl | ParamDecl | OpDecl | FnDecl"
 Node: TypeAlias = (
     Number
     | Text
@@ -296,6 +330,9 @@ Node: TypeAlias = (
     | Input
     | Result
     | FnDecl
+    | Operand
+    | Setting
+    | OpDecl
 )
 
 

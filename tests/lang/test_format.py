@@ -41,6 +41,9 @@ def test_examples_and_documents_are_laid_out(text: str):
         ("z = x[1 : 3,:, : : 2 , -1]", "z = x[1:3, :, ::2, -1]"),
         ("z = transpose(x) [0]", "z = transpose(x)[0]"),
         ("fn f(eps:f32=1e-5,)->f32{", "fn f(eps: f32 = 1e-5,) -> f32 {"),
+        ("op f( x,beta = 1.0,k=[1,-2] ){", "op f(x, beta=1.0, k=[1, -2]) {"),
+        ("op f(x:T[ ...,2 * N+1] , s:T)->T[...]{", "op f(x: T[..., 2*N + 1], s: T) -> T[...] {"),
+        ("y=reshape(x,[ ... ,N / 2,2])+op[0]", "y = reshape(x, [..., N/2, 2]) + op[0]"),
         ("return a,-b, [1, -2]", "return a, -b, [1, -2]"),
     ],
 )  # fmt: skip

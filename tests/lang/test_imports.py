@@ -54,6 +54,27 @@ def test_names_and_weights_of_imported_files(folder: Path):
     np.testing.assert_allclose(irkit.compile(folder / "main.tg")(x), x @ w + 1)
 
 
+def test_an_imported_op_takes_what_the_file_gives_it(folder: Path):
+    """Its own names are its own: the importing file has a dim, a parameter and a size of the same names."""
+    (folder / "ops.tg").write_text(
+        "op scaled(x: T[..., N], by=2) -> T[..., N] {\n  w = x * by\n  return w + N\n}\n"
+    )
+    path = folder / "main.tg"
+    path.write_text(
+        'import "ops.tg"\nimport "lib/layers.tg"\n'
+        + MAIN.split("\n\n", 1)[1].replace("+ 1", "+ scaled(x[:, 1:])")
+    )
+    x = np.ones((2, 4), np.float32)
+    w = np.arange(12, dtype=np.float32).reshape(4, 3)
+    np.testing.assert_allclose(irkit.compile(path)(x), x @ w + 2 * x[:, 1:] + 3)
+    (folder / "ops.tg").write_text("op scaled(x) {\n  return w + relo(x)\n}\n")
+    with pytest.raises(ErrorList) as caught:
+        to_graph(parse(path.read_text(), str(path)))
+    (error,) = caught.value.errors
+    assert error.loc is not None and (Path(error.loc.file).name, error.loc.line) == ("ops.tg", 2)
+    assert error.inside is not None and error.inside.endswith("main.tg:6:21")
+
+
 def test_a_change_of_an_imported_file_is_seen(folder: Path):
     x = np.ones((2, 4), np.float32)
     before = irkit.compile(folder / "main.tg")(x)

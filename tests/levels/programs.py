@@ -49,6 +49,19 @@ fn main(x: f32[B, 6], w: f32[6, 5]) -> (f32[B, 5], f32[2*B, 6]) { return softmax
     "scatter": """fn main(x: f32[6, 20], i: i32[9], u: f32[9, 20]) -> (f32[6, 20], f32[6, 20], f32[6, 20]) {
   return scatter(x, i, u, mode="add"), scatter(zeros([6, 20], f32), i, u), cumsum(x, axis=0)
 }""",
+    "custom": """op swish(x, beta=1.0) { return x * sigmoid(beta * x) }
+op scaled(x: T[..., N], by: T) -> (T[..., N], T[...]) {
+  y = swish(x, beta=2) * by
+  if by > 0 with y { y = -y }
+  return y, sum(y, axis=-1)
+}
+fn main(x: f32[5, 7], n: i32) -> (f32[5, 7], f32[5], f32[5]) {
+  y = x
+  for t in 0..n with y { y = swish(y) }
+  z, total = scaled(y, 0.5)
+  r[i] = sum(j) swish(x[i, j])
+  return z, total, r
+}""",
     "bits": "fn main(x: i32[9], y: u8[9]) -> (i32[9], u8[9]) { return ~x >> 2 & 255 ^ x << 3, y >> 1 | y }",
     **{
         f"boundary_{b.partition('(')[0]}": f"""fn main(u: f32[9, 20]) -> f32[9, 20] {{
