@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -80,6 +81,26 @@ class ErrorList(Exception):
     def __init__(self, errors: Sequence[IrkitError]):
         super().__init__("\n".join(map(str, errors)))
         self.errors = list(errors)
+
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says where a disk, or the share of it, is full."""
+
+
+def beyond_limits(fault: BaseException) -> IrkitError | None:
+    """The error for a program that this machine has no room for, by the exception that told of it; None for others."""
+    if isinstance(fault, RecursionError):
+        return IrkitError(
+            "the program is nested too deeply", hint="take its loops, choices or expressions apart"
+        )
+    if isinstance(fault, MemoryError):
+        text = str(fault).strip()
+        return IrkitError(
+            "there is not enough memory", found=text or None, hint="give dims smaller sizes (--dim)"
+        )
+    if isinstance(fault, OSError) and fault.errno in FULL:
+        return IrkitError(f"cannot write: {fault.strerror}")
+    return None
 
 
 def loc_of_attr(attr: LocationAttr | None) -> Loc | None:

@@ -18,7 +18,6 @@ from xdsl.dialects.builtin import (
     ComplexType,
     Float8E4M3FNType,
     Float8E5M2Type,
-    IndexType,
     IntegerType,
     NoneAttr,
     Signedness,
@@ -34,6 +33,7 @@ from xdsl.ir import Attribute, Data, ParametrizedAttribute, TypeAttribute
 from xdsl.irdl import irdl_attr_definition, param_def
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
+from xdsl.utils.exceptions import VerifyException
 
 from dialects.dims import Dim, DimLike, DimsAttr, dims_text, parse_dims, product, row_major
 
@@ -122,7 +122,10 @@ def storage(element: Attribute) -> Attribute:
     return element
 
 
-_BYTES: dict[Attribute, int] = {IndexType(): 8}
+STORED = frozenset(storage(element) for element in DTYPES.values())
+"""The element types of arrays below graph level."""
+
+_BYTES: dict[Attribute, int] = {}
 
 
 def element_bytes(element: Attribute) -> int:
@@ -259,6 +262,10 @@ class RefType(ParametrizedAttribute, TypeAttribute):
     element_type: Attribute = param_def()
     strides: DimsAttr = param_def()
     space: SpaceAttr = param_def()
+
+    def verify(self) -> None:
+        if self.element_type not in STORED:
+            raise VerifyException(f"an array holds numbers, not {self.element_type}")
 
     @property
     def rank(self) -> int:

@@ -193,8 +193,11 @@ def graph_of(text: str, name: str, fn: str | None, dims: Mapping[str, int] | Non
     if name.endswith(".mlir"):
         from irkit import pipeline
         from irkit.mlir_parser import parse_mlir
+        from lowering.verify import verify_module
 
-        return parse_mlir(pipeline.context(), text, name, True)
+        module = parse_mlir(pipeline.context(), text, name, True)
+        verify_module(module)
+        return module
     from irkit.lang import parse as parse_tg, to_graph
 
     return to_graph(parse_tg(text, name), fn, dims)

@@ -12,10 +12,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, TextIO
 
-from dialects.errors import ErrorList, IrkitError
+from dialects.errors import ErrorList, IrkitError, beyond_limits
+from irkit.streams import run_on
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -28,25 +28,7 @@ def main(
     stderr: TextIO | None = None,
 ) -> int:
     """Runs irkit on a command line (without the program's name) and streams; returns the exit code."""
-    with ExitStack() as stack:
-        if stdout is not None:
-            stack.enter_context(redirect_stdout(stdout))
-        if stderr is not None:
-            stack.enter_context(redirect_stderr(stderr))
-        if stdin is not None:
-            stack.callback(setattr, sys, "stdin", sys.stdin)
-            sys.stdin = stdin
-        try:
-            args = _parser().parse_args(argv)
-            return _run(args)
-        except SystemExit as stop:  # argparse: --help, and errors in the command line
-            return stop.code if isinstance(stop.code, int) else 2
-        except BrokenPipeError:
-            if stdout is None:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
-        except KeyboardInterrupt:
-            return 130
+    return run_on(lambda: _run(_parser().parse_args(argv)), stdin, stdout, stderr)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -81,6 +63,8 @@ def _report(fault: Exception, file: str) -> None:
         errors = fault.errors
     elif isinstance(fault, IrkitError):
         errors = [fault]
+    elif (limit := beyond_limits(fault)) is not None:
+        errors = [limit]
     else:
         from xdsl.utils.exceptions import ParseError
 

@@ -11,14 +11,22 @@ from pathlib import Path
 
 from dialects.errors import IrkitError
 
+MAX_TEXT = 1 << 28
+"""Characters of a text; a device that never ends, such as /dev/zero, has more."""
+
 
 def read_text(path: str) -> str:
-    """The text of a file, or of standard input for `-`. Raises IrkitError."""
+    """The text of a file, or of standard input for `-`, without a byte order mark. Raises IrkitError."""
+    check_name(path)
     try:
         if path == "-":
-            return sys.stdin.read()
-        with open(path, encoding="utf-8") as file:
-            return file.read()
+            text = sys.stdin.read(MAX_TEXT + 1)
+        else:
+            with open(path, encoding="utf-8") as file:
+                text = file.read(MAX_TEXT + 1)
+        if len(text) > MAX_TEXT:
+            raise IrkitError(f"'{path}' has no end in sight", expected=f"at most {MAX_TEXT} characters")
+        return text.removeprefix("\ufeff")
     except FileNotFoundError:
         raise IrkitError(f"there is no file '{path}'", hint=_near_file(path)) from None
     except UnicodeDecodeError as fault:
@@ -31,6 +39,14 @@ def read_text(path: str) -> str:
         raise IrkitError(f"cannot read '{path}': {fault.strerror}") from None
 
 
+def check_name(path: str) -> None:
+    """Raises IrkitError for the name of a file that is no text: it could not be printed, nor stand in C."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise IrkitError("the name of a file is not UTF-8", found=ascii(path), hint="rename it") from None
+
+
 def _near_file(path: str) -> str | None:
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):
@@ -40,18 +56,25 @@ def _near_file(path: str) -> str | None:
 
 
 def write_atomically(path: str, text: str) -> None:
+    """Writes a text so that others see the old file or the whole new one. Raises IrkitError."""
+    write_bytes_atomically(path, text.encode("utf-8"))
+
+
+def write_bytes_atomically(path: str, content: bytes) -> None:
     """Writes a file so that others see the old one or the whole new one. Raises IrkitError."""
+    check_name(path)
     try:
         if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe cannot be replaced
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
+            with open(path, "wb") as file:
+                file.write(content)
             return
         path = os.path.realpath(path)
         mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o666 & ~_umask()
-        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=os.path.basename(path) + ".")
+        # the name of the file may be as long as the system allows, so it is no part of the temporary one
+        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
         try:
-            with open(handle, "w", encoding="utf-8") as file:
-                file.write(text)
+            with open(handle, "wb") as file:
+                file.write(content)
             os.chmod(temporary, mode)
             os.replace(temporary, path)
         except BaseException:
@@ -65,6 +88,7 @@ def write_atomically(path: str, text: str) -> None:
 
 def check_writable(path: str, makes_folders: bool = False) -> None:
     """Raises IrkitError where a file cannot be written, before the work that makes its content."""
+    check_name(path)
     target = Path(path).absolute()
     folder = target.parent
     if makes_folders:
@@ -79,6 +103,7 @@ def check_writable(path: str, makes_folders: bool = False) -> None:
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Writes all files, each whole or not at all, none before all are ready. Raises IrkitError."""
+    check_name(str(folder))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as stage:

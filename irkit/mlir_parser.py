@@ -58,15 +58,25 @@ def parse_mlir(ctx: Context, text: str, file: str, implicit_module: bool = True)
     _check_strings(text, file)
     parser = LocatedParser(ctx, text, file)
     try:
-        return parser.parse_module(implicit_module)
+        return _with_one_block(parser.parse_module(implicit_module))
     except IrkitError as fault:
         fault.loc = fault.loc or parser.here()
         raise
+    except RecursionError:
+        raise IrkitError("the text is nested too deeply", parser.here(), hint="take regions apart") from None
     except (VerifyException, ValueError, ZeroDivisionError, OverflowError) as fault:
         raise IrkitError(str(fault).strip(), parser.here()) from fault
 
 
-_STRINGS = re.compile(r'[^"/]|"(?:[^"\\]|\\.)*"|/(?!/)')
+def _with_one_block(module: ModuleOp) -> ModuleOp:
+    """The module, whose ops can be listed. Raises IrkitError."""
+    for op in module.walk():
+        if isinstance(op, ModuleOp) and len(op.body.blocks) != 1:
+            raise IrkitError(f"a module has {len(op.body.blocks)} blocks", op, expected="one")
+    return module
+
+
+_STRINGS = re.compile(r'[^"/]+|"(?:[^"\\]|\\.)*"|/(?!/)')
 
 
 def _check_strings(text: str, file: str) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shlex
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -25,6 +23,7 @@ from xdsl.xdsl_opt_main import xDSLOptMain
 
 from dialects.errors import ErrorList, IrkitError
 from irkit import pipeline
+from irkit.commands.arguments import read_dims
 from irkit.diagnostics import render
 from irkit.files import read_text, write_atomically
 from irkit.mlir_parser import errors_of, parse_mlir
@@ -38,6 +37,7 @@ from irkit.opt_arguments import (
 from irkit.pass_manager import PassManager, Watch, crash
 from irkit.pipeline_text import SOURCE_NAME, Step, describe_options, format_pipeline, parse_pipeline
 from irkit.plugins import load_plugin, plugin_dialects
+from irkit.streams import run_on
 
 if TYPE_CHECKING:
     from irkit.checking import Checker
@@ -252,13 +252,7 @@ class OptMain(xDSLOptMain):
         return dump(parse(text, name))
 
     def _dims(self) -> dict[str, int]:
-        dims: dict[str, int] = {}
-        for item in [*self.args.dim, *filter(None, self.args.dims.split(","))]:
-            name, _, value = item.partition("=")
-            if not name.strip().isidentifier() or not value.strip().isdecimal():
-                raise IrkitError(f"bad dim '{item}'", expected="NAME=SIZE, as in --dim B=1")
-            dims[name.strip()] = int(value)
-        return dims
+        return read_dims([*self.args.dim, self.args.dims])
 
     def _tg_text(self, module: ModuleOp) -> str:
         """The module as it is, in the language."""
@@ -311,22 +305,7 @@ def main(
     stderr: TextIO | None = None,
 ) -> int:
     """Runs irkit-opt on a command line (without the program's name) and streams; returns the exit code."""
-    with ExitStack() as stack:
-        if stdout is not None:
-            stack.enter_context(redirect_stdout(stdout))
-        if stderr is not None:
-            stack.enter_context(redirect_stderr(stderr))
-        if stdin is not None:
-            stack.callback(setattr, sys, "stdin", sys.stdin)
-            sys.stdin = stdin
-        try:
-            return _main(argv)
-        except SystemExit as stop:  # argparse: --help, and errors in the command line
-            return stop.code if isinstance(stop.code, int) else 2
-        except BrokenPipeError:
-            if stdout is None:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
+    return run_on(lambda: _main(argv), stdin, stdout, stderr)
 
 
 def _main(argv: Sequence[str] | None) -> int:

@@ -85,7 +85,7 @@ def add_watch_arguments(parser: argparse.ArgumentParser) -> None:
         help="run the functions on random inputs before and after every pass, and name the first that changes numbers",
     )
     group.add_argument(
-        "--check-seed", type=int, default=0, metavar="N", help="the seed of the inputs (default 0)"
+        "--check-seed", type=_seed, default=0, metavar="N", help="the seed of the inputs (default 0)"
     )
     group.add_argument("--disable-verify", action="store_true", help="never verify")
     group.add_argument(
@@ -134,6 +134,13 @@ def add_output_arguments(parser: argparse.ArgumentParser, formats: Sequence[str]
     group.add_argument("--print-debuginfo", action="store_true", help="print the locations of ops")
     group.add_argument("--syntax-highlight", action="store_true", help="print in colours")
     group.add_argument("-v", "--version", action="store_true", help="print the version")
+
+
+def _seed(text: str) -> int:
+    """A number that a random generator takes."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is no seed: expected 0, 1, 2, ...")
+    return int(text)
 
 
 def split_names(text: str) -> frozenset[str]:

@@ -53,12 +53,21 @@ def fill_all(wants: Iterable[Wanted], base_dir: str | Path = ".") -> dict[str, n
     for want in wants:
         try:
             values[want.name] = fill(want, files)
-        except IrkitError as error:
+        except (IrkitError, MemoryError) as fault:
+            error = fault if isinstance(fault, IrkitError) else _too_large(want)
             error.loc = error.loc or want.loc
             errors.append(error)
     if errors:
         raise ErrorList(errors)
     return values
+
+
+def _too_large(want: Wanted) -> IrkitError:
+    return IrkitError(
+        f"there is not enough memory for '{want.name}'",
+        found=want.type_text,
+        hint="give dims smaller sizes (--dim)",
+    )
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.traits import SymbolOpInterface
 from xdsl.utils.exceptions import DiagnosticException, ParseError, ShrinkException
 
-from dialects.errors import ErrorList, IrkitError
+from dialects.errors import ErrorList, IrkitError, beyond_limits
 from irkit.collector import paused
 from irkit.pipeline import check_level, level_of
 from irkit.pipeline_text import Step
@@ -162,7 +162,10 @@ class PassManager:
 
 
 def crash(where: str, fault: Exception) -> IrkitError:
-    """An unforeseen exception as an error that asks for a report."""
+    """An unforeseen exception as an error that asks for a report; a limit of the machine is the program's fault."""
+    if (limit := beyond_limits(fault)) is not None:
+        limit.message += f" in {where}"
+        return limit
     return IrkitError(
         f"{where} failed: {type(fault).__name__}: {fault}",
         hint="this is a fault of irkit: please report it with the input; --debug shows the traceback",

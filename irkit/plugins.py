@@ -87,7 +87,7 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as fault:
+    except (Exception, SystemExit) as fault:
         del sys.modules[name]
         raise _failed(str(path), fault) from fault
     return module
@@ -96,11 +96,11 @@ def _import_file(path: Path) -> ModuleType:
 def _import_name(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as fault:
+    except (Exception, SystemExit) as fault:
         raise _failed(name, fault) from fault
 
 
-def _failed(source: str, fault: Exception) -> IrkitError:
+def _failed(source: str, fault: BaseException) -> IrkitError:
     trace = fault.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

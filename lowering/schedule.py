@@ -24,6 +24,9 @@ from dialects.errors import IrkitError
 from dialects.kernel import DefOp, ReduceOp, ScanOp, WriteOp
 from lowering.kernel.fields import field_axes
 
+MAX_POINTS = 1 << 16
+"""Of tiles, vectors and whole axes together."""
+
 FORMS = {
     "tile": "tile AXIS SIZE",
     "vector": "vector AXIS LANES",
@@ -63,6 +66,7 @@ def parse_schedule(kernel: DefOp, directives: Sequence[str]) -> Schedule:
     packed = {d.names[0] for d in read if d.verb == "pack"}
     for directive in read:
         _check_axes(kernel, directive, bool(packed))
+    _check_points(kernel, read)
     sizes = {
         verb: {d.names[0]: d.size for d in read if d.verb == verb} for verb in ("tile", "vector", "split")
     }
@@ -110,6 +114,16 @@ def _check_repeated(kernel: DefOp, read: Sequence[_Directive]) -> None:
             message = "a directive decides what another one does"
             raise _bad(kernel, d.text, message, f'only one of it and "{decided[key]}"')
         decided[key] = d.text
+
+
+def _check_points(kernel: DefOp, read: Sequence[_Directive]) -> None:
+    """What is taken at once fits into registers and some stack."""
+    points, extents = 1, kernel.extents()
+    for d in read:
+        if d.verb in ("tile", "vector", "whole"):
+            points *= d.size or extents[d.names[0]].value or 1
+            if points > MAX_POINTS:
+                raise _bad(kernel, d.text, f"{points} points are too many at once", f"at most {MAX_POINTS}")
 
 
 def _check_axes(kernel: DefOp, d: _Directive, packed: bool) -> None:

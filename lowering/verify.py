@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
+from xdsl.dialects.builtin import TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, OpResult, Region, SSAValue
 from xdsl.irdl.dominance import DominanceInfo
@@ -18,6 +19,10 @@ from xdsl.traits import NoTerminator
 from xdsl.utils.exceptions import VerifyException
 
 from dialects.errors import ErrorList, IrkitError
+from dialects.types import RefType, dims_of
+
+MAX_ELEMENTS = 2**60
+"""Of one array; with the bytes of an element, an int64 counts them."""
 
 MAX_ERRORS = 20
 """No run reports more faults of the IR than this."""
@@ -44,6 +49,7 @@ def structure_errors(root: Operation) -> Iterator[IrkitError]:
                     fault.message, op, found=fault.found, expected=fault.expected, hint=fault.hint
                 )
             )
+        yield from size_errors(op)
         if isinstance(op, FuncOp) and len(op.body.blocks) > 1:
             yield IrkitError(
                 f"a function has {len(op.body.blocks)} blocks", op, expected="one: control flow has regions"
@@ -51,6 +57,24 @@ def structure_errors(root: Operation) -> Iterator[IrkitError]:
         for region in op.regions:
             if len(region.blocks) == 1 and region.block.is_empty and not op.has_trait(NoTerminator):
                 yield IrkitError(f"'{op.name}' op has an empty block, which must end in a terminator", op)
+
+
+def size_errors(op: Operation) -> Iterator[IrkitError]:
+    """The arrays that an op makes, or that its regions take, with more elements than an int64 counts."""
+    values: list[SSAValue] = [*op.results, *(a for r in op.regions for b in r.blocks for a in b.args)]
+    for type_ in dict.fromkeys(v.type for v in values):
+        if not isinstance(type_, TensorType | RefType):
+            continue
+        count = 1
+        for dim in dims_of(type_):
+            count *= dim.value or 1
+        if count > MAX_ELEMENTS:
+            yield IrkitError(
+                f"an array of {count} elements is too large",
+                op,
+                found=str(type_),
+                expected=f"at most {MAX_ELEMENTS}",
+            )
 
 
 def dominance_errors(root: Operation) -> Iterator[IrkitError]:

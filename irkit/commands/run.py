@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
+import io
 import sys
 import time
 import zipfile
@@ -17,7 +17,7 @@ from irkit.api import compile_text
 from irkit.commands import reports
 from irkit.commands.arguments import bytes_text, read_dims, seconds_text
 from irkit.diagnostics import nearest
-from irkit.files import read_text
+from irkit.files import check_writable, read_text, write_bytes_atomically
 from irkit.runtime.artefact import SUFFIX, load_program
 from irkit.runtime.module import Program
 from lowering.c.abi import ArgSpec
@@ -31,6 +31,8 @@ SEED = 0
 def execute(args: argparse.Namespace) -> None:
     """Runs the command; raises IrkitError."""
     reports.check(args)
+    if args.output:
+        check_writable(args.output)
     name = "<stdin>" if args.file == "-" else args.file
     sources = dict(_split(item) for item in args.input)
     if name.endswith(SUFFIX):
@@ -108,14 +110,18 @@ def _load(arg: ArgSpec, source: str) -> np.ndarray:
             )
         except ValueError:
             pass
+    if path.is_dir():
+        raise IrkitError(f"'{file}' is a folder", expected="an .npz, .npy or .safetensors file")
     if not path.is_file():
         near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise IrkitError(f"there is no file '{file}'", hint=nearest(path.name, near))
     try:
         return _from_file(arg, path, key)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as fault:
+        pickled = "allow_pickle" in str(fault)  # what NumPy takes any file for that it does not know
+        reason = "it is no such file, or one of Python objects" if pickled else str(fault)
         raise IrkitError(
-            f"cannot read '{path}': {fault}", expected="an .npz, .npy or .safetensors file"
+            f"cannot read '{path}': {reason}", expected="an .npz, .npy or .safetensors file of numbers"
         ) from None
 
 
@@ -233,20 +239,6 @@ def _resident_peak() -> int:
 
 def _write(path: str, results: dict[str, np.ndarray]) -> None:
     """Writes the results to an .npz file, whole or not at all. dtypes that NumPy lacks are stored as raw bytes."""
-    import tempfile
-
-    folder = os.path.dirname(os.path.abspath(path))
-    try:
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".new-", suffix=".npz")
-        try:
-            with open(handle, "wb") as file:
-                np.savez(file, **results)  # pyright: ignore[reportArgumentType]
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as fault:
-        raise IrkitError(
-            f"cannot write '{path}': {fault.strerror}", hint="check that the folder exists"
-        ) from None
+    archive = io.BytesIO()
+    np.savez(archive, **results)  # pyright: ignore[reportArgumentType]
+    write_bytes_atomically(path, archive.getvalue())

@@ -19,8 +19,10 @@ from dialects.types import (
     is_complex,
     is_float,
     is_integer,
+    np_dtype,
     type_text,
 )
+from lowering.verify import size_errors
 
 Number: TypeAlias = "int | float | bool | Dim"
 Value: TypeAlias = "SSAValue | Number"
@@ -54,6 +56,8 @@ class Builder:
     ) -> list[SSAValue]:
         """Appends a graph op by its short name; its types are inferred. Raises IrkitError."""
         op = graph.make(name, operands, values, loc)
+        for fault in size_errors(op):
+            raise fault
         self.block.add_op(op)
         return list(op.results)
 
@@ -85,6 +89,9 @@ def fitting(value: Number, element: Attribute, loc: Loc) -> int | float | bool:
             return value
         raise IrkitError(f"{str(value).lower()} is no {name}", loc, hint=f"cast(x, {name}) converts")
     if is_float(element) or is_complex(element):
+        if not _is_kept_finite(value, element):
+            text = str(value) if len(str(value)) < 24 else f"a number of {len(str(value))} digits"
+            raise IrkitError(f"{text} does not fit into {name}", loc, hint="write inf where it is meant")
         return value
     if isinstance(value, float) and not value.is_integer():
         hint = "convert the tensor: cast(x, f32)" if math.isfinite(value) else None
@@ -97,6 +104,15 @@ def fitting(value: Number, element: Attribute, loc: Loc) -> int | float | bool:
     if isinstance(value, float):
         raise IrkitError(f"{value} is no {name}", loc, expected="an integer", hint=f"write {int(value)}")
     return value
+
+
+def _is_kept_finite(value: float, element: Attribute) -> bool:
+    """Whether a number that is finite is finite in a dtype too."""
+    try:
+        with np.errstate(over="ignore"):
+            return not math.isfinite(value) or bool(np.isfinite(np_dtype(element).type(float(value))))
+    except OverflowError:
+        return False
 
 
 def integer_range(name: str) -> tuple[int, int]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Structure = tree.For | tree.While | tree.If
 
+MAX_STRUCTURES = 50
+
 NO_LIMIT = Dim.of(2**63 - 1)
 """The bound of a `while` loop that states none."""
 
@@ -33,7 +35,11 @@ def emit_structure(emitter: Emitter, node: Structure, frame: Frame) -> None:
     from irkit.lang.emit import Skip
 
     names = [*node.carried, *(node.collected if isinstance(node, tree.For) else ())]
+    emitter.structures += 1
     try:
+        if emitter.structures > MAX_STRUCTURES:
+            message = "loops and choices are nested too deeply"
+            raise IrkitError(message, emitter.loc(node), expected=f"at most {MAX_STRUCTURES} levels")
         match node:
             case tree.For():
                 values = _for(emitter, node, frame)
@@ -44,6 +50,8 @@ def emit_structure(emitter: Emitter, node: Structure, frame: Frame) -> None:
     except (IrkitError, Skip):
         emitter.mark_bad(names, frame)
         raise
+    finally:
+        emitter.structures -= 1
     for name, value in zip(names, values, strict=True):
         value.name_hint = name.id
         if name in node.carried:

@@ -31,6 +31,7 @@ from irkit.lang.program import Program, source_text
 from irkit.lang.words import compared
 
 MAX_CALLS = 100
+MAX_INLINED = 10_000
 MAX_NESTING = 200
 MAX_ERRORS = 50
 
@@ -90,6 +91,8 @@ class Emitter:
         self.calls: list[str] = []
         self.ops: list[str] = []
         """The ops of the file whose formulas are being emitted."""
+        self.inlined = 0
+        self.structures = 0
         self.reached: set[str] = set()
         self.params: dict[str, SSAValue] = {}
         self.depth = 0
@@ -192,6 +195,15 @@ class Emitter:
         if len(self.calls) >= MAX_CALLS:
             raise IrkitError(
                 "calls are nested too deeply", self.loc(fn.name), expected=f"at most {MAX_CALLS} levels"
+            )
+        self.inlined += 1
+        if self.inlined > MAX_INLINED:
+            raise IrkitError(
+                "functions call functions too often",
+                self.loc(fn.name),
+                found=" -> ".join([*self.calls, fn.name.id]),
+                expected=f"at most {MAX_INLINED} calls; each is inlined",
+                hint="a for loop repeats",
             )
         self.reached.add(fn.name.id)
         self.calls.append(fn.name.id)

@@ -19,7 +19,7 @@ _OPERATORS: dict[str, Callable[..., Number]] = {
     "-": operator.sub,
     "*": operator.mul,
     "%": operator.mod,
-    "**": operator.pow,
+    "**": lambda a, b: _power(a, b),
     "<<": lambda a, b: operator.lshift(a, _count(b)),
     ">>": operator.rshift,
     "&": operator.and_,
@@ -48,15 +48,28 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "min": lambda *a: dmin(*a) if any(isinstance(v, Dim) for v in a) else min(a),
     "max": lambda *a: dmax(*a) if any(isinstance(v, Dim) for v in a) else max(a),
-    "pow": operator.pow,
+    "pow": lambda a, b: _power(a, b),
 }
 """Functions that take numbers as well as tensors."""
+
+
+MAX_DIGITS = 40
+"""Of a number that a message quotes."""
+
+MAX_BITS = 1 << 12
+"""Of an integer that is computed; no dtype holds as many."""
 
 
 def _count(b: int) -> int:
     if b > 64:
         raise ValueError
     return b
+
+
+def _power(a: Number, b: Number) -> Number:
+    if isinstance(a, int) and isinstance(b, int) and a.bit_length() * b > MAX_BITS:
+        raise OverflowError
+    return operator.pow(a, b)
 
 
 def fold(op: str, a: Number, b: Number, loc: Loc) -> Number:
@@ -72,7 +85,9 @@ def fold(op: str, a: Number, b: Number, loc: Loc) -> Number:
     try:
         if op == "/":
             return _divide(a, b)
-        return simplified(_OPERATORS[op](a, b))
+        return _bounded(simplified(_OPERATORS[op](a, b)))
+    except OverflowError:
+        raise IrkitError(f"{_short(a)} {op} {_short(b)} is too large", loc) from None
     except (ArithmeticError, ValueError, TypeError):
         raise IrkitError(f"{a} {op} {b} has no value", loc) from None
 
@@ -101,9 +116,22 @@ def call(name: str, args: list[Number], loc: Loc) -> Number:
     """The number that a function of FUNCTIONS gives. Raises IrkitError."""
     try:
         return simplified(FUNCTIONS[name](*args))
+    except OverflowError:
+        raise IrkitError(f"{name} of {', '.join(map(_short, args))} is too large", loc) from None
     except (ArithmeticError, ValueError, TypeError):
         text = ", ".join(map(str, args))
         raise IrkitError(f"{name}({text}) has no value", loc) from None
+
+
+def _bounded(value: Number) -> Number:
+    if type(value) is int and value.bit_length() > MAX_BITS:
+        raise OverflowError
+    return value
+
+
+def _short(value: Number) -> str:
+    text = str(value)
+    return text if len(text) <= MAX_DIGITS else f"{text[:MAX_DIGITS]}..."
 
 
 def simplified(value: Number) -> Number:

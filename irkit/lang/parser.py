@@ -7,6 +7,7 @@ piece, declaration by declaration and statement by statement, so that one run re
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -339,11 +340,19 @@ def _operand(piece: _Piece) -> tree.Expr:
         case "NAME":
             return tree.Number(CONSTANTS[piece], _span(piece)) if piece in CONSTANTS else _name(piece)
         case "NUMBER":
-            return tree.Number(int(piece) if piece.isdigit() else float(piece), _span(piece))
+            return tree.Number(_number(piece), _span(piece))
         case "STRING":
             return tree.Text(piece[1:-1], _span(piece))
         case _:
             return tree.ListOf(_list_items(piece[1:-1], _span(piece)), _span(piece))
+
+
+def _number(piece: Token) -> int | float:
+    """The number that a literal stands for; no dtype holds more digits than its longest."""
+    value = float(piece)
+    if math.isinf(value):
+        raise BadText("this number is too large", _span(piece), "one that f64 holds, or inf")
+    return int(piece) if piece.isdigit() else value
 
 
 @dataclass(slots=True)

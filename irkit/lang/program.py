@@ -79,9 +79,13 @@ class Program:
         limits: tuple[int, int] | None = None
         if decl.low is not None and decl.high is not None:
             low, high = self.integer(decl.low).value, self.integer(decl.high).value
-            if low is None or high is None or low > high:
+            if low is None or high is None or not 0 <= low <= high <= MAX_DIM:
                 message = f"bad range of dim '{name}'"
-                raise IrkitError(message, self.module.loc(decl.low), expected="least..greatest, as in 1..64")
+                raise IrkitError(
+                    message,
+                    self.module.loc(decl.low),
+                    expected=f"least..greatest, as in 1..64, from 0 to {MAX_DIM}",
+                )
             limits = (low, high)
             if value.value is not None and not low <= value.value <= high:
                 message = f"the default of dim '{name}' is outside of its range"
@@ -95,7 +99,9 @@ class Program:
             self.ranges[name] = limits
         else:
             if (low := value.bounds(self.ranges)[0]) < 0 or low > MAX_DIM:
-                raise IrkitError(f"'{value}' is no size", self.module.loc(decl.value), expected="0 or more")
+                raise IrkitError(
+                    f"'{value}' is no size", self.module.loc(decl.value), expected=f"0 to {MAX_DIM}"
+                )
             self.dims[name] = value
 
     def _override(self, name: str, limits: tuple[int, int] | None, decl: tree.DimDecl | None) -> Dim:

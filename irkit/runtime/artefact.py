@@ -8,6 +8,7 @@ that only after every hash was compared.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import platform
@@ -20,6 +21,7 @@ from safetensors.numpy import load, save
 
 from dialects.errors import IrkitError
 from dialects.types import np_dtype
+from irkit.files import write_bytes_atomically
 from irkit.runtime import cache
 from irkit.runtime.module import Program
 from lowering.c.abi import ABI_VERSION, ProgramSpec
@@ -43,7 +45,6 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def save_program(program: Program, path: str | os.PathLike[str]) -> None:
     """Writes a program with its parameters and default inputs to a file, all or nothing. Raises IrkitError."""
-    target = Path(path)
     contents = {
         LIBRARY: program.library.read_bytes(),
         PARAMETERS: save({n: np.frombuffer(v.tobytes(), np.uint8) for n, v in program.values.items()}),
@@ -62,16 +63,11 @@ def save_program(program: Program, path: str | os.PathLike[str]) -> None:
         "sizes": {name: len(data) for name, data in contents.items()},
     }
     contents[FACTS] = json.dumps(facts, sort_keys=True).encode()
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, data in contents.items():
-                archive.writestr(zipfile.ZipInfo(name, EPOCH), data, zipfile.ZIP_DEFLATED)
-        os.replace(temporary, target)
-    except OSError as fault:
-        raise IrkitError(f"cannot write '{target}': {fault.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in contents.items():
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), data, zipfile.ZIP_DEFLATED)
+    write_bytes_atomically(os.fspath(path), whole.getvalue())
 
 
 def load_program(path: str | os.PathLike[str], threads: int | None = None) -> Program:

@@ -69,6 +69,11 @@ class Compiler:
                 found=shown or done.stderr[-2000:] or "no message",
                 hint=f"the command was: {shlex.join(words)}",
             )
+        if not output.is_file():
+            raise IrkitError(
+                f"'{self.name}' is no C compiler: it ended well and wrote nothing",
+                hint=f"the command was: {shlex.join(words)}",
+            )
 
 
 def find_compiler(name: str | None = None) -> Compiler:
@@ -78,7 +83,7 @@ def find_compiler(name: str | None = None) -> Compiler:
     """
     asked = name or os.environ.get("CC", "").strip()
     if asked:
-        found = _zig() if asked in ("zig", "ziglang", "zig cc") else _by_name(shlex.split(asked))
+        found = _zig() if asked in ("zig", "ziglang", "zig cc") else _by_name(_words(asked))
         if found is None:
             where = "" if name else ", which the CC variable names"
             raise IrkitError(
@@ -99,6 +104,13 @@ def find_compiler(name: str | None = None) -> Compiler:
 
 
 _HINT = "install gcc or clang, or `pip install irkit[cc]` for the compiler in the ziglang package"
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as fault:
+        raise IrkitError(f"cannot read the C compiler '{command}'", found=str(fault).lower()) from None
 
 
 def _by_name(words: Sequence[str]) -> Compiler | None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from irkit.profiling import Profile
 
 ALIGNMENT = 64
+MAX_THREADS = 1024
 
 ArrayLike: TypeAlias = "np.ndarray | np.generic | bool | int | float | complex"
 Outputs: TypeAlias = "np.ndarray | Sequence[np.ndarray] | Mapping[str, np.ndarray]"
@@ -69,8 +70,8 @@ class Program:
     ):
         """Loads a library. `values` are arrays of parameters and default inputs; a program that is to be profiled
         needs its origin. Raises IrkitError, OSError."""
-        if threads is not None and threads < 1:
-            raise IrkitError(f"cannot run on {threads} threads", expected="at least one")
+        if threads is not None and not 1 <= threads <= MAX_THREADS:
+            raise IrkitError(f"cannot run on {threads} threads", expected=f"1 to {MAX_THREADS}")
         self.spec = spec
         self.library = library
         self.origin = origin

@@ -18,6 +18,8 @@ from lowering.buffer.liveness import Liveness
 from lowering.buffer.planner import ALIGNMENT, Interval, plan
 from lowering.loop.memory import kernel_memory
 
+MAX_BYTES = 2**47
+
 
 @dataclass(frozen=True)
 class Places:
@@ -52,6 +54,13 @@ def find_places(
             if team:
                 launches.append(op)
                 intervals.append(Interval(time, time + 1, team))
+    if (total := sum(i.size for i in intervals)) > MAX_BYTES:
+        raise IrkitError(
+            f"intermediates take {total} bytes, more than any machine addresses",
+            func,
+            expected=f"at most {MAX_BYTES}",
+            hint="give dims smaller sizes, or smaller ranges",
+        )
     placed = plan(intervals)
     count = len(storage.arena)
     return Places(

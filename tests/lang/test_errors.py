@@ -122,7 +122,7 @@ def test_message(statement: str, message: str, detail: str) -> None:
 DECLARATIONS = [
     ("dim A = 2\ndim A = 3", "'A' is declared twice", ""),
     ("dim A = 1.5", "this is no size", "an integer"),
-    ("dim A = 2 - 3", "'-1' is no size", "0 or more"),
+    ("dim A = 2 - 3", "'-1' is no size", "0 to "),
     ("dim A = 9 in 1..8", "the default of dim 'A' is outside of its range", "1 to 8"),
     ("dim A = 2 in 8..1", "bad range of dim 'A'", "1..64"),
     ("dim A = Q + 1", "unknown dim 'Q'", ""),

@@ -183,7 +183,7 @@ FAILURES = {
     "input shape": (["{scale}", "--input", "x={data}:wrong"], "'x' has the wrong shape", "f32[2, 3]"),
     "not an archive": (["{scale}", "--input", "x={scale}:b"], "cannot read", ".npz"),
     "output": (["{scale}", "--output", "/nonexistent/out.npz"], "cannot write", "folder"),
-    "threads": (["{scale}", "--threads", "0"], "0 threads", "at least one"),
+    "threads": (["{scale}", "--threads", "0"], "0 threads", "1 to 1024"),
 }
 
 

@@ -155,6 +155,10 @@ class RollOp(Derived):
         return [np.roll(arrays[0], integer(values, "shift"), integer(values, "axis"))]
 
 
+MAX_PARTS = 4096
+"""Results of one split."""
+
+
 @register_op
 class SplitOp(Derived):
     """Equal parts along a dim, as several results: `%a, %b = graph.split %x {parts = 2, axis = 1}`."""
@@ -169,6 +173,8 @@ class SplitOp(Derived):
         if parts < 1 or (size.value is not None and size.value % parts):
             message = f"a dim of size {size} does not split into {parts} equal parts"
             raise Mismatch(message, found=type_text(types[0]), hint="x[:, 0:2] takes any part")
+        if parts > MAX_PARTS:
+            raise Mismatch(f"{parts} parts are too many results", expected=f"at most {MAX_PARTS}")
 
     @classmethod
     def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
