@@ -43,6 +43,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from dialects.dims import ZERO, Dim, DimAttr, DimsAttr, parse_dim
 from dialects.kernel import ArgAttr, parse_signature, print_signature, resolve_by_name
+from dialects.signature import verify_names, verify_outputs
 from dialects.syntax import SymbolsAttr, parse_symbols, symbols_text
 from dialects.types import DTYPES, RefType, SpaceAttr, ref
 
@@ -130,6 +131,8 @@ class ProgramOp(IRDLOperation):
         for number, facts in enumerate(self.interface.data):
             _verify_interface(number, facts)
         symbols = {n for n, _, _ in self.symbols.data}
+        verify_names(self.block, symbols)
+        verify_outputs(self.block, self.signature.data)
         for op in self.body.walk():
             if isinstance(op, ViewOp) and (unknown := op.offset.data.names() - symbols):
                 raise VerifyException(

@@ -80,6 +80,7 @@ from xdsl.traits import IsolatedFromAbove, IsTerminator, NoTerminator, Pure, Sym
 from xdsl.utils.exceptions import VerifyException
 
 from dialects.dims import Dim, DimAttr, DimsAttr, parse_dim
+from dialects.signature import verify_names, verify_outputs
 from dialects.syntax import (
     AxesAttr,
     SymbolsAttr,
@@ -292,7 +293,26 @@ class DefOp(IRDLOperation):
             if facts.mode.data == "inout" and facts.alias_of is None:
                 raise VerifyException(f"argument {position} is inout and says not what it begins with")
         if self.in_axes_form:
+            verify_names(self.block, symbols)
             self._verify_names(set(names), symbols)
+            verify_outputs(self.block, self.signature.data)
+            self._verify_updates()
+
+    def _verify_updates(self) -> None:
+        """An update of an output, which holds nothing when the kernel begins, comes after a write to it."""
+        fresh = {
+            arg
+            for arg, facts in zip(self.block.args, self.signature.data, strict=True)
+            if facts.mode.data == "out"
+        }
+        for op in self.body.walk():
+            if not isinstance(op, WriteOp) or op.array not in fresh:
+                continue
+            if op.combiner is not None:
+                raise VerifyException(
+                    "an update of an output has nothing to begin with: no write comes before it"
+                )
+            fresh.remove(op.array)
 
     def _verify_names(self, axes: set[str], symbols: set[str]) -> None:
         for op in self.body.walk():

@@ -52,6 +52,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from dialects.dims import ONE, ZERO, Dim, DimAttr, DimsAttr, dims_text, parse_dim, parse_dims
 from dialects.kernel import ArgAttr, parse_signature, print_signature, resolve_by_name, verify_access
+from dialects.signature import verify_names, verify_outputs
 from dialects.syntax import SymbolsAttr, parse_access, parse_symbols, print_access, symbols_text
 from dialects.types import RefType
 
@@ -118,7 +119,13 @@ class FuncOp(IRDLOperation):
         printer.print_region(self.body, print_entry_block_args=False, print_empty_block=False)
 
     def verify_(self) -> None:
+        if len(self.signature.data) != len(self.block.args):
+            raise VerifyException(
+                f"{len(self.signature.data)} signature entries for {len(self.block.args)} arguments"
+            )
         scope = {name for name, _, _ in self.symbols.data}
+        verify_names(self.block, scope)
+        verify_outputs(self.block, self.signature.data)
         work: list[tuple[Block, set[str]]] = [(self.block, scope)]
         while work:
             block, names = work.pop()
