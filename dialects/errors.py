@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects.builtin import (
@@ -105,12 +105,15 @@ def beyond_limits(fault: BaseException) -> IrkitError | None:
 
 def loc_of_attr(attr: LocationAttr | None) -> Loc | None:
     """The first file location inside an IR location."""
+    return next(locs_of_attr(attr), None)
+
+
+def locs_of_attr(attr: LocationAttr | None) -> Iterator[Loc]:
+    """The file locations inside an IR location, in order."""
     if isinstance(attr, FileLineColLoc):
-        return Loc(attr.filename.data, attr.line.data, attr.column.data)
+        yield Loc(attr.filename.data, attr.line.data, attr.column.data)
     for part in getattr(attr, "locations", ()):
-        if (found := loc_of_attr(part)) is not None:
-            return found
-    return None
+        yield from locs_of_attr(part)
 
 
 def op_loc(op: Operation) -> Loc | None:

@@ -1,4 +1,5 @@
-"""Shows errors to a user: the place, the source line, a caret under the fault, what was found and expected, what to do.
+"""Shows errors, and remarks, to a user: the place, the source line, a caret under the fault, what was found and expected,
+what to do.
 
 digits.tg:9:7: error: unknown name 'relo'
     h = relo(x @ w1 + b1)
@@ -13,6 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from dialects.errors import IrkitError, Loc
+from lowering.remarks import Remark
 
 MAX_WIDTH = 160
 TAB = "    "
@@ -29,12 +31,36 @@ def render(errors: Sequence[IrkitError], sources: Mapping[str, str] | None = Non
 
 def render_one(error: IrkitError, lines: Sequence[str] | None = None) -> str:
     """The text for one error; `lines` are those of its source file, where known."""
-    out = [f"{error.loc}: error: {error.message}" if error.loc else f"error: {error.message}"]
-    if error.loc is not None and lines is not None and 1 <= error.loc.line <= len(lines):
-        out += _excerpt(lines[error.loc.line - 1], error.loc)
-    for label, text in error.details():
-        first, *rest = text.splitlines()
-        out += [f"  {label}: {first}", *(f"  {' ' * len(label)}  {line}" for line in rest)]
+    return _message("error", error.message, error.loc, lines, error.details())
+
+
+def render_remarks(remarks: Iterable[Remark], sources: Mapping[str, str] | None = None) -> str:
+    """The text for remarks, in the order given; a pass' reason stands below, and the places that it speaks of."""
+    texts: dict[str, list[str] | None] = {}
+    parts: list[str] = []
+    for r in remarks:
+        lines = _lines(r.loc, sources or {}, texts)
+        notes = (("because", r.reason), ("see", ", ".join(map(str, r.see))))
+        named = f"{r.op}: {r.message}" if r.op.startswith("@") else r.message
+        parts.append(_message("remark", f"{named} [{r.category}: {r.kind}]", r.loc, lines, notes))
+    return "\n".join(parts)
+
+
+def _message(
+    kind: str,
+    message: str,
+    loc: Loc | None,
+    lines: Sequence[str] | None,
+    notes: Iterable[tuple[str, str | None]],
+) -> str:
+    """The place, the kind and the text; the source line with a caret; labelled notes."""
+    out = [f"{loc}: {kind}: {message}" if loc else f"{kind}: {message}"]
+    if loc is not None and lines is not None and 1 <= loc.line <= len(lines):
+        out += _excerpt(lines[loc.line - 1], loc)
+    for label, text in notes:
+        if text:
+            first, *rest = text.splitlines()
+            out += [f"  {label}: {first}", *(f"  {' ' * len(label)}  {line}" for line in rest)]
     return "\n".join(out)
 
 

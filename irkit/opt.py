@@ -8,6 +8,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -31,13 +32,16 @@ from irkit.opt_arguments import (
     add_input_arguments,
     add_output_arguments,
     add_pass_arguments,
+    add_remark_arguments,
     add_watch_arguments,
     split_names,
 )
 from irkit.pass_manager import PassManager, Watch, crash
 from irkit.pipeline_text import SOURCE_NAME, Step, describe_options, format_pipeline, parse_pipeline
 from irkit.plugins import load_plugin, plugin_dialects
+from irkit.remarks import asked_remarks, show_remarks, spelt_out
 from irkit.streams import run_on
+from lowering.remarks import Remarks
 
 if TYPE_CHECKING:
     from irkit.checking import Checker
@@ -65,8 +69,10 @@ class OptMain(xDSLOptMain):
         add_input_arguments(parser, ("mlir", "tg"))
         add_pass_arguments(parser, EMIT)
         add_watch_arguments(parser)
+        add_remark_arguments(parser)
         add_output_arguments(parser, list(self.available_targets))
-        self.args = parser.parse_args(argv)
+        self.args = parser.parse_args(spelt_out(sys.argv[1:] if argv is None else argv))
+        self.remarks: Remarks | None = None
         self.ctx.allow_unregistered = self.args.allow_unregistered_dialect
         self.manager = PassManager(self.ctx, self._watch())
 
@@ -110,6 +116,8 @@ class OptMain(xDSLOptMain):
     def run(self) -> None:
         """Does what the command line asks for; `failed` says whether errors were printed."""
         self.load_plugins()
+        self.remarks = asked_remarks(self.args)
+        self.manager.watch = replace(self.manager.watch, remarks=self.remarks)
         if self.args.version:
             print(_version())
         elif self.args.list_passes:
@@ -154,6 +162,8 @@ class OptMain(xDSLOptMain):
             if self.args.output_file is None:
                 sys.stdout.write(f"{SPLIT}\n{output}" if outputs else output)
             outputs.append(output)
+        if self.remarks is not None:
+            show_remarks(self.remarks, self.args, sys.stderr, self.sources)
         if self.args.output_file is not None and not self.failed:
             write_atomically(self.args.output_file, f"{SPLIT}\n".join(outputs))
         if self.args.timing:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from lowering.remarks import CATEGORIES, KINDS
+
 
 def add_input_arguments(parser: argparse.ArgumentParser, frontends: Sequence[str]) -> None:
     """What is read."""
@@ -116,6 +118,25 @@ def add_watch_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--shrink", action="store_true", help="exit with 0 only if ShrinkException was raised")
     group.add_argument("--debug", action="store_true", help="show the traceback of a fault of irkit")
+
+
+def add_remark_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is told of decisions; also of `irkit show`."""
+    group = parser.add_argument_group("remarks")
+    group.add_argument(
+        "--remarks",
+        nargs="?",
+        const=",".join(CATEGORIES),
+        metavar="CATEGORIES",
+        help="say what passes did and why, or why not, with the source lines. --remarks alone says all; --remarks=A,B "
+        f"some of {', '.join(CATEGORIES)}",
+    )
+    group.add_argument(
+        "--remarks-filter",
+        metavar="KINDS",
+        help="only these: " + ", ".join(f"{kind} ({about})" for kind, about in KINDS.items()),
+    )
+    group.add_argument("--remarks-file", metavar="FILE.json", help="write the remarks to a file, for tools")
 
 
 def add_output_arguments(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:

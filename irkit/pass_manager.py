@@ -24,6 +24,7 @@ from dialects.errors import ErrorList, IrkitError, beyond_limits
 from irkit.collector import paused
 from irkit.pipeline import check_level, level_of
 from irkit.pipeline_text import Step
+from lowering.remarks import Remarks, listening
 from lowering.verify import verify_module
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Watch:
     filter_functions: frozenset[str] = frozenset()
     generic: bool = False
     debug_info: bool = False
+    remarks: Remarks | None = None
     reraise: bool = False
 
 
@@ -99,7 +101,8 @@ class PassManager:
 
     def _run_step(self, module: ModuleOp, step: Step) -> None:
         for op in _targets(module, step.path):
-            with _as_module(op) as unit, self.timed(step.run.name), paused():
+            watched = listening(self.watch.remarks)
+            with _as_module(op) as unit, self.timed(step.run.name), paused(), watched:
                 try:
                     step.run.apply(self.ctx, unit)
                 except KNOWN_FAULTS:

@@ -15,12 +15,15 @@ from dialects.graph.contraction import MatmulOp
 from dialects.graph.elementwise import Elementwise
 from dialects.graph.kernels import runs_by_hand
 from dialects.graph.movement import ConcatOp
-from dialects.graph.reduction import ArgmaxOp, LayerNormOp, Reduce, SoftmaxOp
+from dialects.graph.reduction import Reduce
 from dialects.graph.scan import Scan
 from dialects.graph.scatter import Scatter
 from dialects.graph.shapes import Shape, axis_of, ints
 from dialects.kernel import GroupOp, YieldOp as KernelYield
 from dialects.types import dims_of
+from lowering.graph import fuse_remarks
+from lowering.graph.fuse_remarks import Apart, NoPrologue, Refusal, is_reduction
+from lowering.remarks import listener
 
 VIEWS = frozenset({"reshape", "transpose", "broadcast", "slice"})
 """Ops that are index maps: they go into each kernel that reads through them."""
@@ -43,7 +46,7 @@ class Group:
 
     shape is the iteration shape of its elementwise ops, result_shape that of its last results. reduced says which dims of
     which shape its reductions remove. A heavy group holds a contraction, or another op that is no sum of its parts.
-    closed groups take no more ops: something else reads from them.
+    closed groups take no more ops: the closer reads from them, or is an op of their own that nothing follows.
     """
 
     ops: list[Operation] = field(default_factory=list)
@@ -51,7 +54,16 @@ class Group:
     result_shape: Shape = ()
     reduced: tuple[Shape, tuple[int, ...]] | None = None
     heavy: bool = False
-    closed: bool = False
+    closer: Operation | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no more ops."""
+        return self.closer is not None
+
+    def close(self, closer: Operation) -> None:
+        """Lets it take no more ops; the first reason is kept."""
+        self.closer = self.closer or closer
 
     @property
     def by_rows(self) -> bool:
@@ -127,9 +139,10 @@ class _Grouping:
             target.reduced = reduction_key(op)
             self.reductions[op.operands[0], target.reduced] = target
         target.result_shape = dims_of(op.results[0].type)
-        target.closed = target.closed or isinstance(op, ConcatOp | Scatter | Scan) or runs_by_hand(op)
+        if isinstance(op, ConcatOp | Scatter | Scan) or runs_by_hand(op):
+            target.close(op)
         for operand in op.operands:
-            self._close(operand, target)
+            self._close(operand, target, op)
 
     def _new(self, op: Operation) -> Group:
         group = Group(shape=dims_of(op.operands[0].type if is_reduction(op) else op.results[0].type))
@@ -142,33 +155,55 @@ class _Grouping:
 
     def _join(self, op: Operation) -> Group | None:
         """The group that an op becomes part of, if there is one."""
-        if runs_by_hand(op) or (not isinstance(op, Elementwise) and not is_reduction(op)):
+        candidates = {group: refusal(op, group) for group in self._candidates(op)}
+        fitting = [group for group, refused in candidates.items() if refused is None]
+        tell = listener("fuse", GraphFuse.name)
+        if not fitting:
+            if tell is not None:
+                refused = {group: why for group, why in candidates.items() if why is not None}
+                fuse_remarks.started(tell, op, refused, self._sources(op))
             return None
+        target = next((g for g in fitting if g.heavy or g.reduced is not None), fitting[0])
+        if tell is not None:
+            fuse_remarks.joined(tell, op, target, dims_of(op.results[0].type))
+        for other in fitting:
+            if other is not target:
+                apart = self._apart(target, other)
+                if tell is not None:
+                    fuse_remarks.merged(tell, op, target, other, apart)
+                if apart is None:
+                    self._merge(target, other)
+        return target
+
+    def _candidates(self, op: Operation) -> list[Group]:
+        """The groups that an op may become part of: those whose results it reads, and that of a sibling reduction."""
+        if runs_by_hand(op) or (not isinstance(op, Elementwise) and not is_reduction(op)):
+            return []
         groups = [
             self.of[o.owner] for o in op.operands if isinstance(o.owner, Operation) and o.owner in self.of
         ]
         if is_reduction(op) and (sibling := self.reductions.get((op.operands[0], reduction_key(op)))):
             groups.append(sibling)
-        fitting = [g for g in dict.fromkeys(groups) if self._has_room(g) and fits(op, g)]
-        if not fitting:
-            return None
-        target = next((g for g in fitting if g.heavy or g.reduced is not None), fitting[0])
-        for other in fitting:
-            if (
-                other is not target
-                and not other.heavy
-                and other.reduced is None
-                and other.shape == target.shape
-            ):
-                self._merge(target, other)
-        return target
+        return list(dict.fromkeys(groups))
 
-    def _has_room(self, group: Group) -> bool:
-        return not group.closed and len(group.ops) < MAX_OPS
+    def _sources(self, op: Operation) -> list[tuple[Group, bool]]:
+        """The groups that compute what an op reads, each with whether it reads through views."""
+        found: dict[tuple[Group, bool], None] = {}
+        for operand in op.operands:
+            source = through_views(operand)
+            if isinstance(source.owner, Operation) and source.owner in self.of:
+                found[self.of[source.owner], source is not operand] = None
+        return list(found)
+
+    def _apart(self, target: Group, other: Group) -> Apart | None:
+        """What keeps a group from becoming part of the one that an op which reads both joins."""
+        if other.heavy or other.reduced is not None:
+            return Apart.BOTH
+        if other.shape != target.shape:
+            return Apart.SHAPE
+        return Apart.FULL if len(target.ops) + len(other.ops) > MAX_OPS else None
 
     def _merge(self, target: Group, other: Group) -> None:
-        if len(target.ops) + len(other.ops) > MAX_OPS:
-            return
         target.ops = sorted([*target.ops, *other.ops], key=self.order.__getitem__)
         for op in other.ops:
             self.of[op] = target
@@ -178,12 +213,12 @@ class _Grouping:
         """Takes over the cheap elementwise group that computes an operand of a contraction, if nothing else reads it."""
         owner = through_views(operand).owner
         producer = self.of.get(owner) if isinstance(owner, Operation) else None
-        if producer is None or not self._has_room(producer) or producer.heavy or producer.reduced is not None:
+        if producer is None:
             return
-        members = set(producer.ops)
-        if len(members) > MAX_PROLOGUE or any(operation_name(member) not in CHEAP for member in members):
-            return
-        if all(_only_reaches(result, {*members, op}) for member in members for result in member.results):
+        refused = _no_prologue(op, producer)
+        if (tell := listener("fuse", GraphFuse.name)) is not None:
+            fuse_remarks.prologue(tell, op, producer, refused)
+        if refused is None:
             self._merge(group, producer)
 
     # -- closing ----------------------------------------------------------------------------------------------
@@ -191,14 +226,14 @@ class _Grouping:
     def _close_what_feeds(self, op: Operation) -> None:
         for inner in op.walk():
             for operand in inner.operands:
-                self._close(operand, None)
+                self._close(operand, None, op)
 
-    def _close(self, value: SSAValue, by: Group | None) -> None:
+    def _close(self, value: SSAValue, by: Group | None, reader: Operation) -> None:
         """A group is closed when something outside reads from it, directly or through views."""
         source = through_views(value)
         group = self.of.get(source.owner) if isinstance(source.owner, Operation) else None
         if group is not None and (group is not by or source is not value):
-            group.closed = True
+            group.close(reader)
 
     def _outline_views(self) -> int:
         """Views that others than kernels read become kernels of their own, each where it is read first: the kernel that it
@@ -213,6 +248,8 @@ class _Grouping:
                 count += 1
                 before = min((self._in_block(u.operation) for u in uses), key=order.__getitem__)
                 copy = op.clone()
+                if (tell := listener("fuse", GraphFuse.name)) is not None:
+                    fuse_remarks.view_alone(tell, op, uses[0].operation)
                 self.block.insert_op_before(copy, before)
                 for use in uses:
                     use.operation.operands[use.index] = copy.results[0]
@@ -241,16 +278,36 @@ def through_views(value: SSAValue) -> SSAValue:
     return value
 
 
-def _only_reaches(value: SSAValue, users: set[Operation]) -> bool:
-    """Whether nothing but the given ops reads a value, directly or through views."""
+def _no_prologue(op: Operation, producer: Group) -> tuple[NoPrologue, Operation] | None:
+    """What keeps a group from being the prologue of a contraction that reads it: the reason, and the op at fault."""
+    first = producer.ops[0]
+    if producer.heavy or producer.reduced is not None:
+        return NoPrologue.HEAVY, fuse_remarks.anchor(producer)
+    if producer.closed:
+        return NoPrologue.CLOSED, first
+    members = set(producer.ops)
+    if len(members) > MAX_PROLOGUE:
+        return NoPrologue.LONG, first
+    for member in producer.ops:
+        if operation_name(member) not in CHEAP:
+            return NoPrologue.DEAR, member
+    for member in producer.ops:
+        for result in member.results:
+            if (reader := _other_reader(result, {*members, op})) is not None:
+                return NoPrologue.READ, reader
+    return None
+
+
+def _other_reader(value: SSAValue, users: set[Operation]) -> Operation | None:
+    """An op that reads a value, directly or through views, and is none of the given ones."""
     work = [value]
     while work:
         for use in work.pop().uses:
             if is_view(use.operation):
                 work.append(use.operation.results[0])
             elif use.operation not in users:
-                return False
-    return True
+                return use.operation
+    return None
 
 
 def is_view(op: object) -> bool:
@@ -263,11 +320,6 @@ def is_scalar_constant(op: ConstantOp) -> bool:
     return all(d.value == 1 for d in dims_of(op.outputs[0].type))
 
 
-def is_reduction(op: Operation) -> bool:
-    """Whether an op walks its operand once to give a few numbers for each row, or a row again."""
-    return isinstance(op, Reduce | SoftmaxOp | LayerNormOp | ArgmaxOp)
-
-
 def reduction_key(op: Operation) -> tuple[Shape, tuple[int, ...]]:
     """Which dims a reduction removes, of which shape."""
     assert isinstance(op, GraphOp)
@@ -277,16 +329,22 @@ def reduction_key(op: Operation) -> tuple[Shape, tuple[int, ...]]:
     return shape, (axis_of(values.get("axis", -1), len(shape), operation_name(op)),) if shape else ()
 
 
-def fits(op: Operation, group: Group) -> bool:
-    """Whether an op's iteration is that of a group."""
+def refusal(op: Operation, group: Group) -> Refusal | None:
+    """Why an op cannot become part of a group: it is closed or full, or its iteration is another."""
+    if group.closed:
+        return Refusal.CLOSED
+    if len(group.ops) >= MAX_OPS:
+        return Refusal.FULL
     shape = dims_of(op.results[0].type)
     if isinstance(op, Elementwise):
-        return shape == group.result_shape or (
-            shape == group.shape and (group.reduced is None or group.by_rows)
-        )
-    if group.heavy or dims_of(op.operands[0].type) != group.shape:
-        return False
-    return group.reduced is None or group.reduced == reduction_key(op)
+        if shape == group.result_shape or (shape == group.shape and (group.reduced is None or group.by_rows)):
+            return None
+        return Refusal.ROWS if shape == group.shape else Refusal.SHAPE
+    if group.heavy:
+        return Refusal.HEAVY
+    if dims_of(op.operands[0].type) != group.shape:
+        return Refusal.READS
+    return None if group.reduced in (None, reduction_key(op)) else Refusal.AXES
 
 
 def _outline_in_place(group: Group) -> None:
@@ -306,7 +364,7 @@ def _outline_in_place(group: Group) -> None:
     parent.insert_op_before(wrapper, last)
     for op in group.ops:
         for position, operand in enumerate(() if runs_by_hand(op) else list(op.operands)):
-            if (copy := _copied(operand, members, copies, inner)) is not operand:
+            if (copy := _copied(operand, op, members, copies, inner)) is not operand:
                 op.operands[position] = copy
         op.detach()
         inner.add_op(op)
@@ -322,9 +380,13 @@ def _outline_in_place(group: Group) -> None:
 
 
 def _copied(
-    value: SSAValue, members: set[Operation], copies: dict[SSAValue, SSAValue], block: Block
+    value: SSAValue,
+    reader: Operation,
+    members: set[Operation],
+    copies: dict[SSAValue, SSAValue],
+    block: Block,
 ) -> SSAValue:
-    """The value inside the kernel: views and scalar constants are copied in, everything else is read from outside."""
+    """The value that an op reads inside the kernel: views and scalar constants are copied in, all else comes from outside."""
     chain: list[SSAValue] = []
     current = value
     while current not in copies:
@@ -341,6 +403,8 @@ def _copied(
     for link in reversed(chain):
         owner = link.owner
         assert isinstance(owner, Operation)
+        if is_view(owner) and (tell := listener("fuse", GraphFuse.name)) is not None:
+            fuse_remarks.view_inside(tell, owner, reader)
         clone = owner.clone(dict(copies))
         block.add_op(clone)
         copies[link] = clone.results[0]

@@ -15,6 +15,7 @@ from dialects.errors import IrkitError, op_loc, union_location
 from dialects.kernel import DefOp, GroupOp, LaunchOp, arg
 from dialects.syntax import SymbolsAttr
 from dialects.types import dims_of
+from lowering.remarks import counted, label_of, listener
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class GraphOutline(ModulePass):
     stats: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
-        kernels: dict[Hashable, str] = {}
+        kernels: dict[Hashable, DefOp] = {}
         taken: set[str] = {o.sym_name.data for o in op.ops if isinstance(o, DefOp)}
         for function in [o for o in op.ops if isinstance(o, func.FuncOp)]:
             symbols = function.attributes.get("graph.symbols")
@@ -41,13 +42,22 @@ class GraphOutline(ModulePass):
             for group in [o for o in function.body.walk() if isinstance(o, GroupOp)]:
                 inputs = captured(group)
                 key = structure(group, inputs)
-                if key not in kernels:
-                    kernels[key] = _unique(group.title.data, taken)
-                    kernel = _make_kernel(kernels[key], group, inputs, ranges)
+                kernel = kernels.get(key)
+                if (tell := listener("share", self.name)) is not None and kernel is not None:
+                    message = f"{group.title.data} runs by the kernel {label_of(kernel)} of another place too"
+                    tell.applied(
+                        group, message, "it computes the same from inputs of the same types", [kernel]
+                    )
+                if kernel is None:
+                    name = _unique(group.title.data, taken)
+                    kernel = kernels[key] = _make_kernel(name, group, inputs, ranges)
                     parent = function.parent
                     assert parent is not None
                     parent.insert_op_before(kernel, function)
-                self._replace(group, kernels[key], inputs)
+                    if (tell := listener("fuse", self.name)) is not None:
+                        count = sum(bool(o.results) for o in kernel.block.ops)
+                        tell.analysis(kernel, f"holds {counted(count, 'op')}", ops=count)
+                self._replace(group, kernel.sym_name.data, inputs)
                 self.stats["launches"] = self.stats.get("launches", 0) + 1
         self.stats["kernels"] = len(kernels)
 

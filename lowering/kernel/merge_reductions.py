@@ -16,6 +16,8 @@ from dialects.errors import union_location
 from dialects.kernel import DefOp, ReduceOp, YieldOp
 from dialects.types import RefType
 from lowering.kernel.cost import CACHED_ROW
+from lowering.kernel.merge_remarks import merged, waiting
+from lowering.remarks import listener
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,12 @@ class KernelMergeReductions(ModulePass):
                         and is_worth(kernel, reduce)
                         and (sums := match_chain(reduce))
                     ):
+                        if (tell := listener("reduce-merge", self.name)) is not None:
+                            merged(tell, reduce, [s.op for s in sums], kernel)
                         merge_chain(reduce, sums)
                         self.stats["online sums"] = self.stats.get("online sums", 0) + len(sums)
+                if (tell := listener("reduce-merge", self.name)) is not None:
+                    waiting(tell, kernel, is_maximum, why_not)
 
 
 def is_worth(kernel: DefOp, top: ReduceOp) -> bool:
@@ -98,7 +104,7 @@ class Sum:
 
 def match_chain(top: ReduceOp) -> list[Sum]:
     """The sums over the axes of a maximum m of x whose elements are exp(x - m), weighted or not."""
-    if simple_op(top) is not arith.MaximumfOp:
+    if not is_maximum(top):
         return []
     block = top.parent
     assert block is not None
@@ -111,6 +117,27 @@ def match_chain(top: ReduceOp) -> list[Sum]:
                     found.append(Sum(op, parts[1 - position] if len(parts) == 2 else None))
                     break
     return found
+
+
+def is_maximum(op: ReduceOp) -> bool:
+    """Whether a reduction gives the greatest of its elements."""
+    return simple_op(op) is arith.MaximumfOp
+
+
+def why_not(first: ReduceOp, second: ReduceOp) -> str:
+    """Which guard of the rule keeps a reduction from joining the one whose result it needs."""
+    if not is_maximum(first):
+        return "the first is no maximum, and the rule is for a maximum and sums of exp(x - maximum)"
+    if first.over != second.over:
+        return f"one runs over {', '.join(first.axes)}, the other over {', '.join(second.axes)}"
+    parts = factors_of(second)
+    if not parts:
+        return "the second is no sum"
+    if not any(isinstance(part.owner, math.ExpOp) for part in parts):
+        return "what is summed is no exp(x - maximum)"
+    if any(s.op is second for s in match_chain(first)):
+        return "the row stays in a cache: reading it twice costs less than rescaling a sum whenever the maximum grows"
+    return "what is summed is an exp, but not of the same x less its maximum"
 
 
 def factors_of(op: ReduceOp) -> list[SSAValue]:
