@@ -1,7 +1,7 @@
 """Runs a module before and after every pass on random inputs, and names the first pass that changed the numbers.
 
-Graph, kernel and loop level run in NumPy (`lowering.graph.interpret`), the buffer level as C. The judge is the module as
-it came in. What a result may differ by follows from the judge's own rounding: four times the error that its f32 (or
+Graph, kernel and loop level run in NumPy (`lowering.graph.interpret`), the buffer level as C, and where that errs in
+NumPy too (`lowering.buffer.interpret`), which tells a wrong place from wrong C text. The judge is the module as it came in. What a result may differ by follows from the judge's own rounding: four times the error that its f32 (or
 smaller) arithmetic makes against the same ops in f64, and at least some units in the last place.
 """
 
@@ -27,6 +27,9 @@ SIZE = 3
 
 ULPS = 16
 
+RUN_SECONDS = 60.0
+"""What a run of a compiled program may take, which takes milliseconds."""
+
 
 @dataclass
 class Judge:
@@ -40,17 +43,31 @@ class Judge:
     blame: FuncOp = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Difference:
+    """A result that is not what the judge says: its place among the results of its function."""
+
+    number: int
+    error: IrkitError
+
+
 class Checker:
     """Compares a module with what it computed before the first pass."""
 
-    def __init__(self, seed: int = 0, cc: str | None = None, target: str = "native"):
+    def __init__(
+        self, seed: int = 0, cc: str | None = None, target: str = "native", cflags: Sequence[str] = ()
+    ):
         self.seed = seed
         self.cc = cc
         self.target = target
+        self.cflags = tuple(cflags)
         self.judges: dict[str, Judge] = {}
 
-    def start(self, module: ModuleOp) -> None:
-        """Runs every function of the module. Raises IrkitError where it holds none that runs in NumPy."""
+    def start(
+        self, module: ModuleOp, inputs: Arrays | None = None, sizes: Mapping[str, int] | None = None
+    ) -> None:
+        """Runs every function of the module, on random inputs where none are given. Raises IrkitError where the module
+        holds no function that runs in NumPy."""
         funcs = [op for op in module.ops if isinstance(op, FuncOp) and not op.is_declaration]
         if not funcs:
             raise IrkitError(
@@ -59,10 +76,22 @@ class Checker:
                 expected="a func.func at the graph, kernel or loop level",
                 hint="start from an earlier level",
             )
-        self.judges = {func.sym_name.data: self._judge(func) for func in funcs}
+        self.judges = {func.sym_name.data: self._judge(func, inputs, sizes) for func in funcs}
 
     def after(self, module: ModuleOp, name: str) -> None:
         """Runs every function again. Raises IrkitError that names the pass if a result changed."""
+        compiled = any(op.name == "buffer.program" for op in module.ops)
+        wrong = self.differences(module, f"pass '{name}'", compiled)
+        if wrong and compiled and not self.differences(module, name):
+            wrong = self.differences(module, f"the C text, and not pass '{name}',", compiled)
+        if wrong:
+            raise wrong[0].error
+
+    def differences(
+        self, module: ModuleOp, culprit: str, compiled: bool = False, threads: int | None = None
+    ) -> list[Difference]:
+        """The results that differ from the judge's, with errors that name a culprit; programs run as C or in NumPy."""
+        wrong: list[Difference] = []
         for op in module.ops:
             symbol = op.properties.get("sym_name")
             judge = self.judges.get(symbol.data) if isinstance(symbol, StringAttr) else None
@@ -70,24 +99,32 @@ class Checker:
                 continue
             if isinstance(op, FuncOp):
                 found = run_graph(op, judge.inputs, judge.sizes)
-            elif op.name == "buffer.program":
-                found = self._run_c(module, judge)
-            else:
+            elif op.name != "buffer.program":
                 continue
-            for label, a, b, slack in zip(judge.names, found, judge.expected, judge.slack, strict=True):
-                compare(f"pass '{name}' changed the numbers of '{label}'", judge.blame, a, b, slack)
+            elif compiled:
+                found = self._run_c(module, judge, threads)
+            else:
+                from lowering.buffer.interpret import run_program
 
-    def _judge(self, func: FuncOp) -> Judge:
-        attr = func.attributes.get("graph.symbols")
-        ranges = attr.data if isinstance(attr, SymbolsAttr) else ()
-        sizes = {name: min(max(SIZE, low), high) for name, low, high in ranges}
-        inputs = random_inputs(func, sizes, self.seed)
+                found = run_program(module, judge.inputs, judge.sizes)
+            for number, name in enumerate(judge.names):
+                try:
+                    what = f"{culprit} changed the numbers of '{name}'"
+                    compare(what, judge.blame, found[number], judge.expected[number], judge.slack[number])
+                except IrkitError as error:
+                    wrong.append(Difference(number, error))
+        return wrong
+
+    def _judge(self, func: FuncOp, given: Arrays | None, given_sizes: Mapping[str, int] | None) -> Judge:
+        sizes = default_sizes(func) | dict(given_sizes or {})
+        inputs = random_inputs(func, sizes, self.seed) if given is None else given
         expected = run_graph(func, inputs, sizes)
         return Judge(
             inputs, sizes, _result_names(func), expected, slacks(func, inputs, sizes, expected), func
         )
 
-    def _run_c(self, module: ModuleOp, judge: Judge) -> list[np.ndarray]:
+    def _run_c(self, module: ModuleOp, judge: Judge, threads: int | None = None) -> list[np.ndarray]:
+        from irkit.isolation import Died, isolated
         from irkit.runtime import cache
         from irkit.runtime.compiler import find_compiler
         from irkit.runtime.module import Program
@@ -97,9 +134,28 @@ class Checker:
         compiler = find_compiler(self.cc)
         machine = get_target(self.target, compiler.name)
         spec = emit_program(module, machine, "checked")
-        threads = 2 if any(op.name == "buffer.barrier" for op in module.walk()) else 1  # none are placed yet
-        program = Program(spec, cache.library(spec, compiler, tuple(machine.cflags)), None, threads)
-        return list(program.prepare(**judge.inputs).run())
+        library = cache.library(spec, compiler, (*machine.cflags, *self.cflags))
+        if threads is None:  # before barriers are placed the program is for one
+            threads = 2 if any(op.name == "buffer.barrier" for op in module.walk()) else 1
+        try:
+            return isolated(
+                lambda: list(Program(spec, library, None, threads).prepare(**judge.inputs).run()), RUN_SECONDS
+            )
+        except Died as end:
+            raise IrkitError(
+                "the compiled program does not end well",
+                judge.blame,
+                found=end.reason,
+                expected="results",
+                hint="irkit bisect names the op",
+            ) from None
+
+
+def default_sizes(func: FuncOp) -> dict[str, int]:
+    """A small size for each symbolic dim of a function."""
+    attr = func.attributes.get("graph.symbols")
+    ranges = attr.data if isinstance(attr, SymbolsAttr) else ()
+    return {name: min(max(SIZE, low), high) for name, low, high in ranges}
 
 
 def random_inputs(func: FuncOp, sizes: Mapping[str, int], seed: int = 0) -> Arrays:

@@ -1,8 +1,10 @@
-"""irkit: runs a `.tg` file, compiles it to a pair of C files, shows what it becomes, or lays it out.
+"""irkit: runs a `.tg` file, compiles it to a pair of C files, shows what it becomes, finds what makes it wrong, or lays
+it out.
 
 irkit run examples/digits.tg
 irkit compile examples/digits.tg -o build
 irkit show examples/digits.tg
+irkit bisect examples/digits.tg
 irkit fmt examples/digits.tg
 """
 
@@ -162,6 +164,23 @@ def _parser() -> argparse.ArgumentParser:
         "--roof",
         metavar="GFLOPS,GB",
         help="what the machine does per second, for the page (default: an estimate)",
+    )
+    bisect = commands.add_parser(
+        "bisect", help="find the pass, and the op of the program, that make its numbers wrong"
+    )
+    _add_common(bisect)
+    bisect.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="NAME=FILE[:KEY]",
+        help="the data of an input or parameter (default: its own, or else random numbers)",
+    )
+    bisect.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="the seed of random data (default 0)"
+    )
+    bisect.add_argument(
+        "-o", "--output", metavar="FILE.mlir", help="write the smallest part that shows the fault"
     )
     fmt = commands.add_parser("fmt", help="lay .tg files out in one way")
     fmt.add_argument("files", nargs="+", metavar="FILE", help="a .tg file, or - for standard input to output")

@@ -34,7 +34,7 @@ def execute(args: argparse.Namespace) -> None:
     if args.output:
         check_writable(args.output)
     name = "<stdin>" if args.file == "-" else args.file
-    sources = dict(_split(item) for item in args.input)
+    sources = dict(split_input(item) for item in args.input)
     if name.endswith(SUFFIX):
         program = load_program(name, args.threads)
     else:
@@ -45,7 +45,7 @@ def execute(args: argparse.Namespace) -> None:
         )
     if args.params:
         program.set_params(_parameters(args.params, program))
-    values = {name: _load(_argument(program, name), source) for name, source in sources.items()}
+    values = {name: load_input(_argument(program, name), source) for name, source in sources.items()}
     symbols: dict[str, int] = {}
     for arg in program.inputs:
         if arg.name not in values and arg.name not in program.values:
@@ -73,13 +73,13 @@ def execute(args: argparse.Namespace) -> None:
 def _parameters(path: str, program: Program) -> dict[str, np.ndarray]:
     """The arrays of a .safetensors or .npz file that are parameters of the program. Raises IrkitError."""
     wanted = [a for a in program.spec.args if a.role == "param"]
-    found = {a.name: _load(a, f"{path}:{a.name}") for a in wanted}
+    found = {a.name: load_input(a, f"{path}:{a.name}") for a in wanted}
     if not found:
         raise IrkitError("the program has no parameters", found=f"--params {path}")
     return found
 
 
-def _split(item: str) -> tuple[str, str]:
+def split_input(item: str) -> tuple[str, str]:
     name, equals, source = item.partition("=")
     if not equals or not name or not source:
         raise IrkitError(f"bad input '{item}'", expected="NAME=FILE:KEY, as in --input x=images.npz:x")
@@ -97,7 +97,7 @@ def _argument(program: Program, name: str) -> ArgSpec:
     return known[name]
 
 
-def _load(arg: ArgSpec, source: str) -> np.ndarray:
+def load_input(arg: ArgSpec, source: str) -> np.ndarray:
     """The array that `FILE:KEY`, `FILE` or a number stands for. Raises IrkitError."""
     file, colon, key = source.rpartition(":")
     if not colon or Path(source).is_file():
