@@ -1,8 +1,9 @@
 """Runs a module before and after every pass on random inputs, and names the first pass that changed the numbers.
 
 Graph, kernel and loop level run in NumPy (`lowering.graph.interpret`), the buffer level as C, and where that errs in
-NumPy too (`lowering.buffer.interpret`), which tells a wrong place from wrong C text. The judge is the module as it came in. What a result may differ by follows from the judge's own rounding: four times the error that its f32 (or
-smaller) arithmetic makes against the same ops in f64, and at least some units in the last place.
+NumPy too (`lowering.buffer.interpret`), which tells a wrong place from wrong C text. The judge is the module as it came
+in. What a result may differ by follows from the judge's own rounding: four times the error that its f32 (or smaller)
+arithmetic makes against the same ops in f64, and at least some units in the last place.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from mmap import mmap
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
@@ -80,20 +81,21 @@ def steps_of(module: ModuleOp, setup: Setup) -> list[ModulePass]:
 def find_fault(module: ModuleOp, setup: Setup, on_step: Callable[[str], None] | None = None) -> Fault | None:
     """What goes wrong first; None where nothing does. The module stays as it is. Raises IrkitError where the module
     itself cannot be run."""
-    import multiprocessing
-
     # The child counts in shared memory, each step and then its check: when it dies, the count tells where it was.
-    at = multiprocessing.get_context("fork").Value("i", -1)
+    at = mmap(-1, 2)
     passes = steps_of(module, setup)
     names = [p.name for p in passes] + list(AFTER_PASSES)
 
+    def count(number: int) -> None:
+        at[:] = (number + 1).to_bytes(2, "little")
+
     def work() -> Fault | None:
-        return _Run(module, setup, passes, names, lambda n: setattr(at, "value", n)).run()
+        return _Run(module, setup, passes, names, count).run()
 
     try:
         found = isolated(work, setup.seconds)
     except Died as end:
-        number, checks = divmod(int(at.value), 2)
+        number, checks = divmod(int.from_bytes(at[:], "little") - 1, 2)
         if number < 0 or (checks and end.late):
             raise IrkitError(
                 "the reference takes too long" if end.late else "the reference does not end well",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import pickle
+import select
 import signal
+import time
 import warnings
 from collections.abc import Callable
-from multiprocessing.connection import Connection
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 ResultT = TypeVar("ResultT")
+
+CHUNK = 1 << 20
 
 
 class Died(Exception):
@@ -27,44 +30,67 @@ def isolated(work: Callable[[], ResultT], limit: float | None = None) -> ResultT
 
     What is returned or raised has to pickle. Raises Died where the child crashes, or runs for longer than `limit` seconds.
     """
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    child = multiprocessing.get_context("fork").Process(target=_answer, args=(work, receiver, sender))
+    reader, writer = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", DeprecationWarning
         )  # of forking with threads: the child uses none of them
-        child.start()
-    sender.close()
+        child = os.fork()
+    if not child:
+        os.close(reader)
+        _answer(work, writer)
+    os.close(writer)
+    answer = None
     try:
-        if not receiver.poll(limit):
-            raise Died(f"it is not done after {limit:g} seconds", late=True)
-        good, value = receiver.recv()
-    except EOFError:
-        child.join()
-        raise Died(_reason(child.exitcode or 0)) from None
-    finally:
-        receiver.close()
-        if child.is_alive():
-            child.kill()
-        child.join()
+        answer = _read(reader, limit)
+    finally:  # on ctrl-C too
+        os.close(reader)
+        if answer is None:
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+    if answer is None:
+        raise Died(f"it is not done after {limit or 0:g} seconds", late=True)
+    if not answer:
+        raise Died(_reason(os.waitstatus_to_exitcode(status)))
+    good, value = pickle.loads(answer)
     if not good:
         raise value
     return value
 
 
-def _answer(work: Callable[[], object], receiver: Connection, sender: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # on ctrl-C the parent speaks, and the child ends in silence
-    receiver.close()
+def _read(reader: int, limit: float | None) -> bytes | None:
+    """All that the child writes; None where it takes too long."""
+    end = None if limit is None else time.monotonic() + limit
+    parts: list[bytes] = []
+    while True:
+        left = None if end is None else max(0.0, end - time.monotonic())
+        if not select.select([reader], [], [], left)[0]:
+            return None
+        part = os.read(reader, CHUNK)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+
+
+def _answer(work: Callable[[], object], writer: int) -> NoReturn:
+    """The child: does the work, writes what comes of it, and ends without the handlers and buffers of its parent."""
     try:
-        answer: tuple[bool, object] = True, work()
-    except Exception as fault:
-        answer = False, fault
-    try:
-        sender.send(answer)
-    except Exception:  # what was returned or raised does not pickle
-        sender.send((False, RuntimeError(f"{type(answer[1]).__name__}: {answer[1]}")))
-    sender.close()
-    os._exit(0)  # neither handlers nor buffers of the parent are the child's to run
+        signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        )  # on ctrl-C the parent speaks, and the child ends in silence
+        try:
+            answer: tuple[bool, object] = True, work()
+        except Exception as fault:
+            answer = False, fault
+        try:
+            data = pickle.dumps(answer)
+        except Exception:
+            data = pickle.dumps((False, RuntimeError(f"{type(answer[1]).__name__}: {answer[1]}")))
+        while data:
+            data = data[os.write(writer, data) :]
+        os._exit(0)
+    finally:
+        os._exit(1)
 
 
 def _reason(code: int) -> str:

@@ -8,15 +8,17 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Dialect
+from xdsl.printer import Printer
 from xdsl.utils.arg_spec import parse_spec
 from xdsl.utils.diagnostic import Diagnostic
 from xdsl.utils.exceptions import ArgSpecParseError, DiagnosticException, ParseError, ShrinkException
@@ -40,6 +42,7 @@ from irkit.pass_manager import PassManager, Watch, crash
 from irkit.pipeline_text import SOURCE_NAME, Step, describe_options, format_pipeline, parse_pipeline
 from irkit.plugins import load_plugin, plugin_dialects
 from irkit.remarks import asked_remarks, show_remarks, spelt_out
+from irkit.reproducer import read_configuration, reproducer_text
 from irkit.streams import run_on
 from lowering.remarks import Remarks
 
@@ -53,6 +56,15 @@ PARSE_FAULTS = (IrkitError, ErrorList, ParseError)
 PASS_FAULTS = (*PARSE_FAULTS, DiagnosticException, ArgSpecParseError)
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What a crash reproducer runs: a module, passes, and then a level to emit."""
+
+    module: ModuleOp
+    steps: tuple[Step, ...] = ()
+    emit: str | None = None
+
+
 class OptMain(xDSLOptMain):
     """xDSL's opt driver with our dialects, passes and front end, nested pipelines and our errors."""
 
@@ -61,6 +73,7 @@ class OptMain(xDSLOptMain):
         self.ctx = Context()
         self.available_frontends, self.available_passes, self.available_targets = {}, {}, {}
         self.sources: dict[str, str] = {}
+        self.text: str | None = None
         self.failed = False
         self.register_all_dialects()
         self.register_all_passes()
@@ -71,8 +84,12 @@ class OptMain(xDSLOptMain):
         add_watch_arguments(parser)
         add_remark_arguments(parser)
         add_output_arguments(parser, list(self.available_targets))
-        self.args = parser.parse_args(spelt_out(sys.argv[1:] if argv is None else argv))
+        argv = spelt_out(sys.argv[1:] if argv is None else argv)
+        self.args = parser.parse_args(argv)
         self.remarks: Remarks | None = None
+        self.entry: Entry | None = None
+        if self.args.run_reproducer:
+            self._read_reproducer(parser, argv)
         self.ctx.allow_unregistered = self.args.allow_unregistered_dialect
         self.manager = PassManager(self.ctx, self._watch())
 
@@ -106,6 +123,7 @@ class OptMain(xDSLOptMain):
             generic=args.print_op_generic,
             debug_info=args.print_debuginfo,
             reraise=args.debug,
+            before_step=self._enter if args.crash_reproducer and args.crash_reproducer_local else None,
         )
 
     def _checker(self) -> Checker:
@@ -152,7 +170,7 @@ class OptMain(xDSLOptMain):
         self._check_format()
         self.sources[SOURCE_NAME] = self.args.passes
         steps = parse_pipeline(self.args.passes, self.available_passes)
-        text = read_text(name)
+        text = self.text if self.text is not None else read_text(name)
         name = "<stdin>" if name == "-" else name
         self.sources[name] = text
         kind = self.args.frontend or ("tg" if name.endswith(".tg") else "mlir")
@@ -196,28 +214,38 @@ class OptMain(xDSLOptMain):
             return ""
 
     def _compile(self, module: ModuleOp, steps: Sequence[Step]) -> str:
-        reproducer = str(module) if self.args.crash_reproducer else ""
-        steps = list(steps)
+        if not self.args.crash_reproducer:
+            return self._run_and_print(module, steps)
+        self.entry = Entry(module.clone(), tuple(steps), self.args.emit)
         try:
-            if not self.args.emit:
-                self._run_passes(module, steps)
-                with self.manager.timed("print"):
-                    return self.output_resulting_program(module)
-            if steps:
-                self._run_passes(module, steps)
-            if self.args.emit == "tg":
-                return self._tg_text(module)
-            standard = self._standard_steps(module)
-            steps += standard
-            self._run_passes(module, standard)
-            with self.manager.timed("print"):
-                return (
-                    self._c_text(module) if self.args.emit == "c" else self.output_resulting_program(module)
-                )
-        except PASS_FAULTS:
-            if reproducer:
-                self._write_reproducer(reproducer, steps)
+            return self._run_and_print(module, steps)
+        except (BrokenPipeError, ShrinkException):
             raise
+        except Exception:
+            self._write_reproducer()
+            raise
+
+    def _run_and_print(self, module: ModuleOp, steps: Sequence[Step]) -> str:
+        if steps or not self.args.emit:
+            self._run_passes(module, steps)
+        if self.args.emit == "tg":
+            return self._tg_text(module)
+        if self.args.emit:
+            if self.entry is not None and self.args.crash_reproducer_local:
+                self.entry = Entry(module.clone(), (), self.args.emit)
+            standard = self._standard_steps(module)
+            to_c = "c" if self.args.emit == "c" else None
+            if self.entry is not None and not self.args.crash_reproducer_local:
+                self.entry = Entry(self.entry.module, (*steps, *standard), to_c)
+            self._run_passes(module, standard)
+            if self.entry is not None and self.args.crash_reproducer_local:
+                self.entry = Entry(module.clone(), (), to_c)
+        with self.manager.timed("print"):
+            return self._c_text(module) if self.args.emit == "c" else self.output_resulting_program(module)
+
+    def _enter(self, module: ModuleOp, step: Step) -> None:
+        """Keeps what a pass is about to be run on."""
+        self.entry = Entry(module.clone(), (step,))
 
     def _standard_steps(self, module: ModuleOp) -> list[Step]:
         level, goal = pipeline.level_of(module), self.args.emit
@@ -233,10 +261,22 @@ class OptMain(xDSLOptMain):
             print(f"pass pipeline: {format_pipeline(steps)}", file=sys.stderr)
         self.manager.run(module, steps)
 
-    def _write_reproducer(self, text: str, steps: Sequence[Step]) -> None:
-        command = shlex.join(["irkit-opt", self.args.crash_reproducer, "-p", format_pipeline(steps)])
-        write_atomically(self.args.crash_reproducer, f"// {command}\n{text}\n")
-        print(f"wrote {self.args.crash_reproducer}; run: {command}", file=sys.stderr)
+    def _write_reproducer(self) -> None:
+        assert self.entry is not None
+        out = StringIO()
+        Printer(stream=out, print_debuginfo=True).print_op(self.entry.module)
+        path = self.args.crash_reproducer
+        write_atomically(path, reproducer_text(self.args, out.getvalue(), self.entry.steps, self.entry.emit))
+        command = shlex.join(["irkit-opt", "--run-reproducer", path])
+        print(f"wrote {path}; run: {command}", file=sys.stderr)
+
+    def _read_reproducer(self, parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+        """Takes options from the file; those of the command line come after them. Raises IrkitError."""
+        name = self.args.input_file
+        self.text = read_text(name)
+        shown = "<stdin>" if name == "-" else name
+        self.sources[shown] = self.text
+        self.args = parser.parse_args([*read_configuration(self.text, shown, parser), *argv])
 
     # front ends and emitters
 
@@ -319,7 +359,11 @@ def main(
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    driver = OptMain(argv)
+    try:
+        driver = OptMain(argv)
+    except IrkitError as fault:  # a reproducer that cannot be read
+        print(render([fault]), file=sys.stderr)
+        return 1
     can_shrink = False
     try:
         driver.run()

@@ -114,7 +114,17 @@ def add_watch_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--crash-reproducer",
         metavar="FILE",
-        help="when a pass fails, write the IR before it and how to run it",
+        help="on any failure, write the IR as it came in, with the passes and options that fail on it",
+    )
+    group.add_argument(
+        "--crash-reproducer-local",
+        action="store_true",
+        help="write the IR as it enters the pass that fails, and that pass alone",
+    )
+    group.add_argument(
+        "--run-reproducer",
+        action="store_true",
+        help="FILE is a crash reproducer: run the passes, with the options, that it holds",
     )
     group.add_argument("--shrink", action="store_true", help="exit with 0 only if ShrinkException was raised")
     group.add_argument("--debug", action="store_true", help="show the traceback of a fault of irkit")

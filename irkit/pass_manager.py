@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import unified_diff
@@ -49,6 +49,7 @@ class Watch:
     debug_info: bool = False
     remarks: Remarks | None = None
     reraise: bool = False
+    before_step: Callable[[ModuleOp, Step], None] | None = None
 
 
 @dataclass
@@ -75,6 +76,8 @@ class PassManager:
             level = level_of(module)
             shown = watch.print_changes and (not watch.filter_passes or name in watch.filter_passes)
             before = self.text(module) if shown else ""
+            if watch.before_step is not None:
+                watch.before_step(module, step)
             self._run_step(module, step)
             if shown:
                 self._print_change(name, before, self.text(module))

@@ -136,7 +136,14 @@ def _format_group(steps: Sequence[Step], depth: int) -> str:
     for anchor, group in groupby(steps, lambda s: s.path[depth] if len(s.path) > depth else None):
         members = list(group)
         if anchor is None:
-            parts.extend(str(step.run.spec()) for step in members)
+            parts.extend(_spec_text(step.run) for step in members)
         else:
             parts.append(f"{anchor}({_format_group(members, depth + 1)})")
     return ",".join(parts)
+
+
+def _spec_text(run: ModulePass) -> str:
+    """A pass with its options; what it counted while it ran is none of them."""
+    spec = run.spec()
+    spec.parameters.pop("stats", None)
+    return str(spec)

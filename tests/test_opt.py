@@ -201,10 +201,100 @@ def test_verification_between_passes_is_a_choice():
 
 def test_crash_reproducer(tmp_path: Path):
     path = tmp_path / "crash.mlir"
-    code, _, err = run("-p", "cse,broken", f"--crash-reproducer={path}")
-    assert code == 1 and str(path) in err
-    assert path.read_text().startswith(f"// irkit-opt {path} -p 'builtin.module(cse,broken)'\n")
-    assert "func.func @f" in path.read_text()
+    code, _, err = run("-p", "cse,broken", f"--crash-reproducer={path}", "--verify-each", "--target=avx2")
+    assert code == 1 and f"wrote {path}; run: irkit-opt --run-reproducer {path}" in err
+    first, second, *rest = path.read_text().splitlines()
+    assert first == f"// irkit-opt --run-reproducer {path}"
+    assert second == (
+        "// configuration: -f mlir -p 'builtin.module(cse,broken)' --target=avx2 --cc=gcc --verify-each"
+    )
+    assert rest[0] == "builtin.module {" and any('loc("<stdin>":2:3)' in line for line in rest)
+
+
+GRAPH = """func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %y = graph.tanh %x : (tensor<4xf32>) -> tensor<4xf32>
+  func.return %y : tensor<4xf32>
+}
+"""
+
+
+def broken_c(*_: object) -> str:
+    raise KeyError("lost in the C text")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-p", "cse,broken"],
+        ["-p", "cse,spoil", "--verify-each"],
+        ["-p", "graph-cse,func.func(broken)", "--emit=c"],
+        ["--emit=c", "--cc=clang", "--target=sse2"],
+        ["--emit=kernel", "--check", "--check-seed=3"],
+    ],
+    ids=["a crash of a pass", "bad IR", "a nested pass", "a crash of the emitter", "wrong numbers"],
+)
+@pytest.mark.parametrize("local", [False, True], ids=["whole", "local"])
+def test_a_reproducer_fails_in_the_same_way(
+    words: list[str], local: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "crash.mlir"
+    monkeypatch.setattr("lowering.c.emit.emit_c", broken_c)
+    if "--check" in words:
+        from lowering.kernel.simplify import KernelSimplify
+
+        monkeypatch.setattr(KernelSimplify, "apply", lambda self, ctx, op: swap_tanh(op))
+    extra = ["--crash-reproducer-local"] if local else []
+    text = TEXT if "spoil" in words[1] else GRAPH
+    code, out, err = run(*words, f"--crash-reproducer={path}", *extra, text=text)
+    assert code == 1
+    message = err[err.index("error:") :].splitlines()[0]
+    again = run("--run-reproducer", str(path), text="")
+    assert again[:2] == (1, out) and message in again[2]
+    assert ("cse" in path.read_text().splitlines()[1]) == (not local)
+
+
+def swap_tanh(module: ModuleOp) -> None:
+    from xdsl.dialects import math
+
+    for op in [o for o in module.walk() if o.name == "math.tanh"]:
+        new = math.SinOp(op.operands[0])
+        op.parent.insert_op_before(new, op)  # pyright: ignore
+        op.results[0].replace_all_uses_with(new.results[0])
+        op.parent.erase_op(op)  # pyright: ignore
+
+
+def test_a_reproducer_keeps_dims_and_source_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("lowering.c.emit.emit_c", broken_c)
+    model, path = tmp_path / "model.tg", tmp_path / "crash.mlir"
+    model.write_text("dim B = 8\nfn main(x: f32[B]) -> f32[B] {\n  return tanh(x)\n}\n")
+    assert run(str(model), "--dim", "B=5", "--emit=c", f"--crash-reproducer={path}")[0] == 1
+    assert f'loc("{model}":3:10)' in path.read_text() and "tensor<5xf32>" in path.read_text()
+
+
+def test_no_reproducer_without_a_failure(tmp_path: Path):
+    path = tmp_path / "crash.mlir"
+    assert run("-p", "cse", f"--crash-reproducer={path}")[0] == 0
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        ("", "is no crash reproducer"),
+        ("// configuration: -p 'cse", "is damaged"),
+        ("// configuration: --pases=cse", "found: unrecognized arguments: --pases=cse"),
+        ("// configuration: --emit=kernl", "found: --emit: invalid choice"),
+        ("// configuration: -o /etc/passwd", "found: 'output-file', which a reproducer does not set"),
+        ("// configuration: -p cse,canonicalise", "unknown pass 'canonicalise'"),
+    ],
+)
+def test_damaged_reproducers(head: str, message: str, tmp_path: Path):
+    path = tmp_path / "crash.mlir"
+    path.write_text(f"// a note\n{head}\n{TEXT}")
+    code, out, err = run("--run-reproducer", str(path))
+    assert (code, out) == (1, "") and message in err
+    assert "2:1: error: the configuration" in err or "the configuration" not in err
+    assert run("--run-reproducer", str(tmp_path / "none.mlir"))[0] == 1
 
 
 def test_disable_verify_leaves_the_process_as_it_was():
