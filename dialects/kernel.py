@@ -300,7 +300,7 @@ class DefOp(IRDLOperation):
 
     def _verify_updates(self) -> None:
         """An update of an output, which holds nothing when the kernel begins, comes after a write to it."""
-        fresh = {
+        fresh: set[SSAValue] = {
             arg
             for arg, facts in zip(self.block.args, self.signature.data, strict=True)
             if facts.mode.data == "out"
