@@ -156,9 +156,11 @@ def show(results: Sequence[dict], scale: str | None = None) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = WIDTH
-    titles = {"Races: medians; ratio: our speed in multiples of the best peer's": (RACE, race_lines(results))}
-    titles["Seconds; the best of some runs"] = (BUDGET, budget_lines(results))
-    for title, (headings, lines) in titles.items():
+    tables = (
+        ("Races: medians; ratio: our speed in multiples of the best peer's", RACE, race_lines(results)),
+        ("Seconds; the best of some runs", BUDGET, budget_lines(results)),
+    )
+    for title, headings, lines in tables:
         if lines:
             console.print(_table(title, headings, lines))
     if scale:

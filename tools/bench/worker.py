@@ -37,6 +37,12 @@ class Job:
     compilers: tuple[str | None, ...] = (None,)
     rounds: int = 15
 
+    @staticmethod
+    def from_json(text: str) -> Job:
+        asked = json.loads(text)
+        names, peers, compilers = (tuple(asked[what]) for what in ("rows", "peers", "compilers"))
+        return Job(names, asked["threads"], peers, compilers, asked["rounds"])
+
 
 def environment(threads: int, cache: str) -> dict[str, str]:
     """The variables that hold every candidate to a number of threads, and make all compile anew."""
@@ -126,5 +132,4 @@ def _emit(out: TextIO, job: Job, name: str, run: Callable[[], Sequence[dict[str,
 
 
 if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
-    main(Job(**{key: tuple(value) if isinstance(value, list) else value for key, value in asked.items()}))
+    main(Job.from_json(sys.argv[1]))
