@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from dialects.errors import ErrorList, IrkitError, beyond_limits
+from irkit.opt_arguments import add_remark_arguments, spelt_out
 from irkit.streams import run_on
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def main(
     stderr: TextIO | None = None,
 ) -> int:
     """Runs irkit on a command line (without the program's name) and streams; returns the exit code."""
-    return run_on(lambda: _run(_parser().parse_args(argv)), stdin, stdout, stderr)
+    words = spelt_out(sys.argv[1:] if argv is None else argv)
+    return run_on(lambda: _run(_parser().parse_args(words)), stdin, stdout, stderr)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -165,6 +167,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="GFLOPS,GB",
         help="what the machine does per second, for the page (default: an estimate)",
     )
+    add_remark_arguments(show)
     bisect = commands.add_parser(
         "bisect", help="find the pass, and the op of the program, that make its numbers wrong"
     )

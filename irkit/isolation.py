@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import pickle
-import resource
 import select
 import signal
 import time

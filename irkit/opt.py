@@ -36,12 +36,13 @@ from irkit.opt_arguments import (
     add_pass_arguments,
     add_remark_arguments,
     add_watch_arguments,
+    spelt_out,
     split_names,
 )
 from irkit.pass_manager import PassManager, Watch, crash
 from irkit.pipeline_text import SOURCE_NAME, Step, describe_options, format_pipeline, parse_pipeline
 from irkit.plugins import load_plugin, plugin_dialects
-from irkit.remarks import asked_remarks, show_remarks, spelt_out
+from irkit.remarks import asked_remarks, show_remarks
 from irkit.reproducer import read_configuration, reproducer_text
 from irkit.streams import run_on
 from lowering.remarks import Remarks

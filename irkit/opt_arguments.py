@@ -149,6 +149,13 @@ def add_remark_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--remarks-file", metavar="FILE.json", help="write the remarks to a file, for tools")
 
 
+def spelt_out(argv: Sequence[str]) -> list[str]:
+    """The command line with a bare `--remarks` as what it stands for, lest it should take the file behind it as its value."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    every = "--remarks=" + ",".join(CATEGORIES)
+    return [every if word == "--remarks" else word for word in argv[:end]] + list(argv[end:])
+
+
 def add_output_arguments(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
     """What is written."""
     group = parser.add_argument_group("output")

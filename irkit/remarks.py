@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TextIO
 
 from dialects.errors import IrkitError, Loc
 from irkit.diagnostics import nearest, render_remarks
 from irkit.files import check_writable, write_atomically
 from lowering.remarks import CATEGORIES, KINDS, Remark, Remarks
-
-
-def spelt_out(argv: Sequence[str]) -> list[str]:
-    """The command line with a bare `--remarks` as what it stands for, lest it should take the file behind it as its value."""
-    end = argv.index("--") if "--" in argv else len(argv)
-    every = "--remarks=" + ",".join(CATEGORIES)
-    return [every if word == "--remarks" else word for word in argv[:end]] + list(argv[end:])
 
 
 def asked_remarks(args: argparse.Namespace) -> Remarks | None:

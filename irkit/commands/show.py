@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from dialects.graph import CustomOp, ForOp, outside_customs
 from irkit.api import lower
 from irkit.commands.arguments import bytes_text, count_text, read_dims
 from irkit.files import write_atomically
+from irkit.remarks import asked_remarks, show_remarks
 from irkit.runtime.compiler import find_compiler
 from lowering.kernel import cost
+from lowering.remarks import listening
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,15 @@ class KernelCost:
 
 
 def execute(args: argparse.Namespace) -> None:
-    """Prints the tables, or writes the page of `--html`; raises IrkitError."""
+    """Prints the tables, or writes the page of `--html`; then the remarks, if asked for. Raises IrkitError."""
+    remarks = asked_remarks(args)
+    with listening(remarks):
+        _show(args)
+    if remarks is not None:
+        show_remarks(remarks, args, sys.stdout)
+
+
+def _show(args: argparse.Namespace) -> None:
     cc = find_compiler(args.cc).name
     if args.html is not None:
         _write_page(args, cc)

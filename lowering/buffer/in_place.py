@@ -11,6 +11,8 @@ from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 from dialects.graph import ConstantOp
 from dialects.kernel import LaunchOp
 from dialects.loop import FuncOp as LoopFunc
+from dialects.types import RefType
+from lowering.buffer import remarks
 from lowering.buffer.arrays import Array, ArrayTypes
 from lowering.buffer.liveness import HostLoop, Liveness
 
@@ -64,23 +66,33 @@ def _grant_aliases(
         if entry.alias_of is None or entry.alias_of >= count:
             continue
         operand = live.root(launch.inputs[entry.alias_of])
-        if operand in taken or not live.dies_at(operand, launch):
-            continue
-        old, new = type_of(operand), type_of(result)
-        if old is new or (old.element_type == new.element_type and old.bytes() == new.bytes()):
+        refused = None
+        if operand in taken:
+            refused = "another result takes it"
+        elif not live.dies_at(operand, launch):
+            refused = remarks.LIVES
+        elif not _same_size(type_of(operand), type_of(result)):
+            refused = "it has another size"
+        if refused is None:
             taken.add(operand)
             reuse.takes[result] = operand
+        else:
+            remarks.refused(launch, result, operand, refused, live, copies=entry.mode.data == "inout")
+
+
+def _same_size(old: RefType, new: RefType) -> bool:
+    return old is new or (old.element_type == new.element_type and old.bytes() == new.bytes())
 
 
 def _choose_carried(loop: HostLoop, live: Liveness, type_of: ArrayTypes, reuse: Reuse) -> None:
     yielded = [live.root(v) for v in loop.yielded]
-    in_place = {v for inner, v in zip(loop.carried, yielded, strict=True) if _comes_from(v, inner, reuse)}
+    in_place = {v for inner, v in zip(loop.carried, yielded, strict=True) if comes_from(v, inner, reuse)}
     for number, (inner, value) in enumerate(zip(loop.carried, yielded, strict=True)):
         if inner in live.roots:
             continue
         made = _is_made_in(value, loop.body)
         following = None
-        if not _comes_from(value, inner, reuse) and (made or inner in yielded):
+        if not comes_from(value, inner, reuse) and (made or inner in yielded):
             following = Array("loop", type_of(inner))
             if made and value not in in_place:
                 reuse.wanted.setdefault(value, following)
@@ -90,7 +102,7 @@ def _choose_carried(loop: HostLoop, live: Liveness, type_of: ArrayTypes, reuse: 
             reuse.takes[loop.op.results[number]] = init
 
 
-def _comes_from(value: SSAValue, origin: SSAValue, reuse: Reuse) -> bool:
+def comes_from(value: SSAValue, origin: SSAValue, reuse: Reuse) -> bool:
     """Whether a value lies in the array of another one that it was made from."""
     while value in reuse.takes:
         value = reuse.takes[value]

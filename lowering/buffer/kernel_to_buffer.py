@@ -15,6 +15,7 @@ from dialects.errors import IrkitError
 from dialects.kernel import DefOp, LaunchOp
 from dialects.loop import FuncOp as LoopFunc
 from dialects.syntax import SymbolsAttr
+from lowering.buffer import remarks
 from lowering.buffer.arrays import ArrayTypes, Storage
 from lowering.buffer.liveness import Liveness, analyse_liveness
 from lowering.buffer.places import Places, find_places
@@ -54,6 +55,7 @@ class KernelToBuffer(ModulePass):
 def lower_function(func: FuncOp, kernels: Mapping[str, LoopFunc]) -> ProgramOp:
     """The program of one host function."""
     plan = plan_function(func, kernels)
+    remarks.arena(func, plan.storage, plan.places)
     return write_program(func, kernels, plan.live, plan.storage, plan.places, plan.symbols, plan.type_of)
 
 

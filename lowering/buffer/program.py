@@ -18,6 +18,7 @@ from dialects.kernel import ArgAttr, LaunchOp, arg
 from dialects.loop import FuncOp as LoopFunc
 from dialects.syntax import SymbolsAttr
 from dialects.types import RefType, dtype_name, storage as storage_type
+from lowering.buffer import remarks
 from lowering.buffer.arrays import Array, ArrayTypes, Carried, Storage
 from lowering.buffer.liveness import Liveness
 from lowering.buffer.places import Places
@@ -105,7 +106,9 @@ class _Writer:
         assert last is not None
         self.origin = last
         for array, value in zip(self.storage.outputs, last.operands, strict=True):
-            self._copy(value, array)
+            if self._copy(value, array):
+                made = self.storage.arrays[self.live.root(value)].find()
+                remarks.copied_out(last, value, made, made in self.storage.outputs)
 
     # -- ops --------------------------------------------------------------------------------------------------
 
@@ -179,10 +182,12 @@ class _Writer:
                 array.value = value
             self.known[-1][array.find(), type_] = value
 
-    def _copy(self, value: SSAValue, target: Array) -> None:
-        """Copies a value to where it must be, unless it is there."""
-        if self.storage.arrays[self.live.root(value)].find() is not target.find():
-            self._add(CopyOp(self._array_of(value), self._ref(target, self.type_of(value), value.name_hint)))
+    def _copy(self, value: SSAValue, target: Array) -> bool:
+        """Copies a value to where it must be, unless it is there; returns whether it did."""
+        if self.storage.arrays[self.live.root(value)].find() is target.find():
+            return False
+        self._add(CopyOp(self._array_of(value), self._ref(target, self.type_of(value), value.name_hint)))
+        return True
 
     def _array_of(self, value: SSAValue) -> SSAValue:
         return self._ref(self.storage.arrays[self.live.root(value)], self.type_of(value), value.name_hint)

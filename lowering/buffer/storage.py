@@ -15,8 +15,9 @@ from dialects.errors import IrkitError
 from dialects.graph import ConstantOp
 from dialects.kernel import LaunchOp
 from dialects.loop import FuncOp as LoopFunc
+from lowering.buffer import remarks
 from lowering.buffer.arrays import Array, ArrayTypes, Carried, Storage
-from lowering.buffer.in_place import Reuse, find_reuse, taken_init
+from lowering.buffer.in_place import Reuse, comes_from, find_reuse, taken_init
 from lowering.buffer.liveness import HostLoop, Liveness, home
 
 
@@ -82,11 +83,14 @@ class _Assigner:
         if wanted is not None:
             if old is not None:
                 old.become(wanted, home(result))
-            return wanted
-        if old is not None and old.writable:
+            array = wanted
+        elif old is not None and old.writable:
             old.written = True
-            return old
-        return self._new(result, home(result))
+            array = old
+        else:
+            array = self._new(result, home(result))
+        remarks.placed(result, array, operand, old)
+        return array
 
     def _new(self, value: SSAValue, block: Block | None) -> Array:
         array = Array("arena", self.type_of(value), block)
@@ -118,6 +122,12 @@ class _Assigner:
             array = self._new(result, block)
         array.written = True
         following = self.reuse.swaps[loop.carried[number]]
+        if remarks.heard():
+            inner, value = loop.carried[number], self.live.root(loop.yielded[number])
+            in_place = comes_from(value, inner, self.reuse)
+            remarks.carried(loop, number, self.live, swaps=following is not None, in_place=in_place)
+            if copies:
+                remarks.copied_init(loop, number, self.live, is_free=init is not None)
         spare = None if following is None else self._new(result, block)
         odd = spare is not None and trips is not None and trips % 2 == 1
         if (wanted := self.reuse.wanted.get(result)) is not None:

@@ -166,6 +166,9 @@ class _Grouping:
         target = next((g for g in fitting if g.heavy or g.reduced is not None), fitting[0])
         if tell is not None:
             fuse_remarks.joined(tell, op, target, dims_of(op.results[0].type))
+            for other, why in candidates.items():
+                if why is not None:
+                    fuse_remarks.merged(tell, op, target, other, why)
         for other in fitting:
             if other is not target:
                 apart = self._apart(target, other)

@@ -98,17 +98,18 @@ def joined(tell: Reporter, op: Operation, target: Group, shape: Shape) -> None:
     tell.applied(op, message, reason_, [kernel], kernel=other)
 
 
-def merged(tell: Reporter, op: Operation, target: Group, other: Group, apart: Apart | None) -> None:
+def merged(
+    tell: Reporter, op: Operation, target: Group, other: Group, why_not: Apart | Refusal | None
+) -> None:
     """Two groups that an op reads become one, or not."""
     names = operation_name(anchor(target)), operation_name(anchor(other))
     see = [anchor(target), anchor(other)]
-    if apart is None:
+    if why_not is None:
         message = f"the kernels of {names[0]} and {names[1]} become one"
         tell.applied(op, message, f"{operation_name(op)} reads both", see)
         return
-    facts = {"kernel": names[1], "computes": dims_text(other.shape)}
     message = f"the kernels of {names[0]} and {names[1]} stay apart, though {operation_name(op)} reads both"
-    tell.missed(op, message, apart.value.format(**facts), see)
+    tell.missed(op, message, reason(why_not, op, other), see)
 
 
 def prologue(
@@ -145,7 +146,7 @@ def view_alone(tell: Reporter, view: Operation, reader: Operation) -> None:
     tell.missed(view, message, f"{_reader(reader)} needs it as an array", [reader])
 
 
-def reason(refusal: Refusal, op: Operation, group: Group) -> str:
+def reason(refusal: Refusal | Apart, op: Operation, group: Group) -> str:
     """A refusal in words."""
     return refusal.value.format(
         closed=closed_text(group),

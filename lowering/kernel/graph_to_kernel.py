@@ -21,6 +21,7 @@ from dialects.graph.scatter import Scatter
 from dialects.graph.structure import IndexOp
 from dialects.kernel import DefOp, ReadOp, WriteOp, YieldOp, arg
 from dialects.types import dtype_name, is_complex, ref_of, type_text
+from lowering.kernel import alias_remarks
 from lowering.kernel.builder import Builder
 from lowering.kernel.extern import extern_def
 from lowering.kernel.rules import RULES
@@ -105,7 +106,11 @@ def to_axes_form(kernel: DefOp) -> DefOp:
         if isinstance(owner, Scatter) and updates_in_place(owner):
             signature.append(arg("inout", list(kernel.block.args).index(owner.operands[0])))  # pyright: ignore
         else:
-            signature.append(arg("out", _alias(block, position, {f.alias_of for f in signature})))
+            taken = {f.alias_of for f in signature}
+            alias = _alias(block, position, taken)
+            if alias is None:
+                alias_remarks.no_alias(kernel, block, position, taken)
+            signature.append(arg("out", alias))
     _drop_dead(block)
     out = DefOp(
         kernel.sym_name.data,

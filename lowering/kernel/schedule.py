@@ -13,8 +13,10 @@ from xdsl.passes import ModulePass
 from dialects.dims import ONE, Dim
 from dialects.kernel import DefOp, ExternOp, ReadOp, ReduceOp, ScheduleAttr, WriteOp
 from dialects.types import RefType, element_bytes
+from lowering.kernel import schedule_remarks
 from lowering.kernel.contraction import Contraction, match_contraction
 from lowering.kernel.fields import Axes, field_axes
+from lowering.kernel.schedule_remarks import Unpacked
 from lowering.loop.contraction import can_pack
 from lowering.schedule import scanned_axes
 from lowering.target import Target, get_target
@@ -61,7 +63,9 @@ class KernelSchedule(ModulePass):
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
         target = get_target(self.target, self.cc)
         for kernel in op.ops:
-            if isinstance(kernel, DefOp) and kernel.schedule is None and kernel.in_axes_form:
+            if isinstance(kernel, DefOp) and kernel.schedule is not None:
+                schedule_remarks.given(kernel)
+            elif isinstance(kernel, DefOp) and kernel.in_axes_form:
                 directives = choose(kernel, target)
                 kernel.properties["schedule"] = ScheduleAttr(tuple(directives))
                 packed = any(d.startswith("pack") for d in directives)
@@ -73,6 +77,7 @@ class KernelSchedule(ModulePass):
 def choose(kernel: DefOp, target: Target) -> list[str]:
     """The cost model: the directives of one kernel."""
     if any(isinstance(op, ExternOp) for op in kernel.block.ops):
+        schedule_remarks.by_hand(kernel)
         return []
     axes = field_axes(kernel)
     sizes = _sizes(kernel)
@@ -80,10 +85,16 @@ def choose(kernel: DefOp, target: Target) -> list[str]:
     contraction = next(
         (c for op in reductions if (c := match_contraction(kernel, op, axes)) is not None), None
     )
-    if target.packs and contraction is not None and can_pack(kernel, contraction):
-        tiled = _stream(kernel, contraction, sizes, target) or _pack(kernel, contraction, sizes, target)
+    if contraction is not None:
+        unpacked = _unpacked(kernel, contraction, sizes, target)
+        tiled = None if unpacked is not None else _pack(contraction, sizes, target)
+        if target.packs and can_pack(kernel, contraction):
+            tiled = _stream(contraction, sizes, target) or tiled
         if tiled is not None:
+            schedule_remarks.tiled(kernel, tiled, target)
             return tiled
+        assert unpacked is not None
+        schedule_remarks.not_packed(kernel, contraction, unpacked, sizes, target)
     return _direct(kernel, axes, sizes, reductions, contraction, target)
 
 
@@ -99,7 +110,7 @@ def _sizes(kernel: DefOp) -> dict[str, int]:
 # -- packed contractions ----------------------------------------------------------------------------------------
 
 
-def _stream(kernel: DefOp, c: Contraction, sizes: dict[str, int], target: Target) -> list[str] | None:
+def _stream(c: Contraction, sizes: dict[str, int], target: Target) -> list[str] | None:
     """A few rows times a large matrix: it is read once, a few of its rows at a time, and the sums wait in memory."""
     j, k = c.n[0], c.k[0]
     m, n, depth = sizes[c.m[0]] if c.m else 1, sizes[j], sizes[k]
@@ -112,15 +123,27 @@ def _stream(kernel: DefOp, c: Contraction, sizes: dict[str, int], target: Target
     return [*rows, f"tile {j} {4 * lanes // (1 if m < 3 else 2)}", f"split {k} {block}", f"parallel {j}"]
 
 
-def _pack(kernel: DefOp, c: Contraction, sizes: dict[str, int], target: Target) -> list[str] | None:
-    if not c.m:
-        return None
+def _unpacked(kernel: DefOp, c: Contraction, sizes: dict[str, int], target: Target) -> Unpacked | None:
+    """Why a contraction is not packed: the nest does not cover it, or it has too little work for the copies to pay."""
+    if not target.packs:
+        return Unpacked.TARGET
+    if not c.m or not can_pack(kernel, c):
+        return Unpacked.FORM
+    m, n, depth = (sizes[axes[0]] for axes in (c.m, c.n, c.k))
+    if 2 * m * n * depth < PACK_FLOPS:
+        return Unpacked.FLOPS
+    if m < 4:
+        return Unpacked.ROWS
+    if n < target.register_tile(c.reduce.results[0].type)[1] // 2:
+        return Unpacked.COLUMNS
+    return Unpacked.DEPTH if depth < 16 else None
+
+
+def _pack(c: Contraction, sizes: dict[str, int], target: Target) -> list[str]:
     i, j, k = c.m[0], c.n[0], c.k[0]
     m, n, depth = sizes[i], sizes[j], sizes[k]
     element = c.reduce.results[0].type
     mr, nr = target.register_tile(element)
-    if 2 * m * n * depth < PACK_FLOPS or m < 4 or n < nr // 2 or depth < 16:
-        return None
     mr = min(mr, m)
     lanes = target.lanes(element)
     nr = min(nr, -(-n // lanes) * lanes)
@@ -209,9 +232,14 @@ def _direct(
     one_by_one = target.portable and contraction is None
     vector = None if whole or one_by_one else _best(free, scores, sizes)
     columns, rows = (target.tile[1], target.tile[0]) if target.portable else (lanes, 6)
+    facts = schedule_remarks.Facts(kernel, target, sizes, scores)
     if vector is not None:
         wide = contraction is not None and not target.portable
-        out.append(f"vector {vector} {_vector_size(sizes[vector], columns, wide)}")
+        size = _vector_size(sizes[vector], columns, wide)
+        out.append(f"vector {vector} {size}")
+        schedule_remarks.vector_axis(facts, vector, size)
+    else:
+        schedule_remarks.no_vector_axis(facts, free, sorted(scanned), whole)
     for op in reductions:
         reduced = None if target.portable else _best(set(op.axes), scores, sizes)
         width = 1
@@ -221,18 +249,25 @@ def _direct(
             size = _vector_size(sizes[reduced], CHAINS * lanes if several else lanes, wide=False)
             out.append(f"vector {reduced} {size}")
             width = size if in_lanes else 1
-        out += _blocks(op, sizes, {reduced: width} if reduced is not None else {})
-    if contraction is not None and vector is not None and not whole:
-        # A tile over an axis of the other operand reuses each vector that was loaded.
-        others = contraction.m if vector in contraction.n else contraction.n
-        tiled = next((a for a in reversed(others) if a in free), None)
+        schedule_remarks.reduced_axis(facts, op, reduced, vector)
+        blocks = _blocks(op, sizes, {reduced: width} if reduced is not None else {})
+        schedule_remarks.blocks_of_sum(facts, op, blocks)
+        out += blocks
+    if contraction is not None:
+        tiled = None
+        if vector is not None and not whole:
+            # A tile over an axis of the other operand reuses each vector that was loaded.
+            others = contraction.m if vector in contraction.n else contraction.n
+            tiled = next((a for a in reversed(others) if a in free), None)
         if tiled is not None and sizes[tiled] > 1:
             out.append(f"tile {tiled} {min(rows, sizes[tiled])}")
+        schedule_remarks.register_tile(facts, contraction, vector, tiled, rows)
     outer = [a for a in free if a != vector and a not in whole]
     if outer and sizes[outer[0]] < 4 * target.cores and vector not in (None, outer[0]):
         widest = max([*outer, vector or outer[0]], key=lambda a: sizes[a])
         if sizes[widest] > sizes[outer[0]] and not reductions:
             out.append(f"parallel {widest}")
+            schedule_remarks.threads(facts, widest, outer[0])
     return list(dict.fromkeys(out))
 
 

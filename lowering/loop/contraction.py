@@ -30,6 +30,7 @@ from dialects.errors import IrkitError
 from dialects.kernel import DefOp, ReduceOp, WriteOp
 from dialects.types import RefType, ref
 from lowering.kernel.contraction import Contraction
+from lowering.loop import nest_remarks
 from lowering.loop.nest import Level, Nest, Shared, VectorAxis
 from lowering.schedule import Schedule
 
@@ -239,6 +240,7 @@ class _Packed:
 
     def _by_rows(self, nest: Nest) -> None:
         """Blocks of rows between the threads: all pack the right operand, then each its own rows."""
+        nest_remarks.split_blocks(self.kernel, self.i or "", self.mc)
         panel = nest.fresh(f"{self.j}p")
         if self.rhs is not None:
             nest.open(panel, 0, ceildiv(self.n, self.nr), role="parallel", binds={})
@@ -262,6 +264,8 @@ class _Packed:
 
     def _by_columns(self, nest: Nest) -> None:
         """Panels of columns, or whole products, between the threads: each packs for itself, and none waits for another."""
+        if self.schedule.parallel == self.j:
+            nest_remarks.split_blocks(self.kernel, self.j, self.nr)
         tiles = self._row_tiles()
         for rows in tiles:
             self._pack_lhs(nest, rows)

@@ -30,6 +30,7 @@ from dialects.errors import IrkitError
 from dialects.kernel import DefOp, ReadOp, ReduceOp, WriteOp
 from dialects.types import RefType
 from lowering.kernel.fields import Axes, field_axes
+from lowering.loop import nest_remarks
 
 Shape = tuple[str, ...]
 """The vector axes of an emitted value, in the order of its vector type's dims."""
@@ -379,6 +380,7 @@ class Nest:
             if any(v.axis in e.names() for e in exprs) or any(v.axis in self.shapes(o) for o in operands)
         )
         guard = self.guard(exprs, array.type) if op.otherwise is not None else []
+        nest_remarks.unpeeled(op, exprs, guard, [v.axis for v in self.vectors()])
         if not shape:
             return self._scalar_read(array, exprs, operands, guard, op.otherwise)
         along = self.unit_dims(exprs, array.type, shape)

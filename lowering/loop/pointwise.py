@@ -21,7 +21,9 @@ from dialects.errors import IrkitError
 from dialects.kernel import DefOp, ReadOp, ReduceOp, ScanOp, WriteOp
 from dialects.types import RefType
 from lowering.kernel.fields import Axes
+from lowering.loop import nest_remarks
 from lowering.loop.nest import Level, Nest, Shared, VectorAxis, clamps, idle_form
+from lowering.remarks import listening
 from lowering.schedule import Schedule
 
 
@@ -91,6 +93,10 @@ class _Plan:
         tiled = [a for a in axes if a in self.schedule.tile and a != lanes]
         outer = [a for a in axes if a not in (*whole, *tiled) and a != lanes]
         parallel = self._parallel_axis([*outer, *tiled, *([lanes] if lanes else [])])
+        nest_remarks.threads(
+            self.kernel, self.schedule, parallel, {"is taken whole": whole, "carries a scan": along}
+        )
+        nest_remarks.lanes(self.kernel, self.schedule, axes, lanes)
         if parallel is None:
             nest.open(nest.fresh("solo"), 0, 1, role="parallel", binds={})
         for axis in outer:
@@ -158,6 +164,8 @@ class _Plan:
         lanes = next((a for a in own if a in self.schedule.vector and a not in moving), None)
         outer = [a for a in self._ordered(own) if a != lanes]
         parallel = self._parallel_axis([*outer, *([lanes] if lanes else [])])
+        nest_remarks.threads(self.kernel, self.schedule, parallel, {"may write to one element twice": swept})
+        nest_remarks.lanes(self.kernel, self.schedule, own, lanes)
         if parallel is None:
             nest.open(nest.fresh("solo"), 0, 1, role="parallel", binds={})
         for axis in outer:
@@ -213,11 +221,13 @@ class _Plan:
             nest.close()
             return
         low, high, idle = interior
+        nest_remarks.peeled(self.kernel, axis, low, high, extent)
         for lower, upper in ((Dim.of(0), low), (high, extent)):
             if lower == upper:
                 continue
             nest.open(axis, lower, upper, role=role)
-            self._emit_writes(nest, writes)
+            with listening(None):  # what is done at the edges is no news of the nest
+                self._emit_writes(nest, writes)
             nest.close()
         self._open_vector(nest, axis, low, high, self.schedule.vector[axis], role)
         nest.level.idle = idle
@@ -232,6 +242,7 @@ class _Plan:
         kept = frozenset[str]().union(*(axes[r] for r in op.results))
         in_lanes = not any(v.axis in kept for v in nest.vectors())
         lanes = next((a for a in reversed(op.axes) if a in self.schedule.vector and in_lanes), None)
+        nest_remarks.reduction(op, self.schedule, lanes, [v.axis for v in nest.vectors() if v.axis in kept])
         states = self._initial(nest, op)
         over = [*self._ordered([a for a in op.axes if a != lanes]), *([lanes] if lanes else [])]
         finished = nest.inline(op.finish.block, self._over(nest, op, over, lanes, states, states))
