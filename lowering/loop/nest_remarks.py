@@ -61,12 +61,18 @@ def lanes(kernel: DefOp, schedule: Schedule, axes: Sequence[str], chosen: str | 
         tell.missed(kernel, message, f"the vector axis {', '.join(named)} is not one of its axes of results")
 
 
-def reduction(op: ReduceOp, schedule: Schedule, lanes: str | None, vectors: Sequence[str]) -> None:
+def reduction(
+    kernel: DefOp, op: ReduceOp, schedule: Schedule, lanes: str | None, vectors: Sequence[str]
+) -> None:
     """How a reduction runs whose axes the schedule wants in lanes."""
     named = [a for a in op.axes if a in schedule.vector]
     if not named or (tell := listener("vectorise", PASS)) is None:
         return
-    if lanes is not None:
+    extent = kernel.extents()[lanes or named[-1]]
+    if lanes is not None and extent.value is not None and extent.value < schedule.vector[lanes]:
+        message = f"reduces axis {lanes} point by point"
+        tell.missed(op, message, f"its {extent} points do not fill {schedule.vector[lanes]} lanes")
+    elif lanes is not None:
         message = f"reduces axis {lanes} in {schedule.vector[lanes]} lanes, which are folded at the end"
         reason = "accesses are contiguous along it, and a result is one number there"
         tell.applied(op, message, reason, axis=lanes, lanes=schedule.vector[lanes])

@@ -242,7 +242,9 @@ class _Plan:
         kept = frozenset[str]().union(*(axes[r] for r in op.results))
         in_lanes = not any(v.axis in kept for v in nest.vectors())
         lanes = next((a for a in reversed(op.axes) if a in self.schedule.vector and in_lanes), None)
-        nest_remarks.reduction(op, self.schedule, lanes, [v.axis for v in nest.vectors() if v.axis in kept])
+        nest_remarks.reduction(
+            self.kernel, op, self.schedule, lanes, [v.axis for v in nest.vectors() if v.axis in kept]
+        )
         states = self._initial(nest, op)
         over = [*self._ordered([a for a in op.axes if a != lanes]), *([lanes] if lanes else [])]
         finished = nest.inline(op.finish.block, self._over(nest, op, over, lanes, states, states))
