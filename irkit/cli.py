@@ -5,6 +5,7 @@ irkit run examples/digits.tg
 irkit compile examples/digits.tg -o build
 irkit show examples/digits.tg
 irkit bisect examples/digits.tg
+irkit reduce examples/digits.tg --check -o small.mlir
 irkit fmt examples/digits.tg
 """
 
@@ -22,6 +23,9 @@ from irkit.streams import run_on
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+LEVELS = ("graph", "kernel", "loop", "buffer", "c")
+"""As in irkit.pipeline, which takes time to import."""
 
 
 def main(
@@ -184,6 +188,36 @@ def _parser() -> argparse.ArgumentParser:
     )
     bisect.add_argument(
         "-o", "--output", metavar="FILE.mlir", help="write the smallest part that shows the fault"
+    )
+    reduce = commands.add_parser("reduce", help="shrink a module for as long as it fails in the same way")
+    _add_common(reduce)
+    reduce.add_argument(
+        "--test",
+        metavar="COMMAND",
+        help="a command that gets a .mlir file as its last argument, and exits with 0 where it is interesting",
+    )
+    reduce.add_argument(
+        "-p",
+        "--passes",
+        default="",
+        metavar="PASSES",
+        help="interesting is what these passes fail on with the same message, as irkit-opt runs them",
+    )
+    reduce.add_argument(
+        "--emit", choices=LEVELS, help="the same for the standard passes to a level, after those of -p"
+    )
+    reduce.add_argument(
+        "--check", action="store_true", help="interesting is what the same step of the compiler makes wrong"
+    )
+    reduce.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="the seed of random data (default 0)"
+    )
+    reduce.add_argument("--time-limit", type=float, metavar="SECONDS", help="stop then, with what there is")
+    reduce.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE.mlir",
+        help="write each smaller module (default: the last one, to stdout)",
     )
     fmt = commands.add_parser("fmt", help="lay .tg files out in one way")
     fmt.add_argument("files", nargs="+", metavar="FILE", help="a .tg file, or - for standard input to output")

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
+from xdsl.dialects.builtin import StringAttr, TensorType
 from xdsl.dialects.func import FuncOp
-from xdsl.printer import Printer
 
 from dialects.errors import IrkitError
 from dialects.types import dims_of, dtype_name
@@ -23,6 +22,7 @@ from irkit.diagnostics import nearest
 from irkit.faults import AFTER_PASSES, Setup, steps_of
 from irkit.files import check_writable, write_atomically
 from irkit.params import materialise
+from irkit.reducer import module_text
 from irkit.runtime.compiler import find_compiler
 from lowering.buffer.storage import argument_facts
 from lowering.c.abi import ArgSpec
@@ -86,12 +86,3 @@ def _inputs(
     for kind in ("param", "input"):
         arrays.update(materialise(func, folder, kind, sizes))
     return {name: {**arrays, **loaded}[name] for name in names}, sizes
-
-
-def module_text(module: ModuleOp) -> str:
-    """The text of a module with the places of its ops, which reading it back keeps."""
-    from io import StringIO
-
-    out = StringIO()
-    Printer(stream=out, print_debuginfo=True).print_op(module)
-    return out.getvalue() + "\n"

@@ -55,7 +55,7 @@ def swapped_operands(patch: Patch) -> None:
 
     def apply(self: GraphSimplify, ctx, op) -> None:
         right(self, ctx, op)
-        found = next((o for o in op.walk() if o.name == "graph.sub"), None)
+        found = next((o for o in op.walk() if o.name == "graph.sub" and len({*o.operands}) == 2), None)
         if found is not None:
             found.operands = list(found.operands)[::-1]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from xdsl.context import Context
-from xdsl.dialects import arith
+from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
@@ -19,6 +19,7 @@ from irkit.checking import Checker
 from irkit.lang import parse, to_graph
 from irkit.pass_manager import PassManager, Watch
 from irkit.pipeline_text import Step
+from lowering.c import scalars
 
 EXAMPLES = {
     "digits": {"B": 3},
@@ -104,6 +105,15 @@ def test_a_pass_that_changes_the_numbers_is_named(name: str):
         PassManager(pipeline.context(), Watch(checker=Checker())).run(
             graph_of(TEXT), [Step(run) for run in runs]
         )
+
+
+def test_wrong_c_text_is_told_from_a_wrong_pass(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(scalars.FUNCTIONS, math.ExpOp, "tanh")
+    steps = [Step(run) for run in pipeline.passes_to("graph", "buffer")]
+    with pytest.raises(
+        IrkitError, match="the C text, and not pass 'kernel-to-buffer', changed the numbers of"
+    ):
+        PassManager(pipeline.context(), Watch(checker=Checker())).run(graph_of(TEXT), steps)
 
 
 def test_there_has_to_be_something_to_run():
