@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from typing import TextIO
@@ -13,7 +14,8 @@ def run_on(
     command: Callable[[], int], stdin: TextIO | None, stdout: TextIO | None, stderr: TextIO | None
 ) -> int:
     """The exit code of a command on streams; None stands for the process's own."""
-    with _streams(stdin, stdout, stderr):
+    with _streams(stdin, stdout, stderr), warnings.catch_warnings():
+        warnings.showwarning = _show_warning
         try:
             return command()
         except SystemExit as stop:  # argparse: --help, and errors in the command line
@@ -25,6 +27,12 @@ def run_on(
         finally:
             if stdout is None:
                 _give_up_what_cannot_be_written()
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    """A warning as a user sees it, without the line of Python that it comes from."""
+    if sys.stderr is not None:
+        print(f"warning: {message}", file=sys.stderr)
 
 
 @contextmanager

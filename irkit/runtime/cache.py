@@ -2,25 +2,40 @@
 
 A library is kept under the hash of its C text, the headers, the flags and the compiler; a whole program under the hash
 of all that leads to it, from the `.tg` text on, so that running it again needs no front end. Files appear whole or not
-at all, so several processes may share a folder.
+at all, so several processes may share a folder, and one that is killed leaves nothing that another would take for whole.
+Where the folder cannot be written, or its disk is full, programs are compiled all the same, with a warning.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import platform
+import shutil
 import tempfile
+import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from dialects.errors import IrkitError
 from irkit.runtime.compiler import FLAGS, INCLUDE, THREADS, Compiler
 from lowering.c.abi import ABI_VERSION, ProgramSpec
 
 MAX_BYTES = 2 << 30
+MAX_AGE = 3600.0
+"""Seconds after which a file under a temporary name is one that a killed process left; no compile takes as long."""
+
+LITTLE = 1 << 20
+"""Bytes left on a disk that is full."""
+
+BUILD, NEW = "build-", ".new-"
+"""What the names of folders and files begin with that are not whole yet."""
+
 PACKAGES = ("dialects", "lowering", "irkit")
 
 Place = tuple[str, int, int]
@@ -45,16 +60,23 @@ def cache_dir() -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.access(path, os.W_OK | os.X_OK):
             return path.resolve()
-    except OSError:
-        pass
+        reason = "it is not writable"
+    except OSError as fault:
+        reason = fault.strerror or str(fault)
+    _warn(path, reason)
     return _temporary_dir()
+
+
+@lru_cache(maxsize=64)
+def _warn(path: Path, reason: str) -> None:
+    """Says once why nothing is kept."""
+    warnings.warn(f"the cache in {path} is of no use: {reason}; nothing is kept", stacklevel=3)
 
 
 @lru_cache(maxsize=1)
 def _temporary_dir() -> Path:
     """A folder for this process alone, where the proper one cannot be written."""
     import atexit
-    import shutil
 
     path = tempfile.mkdtemp(prefix="irkit-")
     atexit.register(shutil.rmtree, path, ignore_errors=True)
@@ -87,9 +109,13 @@ def store_program(key: str, entry: Entry) -> None:
         "places": entry.places,
         "cflags": list(entry.cflags),
     }
-    write_file(
-        cache_dir() / f"{key}.json", lambda path: path.write_text(json.dumps(record), encoding="utf-8")
-    )
+    folder = cache_dir()
+    if entry.library.parent != folder:  # compiled elsewhere, since the cache could not hold it
+        return
+    try:
+        write_file(folder / f"{key}.json", lambda path: path.write_text(json.dumps(record), encoding="utf-8"))
+    except OSError as fault:
+        _warn(folder, fault.strerror or str(fault))
 
 
 def library(spec: ProgramSpec, compiler: Compiler, cflags: Sequence[str], again: bool = False) -> Path:
@@ -110,24 +136,55 @@ def library(spec: ProgramSpec, compiler: Compiler, cflags: Sequence[str], again:
         ]
     )
     path = cache_dir() / f"{spec.name[:40]}-{key}.so"
-    if again or not path.is_file():
+    if not again and path.is_file():
+        return path
+    try:
         _compile(spec, compiler, cflags, path)
-        prune(path.parent)
+    except OSError as fault:
+        _warn(path.parent, fault.strerror or str(fault))
+        path = _temporary_dir() / path.name
+        _compile_elsewhere(spec, compiler, cflags, path)
+        return path
+    prune(path.parent)
     return path
 
 
 def _compile(spec: ProgramSpec, compiler: Compiler, cflags: Sequence[str], path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix="build-") as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=BUILD) as folder:
         source = Path(folder) / f"{spec.name}.c"
         source.write_text(spec.source, encoding="utf-8")
         (Path(folder) / f"{spec.name}.h").write_text(spec.header, encoding="utf-8")
         built = Path(folder) / path.name
-        compiler.shared_library(source, built, cflags)
+        try:
+            compiler.shared_library(source, built, cflags)
+        except IrkitError:
+            if shutil.disk_usage(folder).free < LITTLE:  # no fault of the program
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+            raise
+        with open(built, "rb") as file:
+            os.fsync(file.fileno())  # its content is on the disk before its name is
         os.replace(built, path)
 
 
+def _compile_elsewhere(spec: ProgramSpec, compiler: Compiler, cflags: Sequence[str], path: Path) -> None:
+    try:
+        _compile(spec, compiler, cflags, path)
+    except OSError as fault:
+        raise IrkitError(
+            f"there is no place for a compiled program: {fault.strerror or fault}",
+            found=f"neither in {cache_dir()} nor in {path.parent}",
+            hint="set IRKIT_CACHE_DIR to a folder that has room",
+        ) from None
+
+
 def prune(folder: Path, limit: int = MAX_BYTES) -> None:
-    """Removes the files used longest ago until those left take no more than limit bytes."""
+    """Removes what killed processes left, and the files used longest ago until those left take no more than limit bytes."""
+    for path in [*folder.glob(f"{BUILD}*"), *folder.glob(f"{NEW}*")]:
+        try:
+            if time.time() - path.stat().st_mtime > MAX_AGE:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        except OSError:
+            continue
     files: list[tuple[float, int, Path]] = []
     for path in [*folder.glob("*.so"), *folder.glob("*.json")]:
         try:
@@ -155,7 +212,7 @@ def digest(parts: Iterable[str]) -> str:
 
 def write_file(path: Path, fill: Callable[[Path], object]) -> None:
     """Writes a file under a name of its own and moves it into place."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=NEW)
     os.close(handle)
     try:
         fill(Path(temporary))

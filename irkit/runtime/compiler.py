@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -64,8 +65,11 @@ class Compiler:
             raise IrkitError(f"cannot start the C compiler '{self.name}': {fault.strerror}") from None
         if done.returncode:
             shown = "\n".join(line for line in done.stderr.splitlines() if "error" in line)[:2000]
+            end = f"failed with exit code {done.returncode}"
+            if done.returncode < 0:
+                end = f"was killed by {signal.Signals(-done.returncode).name}"
             raise IrkitError(
-                f"the C compiler '{self.name}' failed with exit code {done.returncode}",
+                f"the C compiler '{self.name}' {end}",
                 found=shown or done.stderr[-2000:] or "no message",
                 hint=f"the command was: {shlex.join(words)}",
             )
