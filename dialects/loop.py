@@ -428,15 +428,13 @@ class LoadOp(IRDLOperation):
         otherwise = parser.parse_attribute() if parser.parse_optional_keyword("else") is not None else None
         parser.parse_punctuation(":")
         type_ = parser.parse_type()
-        op = cls(
-            resolve_by_name(parser, array),
-            index,
-            guard=guard,
-            otherwise=otherwise,
-            indices=[resolve_by_name(parser, o) for o in operands],
-        )
-        properties = {**op.properties, **facts}
-        return cls.create(operands=list(op.operands), properties=properties, result_types=[type_])
+        properties: dict[str, Attribute] = {"index": DimsAttr(index), **facts}
+        if guard is not None:
+            properties["guard"] = DimsAttr(guard)
+        if otherwise is not None:
+            properties["otherwise"] = otherwise
+        values = [resolve_by_name(parser, array), *(resolve_by_name(parser, o) for o in operands)]
+        return cls.create(operands=values, properties=properties, result_types=[type_])
 
     def print(self, printer: Printer) -> None:
         printer.print_string(" ")
