@@ -50,7 +50,7 @@ from lowering.remarks import Remarks
 if TYPE_CHECKING:
     from irkit.checking import Checker
 
-EMIT = ("ast", "tg", *pipeline.LEVELS)
+EMIT = ("ast", "tg", *pipeline.LEVELS, pipeline.UPSTREAM)
 SPLIT = "// -----"
 SPLIT_LINE = re.compile(rf"^{SPLIT}.*$", re.MULTILINE)
 PARSE_FAULTS = (IrkitError, ErrorList, ParseError)
@@ -250,6 +250,8 @@ class OptMain(xDSLOptMain):
 
     def _standard_steps(self, module: ModuleOp) -> list[Step]:
         level, goal = pipeline.level_of(module), self.args.emit
+        if goal == pipeline.UPSTREAM:
+            return [Step(run) for run in pipeline.passes_upstream(level, self.args.machine, self.args.cc)]
         if pipeline.LEVELS.index(goal) < pipeline.LEVELS.index(level):
             raise IrkitError(
                 f"the input is at the {level} level already, which is below the {goal} level",

@@ -17,6 +17,9 @@ from lowering.verify import check_only
 
 LEVELS = ("graph", "kernel", "loop", "buffer", "c")
 
+UPSTREAM = "upstream"
+"""What the way to MLIR's own dialects is called: it leaves irkit's levels after the buffer level."""
+
 STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("graph", ("graph-simplify", "graph-cse", "graph-dce")),
     (
@@ -56,6 +59,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "kernel-to-loop": ("lowering.loop.kernel_to_loop", "KernelToLoop"),
     "kernel-to-buffer": ("lowering.buffer.kernel_to_buffer", "KernelToBuffer"),
     "buffer-place-barriers": ("lowering.buffer.barriers", "BufferPlaceBarriers"),
+    "buffer-to-upstream": ("lowering.upstream.buffer_to_upstream", "BufferToUpstream"),
 }
 """Every pass of ours by name: module and class, imported when first asked for."""
 
@@ -90,6 +94,7 @@ ALLOWED: dict[str, frozenset[str]] = {
             for name in ("fptoint", "convert", "compare", "select", "integer", "remf", "random", "extern")
         }
     ),
+    "buffer-to-upstream": frozenset({"builtin", "func", "arith", "math", "scf", "memref", "vector"}),
 }
 """What may be left after each change of level: ops by name, and whole dialects."""
 
@@ -123,6 +128,11 @@ def passes_to(level_from: str, level_to: str, target: str = "native", cc: str = 
     first = start if start == 0 else start + 1
     standard = [name for _, names in STAGES[first : stop + 1] for name in names]
     return [make_pass(n, target, cc) for name in standard for n in (name, *AFTER.get(name, ()))]
+
+
+def passes_upstream(level_from: str, target: str = "native", cc: str = "gcc") -> list[ModulePass]:
+    """The passes that bring a module of one level to MLIR's own dialects."""
+    return [*passes_to(level_from, "buffer", target, cc), make_pass("buffer-to-upstream")]
 
 
 def level_of(module: builtin.ModuleOp) -> str:

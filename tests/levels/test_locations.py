@@ -25,7 +25,7 @@ def test_no_op_is_without_its_line(name: str):
     file, text, _ = PROGRAMS[name]
     module = module_of(name)
     check(module, file, text.count("\n"), "the front end")
-    for run in pipeline.passes_to("graph", "buffer"):
+    for run in pipeline.passes_upstream("graph"):
         run.apply(pipeline.context(), module)
         check(module, file, text.count("\n"), run.name)
 

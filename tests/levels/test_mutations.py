@@ -125,7 +125,8 @@ def check(seed: int, count: int, share: int = 1) -> Counter[str]:
         kind = "tg" if level == "tg" else "mlir"
         text = mutated(text_of(rng.choice(names), level), rng)
         with limited(text):
-            code, _, err = run(text, "--emit=c", "-f", kind)
+            goal = rng.choice(("c", "upstream"))
+            code, _, err = run(text, f"--emit={goal}", "-f", kind)
         assert code in (0, 1) and not any(word in err for word in FAULTS), f"{err}\n{text}"
         assert (code == 0) == (not err), f"{code}: {err}\n{text}"
         if code == 0 and level != "buffer" and number % share == 0:
