@@ -24,6 +24,7 @@ loop.func @tangent (in %x: !buffer.ref<[], f32>, out %y: !buffer.ref<[], f32>) {
 loop.func @add (in %x: !buffer.ref<[8], f32>, out %y: !buffer.ref<[8], f32>) {}
 
 buffer.program @main (in %x: !buffer.ref<[8], f32>, out %y: !buffer.ref<[8], f32>) arena_bytes 0 scratch_bytes 0 peak_bytes 0 lower_bound_bytes 0 interface [{name = "x", kind = "input", dtype = "f32"}, {name = "y", kind = "output", dtype = "f32"}] {
+  buffer.call @add (%x, %y)
   // CHECK: errors.mlir:{{.*}}: error: the call does not fit the signature of kernel @add
   // CHECK: found: 1 arrays
   // CHECK: expected: arrays of f32, f32
