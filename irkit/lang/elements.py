@@ -12,7 +12,8 @@ from dialects.errors import IrkitError
 from dialects.types import DTYPES, dtype_name
 from irkit.lang import tree
 from irkit.lang.builder import Number
-from irkit.lang.custom import arguments, bind_dtypes, formula_of, head
+from irkit.lang.custom import formula_of
+from irkit.lang.heads import arguments, bind_dtypes, bind_settings
 from irkit.lang.scalars import Scalar
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def call_on_elements(
     given = arguments(emitter, decl, node)
     places = [given[o.name.id] for o in decl.operands]
     values = [statement.scalar(place, op, scope) for place in places]
-    inner, _ = head(emitter, decl, given, statement.frame)
+    inner, _ = bind_settings(emitter, decl, given, statement.frame)
     if any(o.type is not None and set(o.type.dims) - {tree.REST} for o in decl.operands):
         raise IrkitError(f"'{decl.name.id}' does not work on elements", loc(node.callee), hint=HINT)
     inner.words["..."] = []
