@@ -1,6 +1,7 @@
 """The bench's command line, its workers and its tables."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,18 @@ def test_compilers_and_rounds_reach_the_worker(monkeypatch: pytest.MonkeyPatch):
     assert command.main(argv) == 0
     races = [Job(("gemm64",), n, ("numpy",), ("gcc", "clang"), 3) for n in (1, 2)]
     assert jobs == [*races, Job(("parse-3000-lines",))]
+
+
+def test_a_run_that_is_broken_off_keeps_its_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def broken_off(job: Job) -> Iterator[dict]:
+        yield RACE
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(worker, "start", broken_off)
+    file = tmp_path / "figures.json"
+    with pytest.raises(KeyboardInterrupt):
+        command.main(["--rows", "gemm*", "--peers", "numpy", "--json", str(file)])
+    assert json.loads(file.read_text()) == [RACE]
 
 
 # -- workers --------------------------------------------------------------------------------------------------

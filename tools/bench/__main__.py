@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--memory", action="store_true", help="also measure peak memory, in processes of their own"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here, row by row")
     parser.add_argument("--markdown", metavar="FILE", help="also write the tables as Markdown")
     parser.add_argument("--plot", metavar="FILE", help="also draw ratios, or the curves of --scale (.svg)")
     parser.add_argument("--list", action="store_true", help="list the rows that match")
@@ -68,9 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     gone = absent(args.peers)
     for peer, word in gone.items():
         print(f"peer {peer} is skipped: {word}", file=sys.stderr)
-    results = list(run(args, tuple(p for p in args.peers if p not in gone)))
-    if args.json:
-        write_atomically(str(args.json), json.dumps(results, indent=1) + "\n")
+    results: list[dict] = []
+    for result in run(args, tuple(p for p in args.peers if p not in gone)):
+        results.append(result)
+        _say(result)
+        _keep(results, args.json)  # a run that is broken off keeps what it has
+    if args.memory:
+        _add_memory(results)
+        _keep(results, args.json)
     report.show(results, args.scale)
     command = " ".join(["python -m tools.bench", *(sys.argv[1:] if argv is None else argv)])
     if args.markdown:
@@ -83,32 +88,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     return int(missed or any("fault" in r for r in results))
 
 
-def run(args: argparse.Namespace, peers: tuple[str, ...]) -> list[dict]:
-    """What each row gave, in the order of thread counts."""
+def run(args: argparse.Namespace, peers: tuple[str, ...]) -> Iterator[dict]:
+    """What each row gives, in the order of thread counts."""
     races = tuple(n for n in args.names if rows.find(n))
     others = tuple(n for n in args.names if budgets.find(n))
-    results: list[dict] = []
-    for count in args.threads if races or not others else ():
+    to_come = [n for n in args.names if n in rows.NOT_YET]
+    for count in args.threads:
         if races:
-            results += told(worker.start(worker.Job(races, count, peers, tuple(args.cc), args.rounds)))
-        results += [
-            {"kind": "not yet", "row": n, "threads": count, "reason": rows.NOT_YET[n]}
-            for n in args.names
-            if n in rows.NOT_YET
-        ]
-    if args.memory:
-        _add_memory(results)
+            yield from worker.start(worker.Job(races, count, peers, tuple(args.cc), args.rounds))
+        for name in to_come:
+            yield {"kind": "not yet", "row": name, "threads": count, "reason": rows.NOT_YET[name]}
     if others:
-        results += told(worker.start(worker.Job(others)))
-    return results
+        yield from worker.start(worker.Job(others))
 
 
-def told(results: Iterable[dict]) -> Iterator[dict]:
-    """Says which rows are done, as all of them may take an hour."""
-    for result in results:
-        threads = f", {result['threads']} threads" if result.get("threads", 1) > 1 else ""
-        print(f"{result['row']}{threads}: {'at fault' if 'fault' in result else 'done'}", file=sys.stderr)
-        yield result
+def _say(result: dict) -> None:
+    """Tells that a row is done, as all of them may take an hour."""
+    threads = f", {result['threads']} threads" if result.get("threads", 1) > 1 else ""
+    print(f"{result['row']}{threads}: {'at fault' if 'fault' in result else 'done'}", file=sys.stderr)
+
+
+def _keep(results: list[dict], file: Path | None) -> None:
+    if file:
+        write_atomically(str(file), json.dumps(results, indent=1) + "\n")
 
 
 def _add_memory(results: list[dict]) -> None:
