@@ -106,7 +106,7 @@ def copied_out(end: Operation, value: SSAValue, array: Array, is_output: bool) -
 
 
 def arena(function: func.FuncOp, storage: Storage, places: Places) -> None:
-    """What the arena takes at its peak, and the largest arrays in it."""
+    """What the arena takes at its peak, and the largest pieces of it: arrays, and what calls need for their time."""
     if (tell := listener("memory", PASS)) is None:
         return
     names: dict[Array, str] = {}
@@ -117,8 +117,11 @@ def arena(function: func.FuncOp, storage: Storage, places: Places) -> None:
             for array in (plan.array, plan.spare):
                 if array is not None:
                     names.setdefault(array.find(), f"an array of {named(op.results[plan.number])}")
-    largest = sorted(storage.arena, key=lambda a: -places.intervals[a].size)[:3]
-    text = ", ".join(f"{names[a]} {places.intervals[a].size} bytes" for a in largest)
+    largest = sorted(places.intervals.items(), key=lambda piece: -piece[1].size)[:3]
+    text = ", ".join(
+        f"{names[what] if isinstance(what, Array) else f'team arrays of {label_of(what)}'} {interval.size} bytes"
+        for what, interval in largest
+    )
     peak, bound = places.peak_bytes, places.lower_bound_bytes
     message = f"intermediates take {peak} bytes at the peak, and {bound} are live at one time"
     tell.analysis(function, message, f"the largest: {text}" if text else "", peak=peak, bound=bound)
