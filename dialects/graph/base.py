@@ -38,7 +38,17 @@ from xdsl.traits import Pure
 
 from dialects.dims import Dim, DimsAttr
 from dialects.errors import IrkitError, Loc
-from dialects.types import DTYPE_NAMES, DTYPES, AnyTensor, dims_of, dtype_name, np_dtype, tensor, type_text
+from dialects.types import (
+    DTYPE_NAMES,
+    DTYPES,
+    AnyTensor,
+    dims_of,
+    dtype_name,
+    is_float,
+    np_dtype,
+    tensor,
+    type_text,
+)
 
 Value: TypeAlias = "int | float | bool | str | tuple[int, ...] | tuple[Dim, ...] | Attribute | None"
 Values: TypeAlias = "Mapping[str, Value]"
@@ -277,12 +287,17 @@ class GraphOp(IRDLOperation):
         """The parameters as Python values, complete."""
         return resolved(type(self), [v.type for v in self.operands], self.properties)  # pyright: ignore
 
-    def run(self, arrays: Sequence[Array], dims: Mapping[str, int] | None = None) -> list[Array]:
-        """The reference on arrays of the operands' dtypes; dims gives symbolic dims their values."""
+    def run(
+        self, arrays: Sequence[Array], dims: Mapping[str, int] | None = None, wide: bool = False
+    ) -> list[Array]:
+        """The reference on arrays of the operands' dtypes; dims gives symbolic dims their values. With `wide`, what comes
+        from operands in f64 is in f64 whatever float the op says, but for what is cast."""
         values, results = self.values(), [r.type for r in self.results]
         if dims:
             values = {key: _substituted(value, dims) for key, value in values.items()}
             results = [tensor(t.element_type, [d.subst(dims) for d in dims_of(t)]) for t in results]  # pyright: ignore
+        if wide and self.name != "graph.cast" and any(a.dtype == np.float64 for a in arrays):
+            results = [tensor(f64, dims_of(t)) if is_float(t.element_type) else t for t in results]  # pyright: ignore
         with np.errstate(all="ignore"):
             out = self.reference(arrays, values, results)  # pyright: ignore
         return [np.asarray(a, np_dtype(t.element_type)) for a, t in zip(out, results, strict=True)]  # pyright: ignore

@@ -20,7 +20,7 @@ from dialects.graph import Access, CustomOp, ForOp, GraphOp, IfOp, IndexOp
 from dialects.graph.numerics import greatest, least, widened
 from dialects.kernel import DefOp, LaunchOp, YieldOp as KernelYield
 from dialects.loop import FuncOp as LoopFunc
-from dialects.types import dims_of, is_complex, np_dtype, type_text
+from dialects.types import dims_of, is_complex, is_float, np_dtype, type_text
 from lowering.graph.scalars import run_scalar, signless
 from lowering.points import evaluate
 
@@ -74,7 +74,7 @@ def run_graph(
         if checked:
             _bind_dims(arg.type, name, array, symbols, func)
         env[arg] = array
-    results = _Interpreter(func, symbols, threads).block(func.body.block, env)
+    results = _Interpreter(func, symbols, threads, wide=not checked).block(func.body.block, env)
     return [_whole(r, attrs) for r, attrs in zip(results, _result_facts(func, len(results)), strict=True)]
 
 
@@ -128,8 +128,9 @@ def _bind_dims(type_: Attribute, name: str, array: Array, symbols: dict[str, int
 class _Interpreter:
     """Evaluates blocks; values are dropped after their last use."""
 
-    def __init__(self, func: Operation, symbols: Mapping[str, int], threads: int = 1):
+    def __init__(self, func: Operation, symbols: Mapping[str, int], threads: int = 1, wide: bool = False):
         self.func = func
+        self.wide = wide
         self.symbols = symbols
         self.threads = threads
         self.uses: dict[Block, Counter[SSAValue]] = {}
@@ -152,7 +153,7 @@ class _Interpreter:
                 return [env[v] for v in op.operands]
             operands = [env[v] for v in op.operands]
             if isinstance(op, GraphOp):
-                results: Sequence[Array] = op.run(operands, self.symbols)
+                results: Sequence[Array] = op.run(operands, self.symbols, self.wide)
             elif op.name in self.rules:
                 results = self.rules[op.name](op, env)
             else:
@@ -240,7 +241,11 @@ class _Interpreter:
         shape = [sizes[name] for name, _ in op.axes.data]
         result = op.results[0].type
         assert isinstance(result, TensorType)
-        dtype = np_dtype(result.element_type)
+        dtype = (
+            np.dtype(np.float64)
+            if self.wide and is_float(result.element_type)
+            else np_dtype(result.element_type)
+        )
         if not shape:
             return [self._points(op, env, sizes, 0, 1, dtype)]
         rows = max(1, CHUNK // max(1, int(np.prod([*sizes.values()][1:], dtype=np.int64))))
@@ -280,7 +285,7 @@ class _Interpreter:
         for op in block.ops:
             if op is block.last_op:
                 break
-            env[op.results[0]] = run_scalar(op, [env[v] for v in op.operands])
+            env[op.results[0]] = run_scalar(op, [env[v] for v in op.operands], self.wide)
         assert block.last_op is not None
         return env[block.last_op.operands[0]]
 

@@ -38,8 +38,9 @@ Rule = Callable[[Operation, list[Array], np.dtype], Array]
 """An op, its operands and the dtype of its result give the result."""
 
 
-def run_scalar(op: Operation, operands: Sequence[Array]) -> Array:
-    """The result of a scalar op; raises IrkitError for an op that has no rule here."""
+def run_scalar(op: Operation, operands: Sequence[Array], wide: bool = False) -> Array:
+    """The result of a scalar op, where floats are wide in f64 if it comes so. Raises IrkitError for an op that has no rule
+    here."""
     rule = SCALARS.get(op.name)
     if rule is None:
         raise IrkitError(
@@ -48,7 +49,7 @@ def run_scalar(op: Operation, operands: Sequence[Array]) -> Array:
     type_ = op.results[0].type
     dtype = np_dtype(type_.get_element_type() if isinstance(type_, VectorType) else type_)
     out = np.asarray(rule(op, list(operands), dtype))
-    return out if out.dtype == dtype else out.astype(dtype)
+    return out if out.dtype == dtype or (wide and out.dtype == np.float64) else out.astype(dtype)
 
 
 def signless(array: Array) -> Array:

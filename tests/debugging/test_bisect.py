@@ -155,6 +155,13 @@ def test_a_fault_that_some_inputs_show(tmp_path: Path, monkeypatch: Patch):
     assert code == 1 and "graph.reduce_max" in err and "found: 0.0 at [0], and 5 of 5" in err
 
 
+def test_default_data_of_another_size_is_left_aside(tmp_path: Path):
+    np.savez(tmp_path / "x.npz", x=np.ones(4, np.float32))
+    model = tmp_path / "sized.tg"
+    model.write_text('dim B = 4\nfn main(x: f32[B] = load("x.npz", "x")) -> f32[B] { return -x }\n')
+    assert bisect(model, "--dim", "B=2")[0] == bisect(model)[0] == 0
+
+
 def test_errors(model: Path, tmp_path: Path):
     assert "the program has no input 'z'" in bisect(model, "--input", "z=1")[2]
     assert "there is no file" in bisect(tmp_path / "none.tg")[2]

@@ -116,6 +116,18 @@ def test_wrong_c_text_is_told_from_a_wrong_pass(monkeypatch: pytest.MonkeyPatch)
         PassManager(pipeline.context(), Watch(checker=Checker())).run(graph_of(TEXT), steps)
 
 
+def test_what_cancels_is_allowed_its_rounding():
+    """1000 is added and taken off again: the slack is that of numbers of a thousand, though the result is small."""
+    text = """fn main(x: f32[64]) -> (f32[64], f32[64]) {
+      y[i] = x[i] * 3.3 + 1000.0 - 1000.0
+      return x * 3.3 + 1000 - 1000, y
+    }"""
+    checker = Checker()
+    checker.start(graph_of(text))
+    for slack in checker.judges["main"].slack:
+        assert 5e-5 < slack < 1e-3
+
+
 def test_there_has_to_be_something_to_run():
     with pytest.raises(IrkitError, match="--check finds no function to run"):
         Checker().start(ModuleOp([]))
