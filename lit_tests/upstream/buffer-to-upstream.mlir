@@ -53,10 +53,10 @@ loop.func @tile (in %x: !buffer.ref<[6, 5], f32>, in %w: !buffer.ref<[4], f32>, 
 // A gather goes lane by lane, an index that is rounded down stays so.
 // CHECK-LABEL: func.func @k_gather
 // CHECK: scf.for [[L:%.*]] = %{{.*}} iter_args([[F:%.*]] = %{{.*}}) -> (vector<4xf32>) {
-// CHECK: [[N:%.*]] = "vector.extractelement"(%{{.*}}, [[L]]) : (vector<4xi64>, index) -> i64
+// CHECK: [[N:%.*]] = vector.extract %{{.*}}{{\[}}[[L]]] : i64 from vector<4xi64>
 // CHECK: [[P:%.*]] = arith.index_cast [[N]] : i64 to index
 // CHECK: arith.floordivsi [[P]], %{{.*}} : index
-// CHECK: "vector.insertelement"(%{{.*}}, [[F]], [[L]])
+// CHECK: vector.insert %{{.*}}, [[F]]{{ ?\[}}[[L]]] : f32 into vector<4xf32>
 loop.func @gather (in %x: !buffer.ref<[9], f32>, in %n: !buffer.ref<[4], i64>, out %y: !buffer.ref<[4], f32>) {
   %i = loop.load %n[0] along [0] : vector<4xi64>
   %v = loop.load %x[_0 floordiv 2](%i) : vector<4xf32>

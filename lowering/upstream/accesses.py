@@ -138,9 +138,7 @@ def _gather(build: Build, op: loop.LoadOp, array: SSAValue, indices: Sequence[SS
     start = build.number(0, shaped(stored, [count]))
     with build.loop((0, count, 1), [start]) as (op_for, block):
         lane, found = block.args
-        places = [
-            _index(build, build.other("vector.extractelement", [v, lane], element_of(v.type))) for v in lanes
-        ]
+        places = [_index(build, build.add(vector.ExtractOp(v, [lane], element_of(v.type)))) for v in lanes]
         value = build.add(memref.LoadOp.get(array, [index_of(build, e, places) for e in op.index.data]))
-        build.do(scf.YieldOp(build.other("vector.insertelement", [value, found, lane], found.type)))
+        build.do(scf.YieldOp(build.add(vector.InsertOp(value, found, [lane]))))
     return build.reshape(op_for.results[0], shape)

@@ -21,7 +21,7 @@ from lowering.upstream.types import memory_element, memref_type
 from lowering.verify import verify_module
 
 Array = np.ndarray
-VERSIONS = ("", *(f"-{n}" for n in range(19, 24)))
+VERSIONS = ("-19", "-20", "")
 
 LOWERING = (
     "--convert-vector-to-scf",
@@ -43,7 +43,7 @@ LOWERING = (
 
 
 def find_tool(*names: str) -> str | None:
-    """The first of MLIR's tools by these names that is here, from version 19 on."""
+    """The first of MLIR's tools by these names that is here; version 19 where there are several."""
     found = (shutil.which(name + version) for name in names for version in VERSIONS)
     return next((path for path in found if path is not None), None)
 

@@ -63,7 +63,7 @@ def test_small_floats_and_four_bits_are_accepted():
 @pytest.mark.parametrize("target", ["avx2", "c99"])
 def test_the_edges_of_arithmetic(target: str):
     """Division by zero, wrapping, saturation, shifts past the width, NaN: what arith leaves undefined."""
-    types = ("i8", "i32", "u8", "i64", "u64", "f32", "f16", *(("bf16",) if target == "c99" else ()))
+    types = ("i8", "i32", "u64", "f32", "f16", *(("bf16",) if target == "c99" else ()))
     values = {name: edges(name) for name in types}
     calls = [
         Call(op, [x[:, None], x[None, :]])
