@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import pickle
+import resource
 import select
 import signal
 import time
@@ -75,9 +77,9 @@ def _read(reader: int, limit: float | None) -> bytes | None:
 def _answer(work: Callable[[], object], writer: int) -> NoReturn:
     """The child: does the work, writes what comes of it, and ends without the handlers and buffers of its parent."""
     try:
-        signal.signal(
-            signal.SIGINT, signal.SIG_DFL
-        )  # on ctrl-C the parent speaks, and the child ends in silence
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # on ctrl-C the parent speaks
+        faulthandler.disable()
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         try:
             answer: tuple[bool, object] = True, work()
         except Exception as fault:
