@@ -31,6 +31,10 @@ ULPS = 16
 RUN_SECONDS = 60.0
 """What a run of a compiled program may take, which takes milliseconds."""
 
+SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0)
+SPARSITY = 32
+"""Sums swallow what is special, so most elements are not."""
+
 
 @dataclass
 class Judge:
@@ -56,9 +60,15 @@ class Checker:
     """Compares a module with what it computed before the first pass."""
 
     def __init__(
-        self, seed: int = 0, cc: str | None = None, target: str = "native", cflags: Sequence[str] = ()
+        self,
+        seed: int = 0,
+        cc: str | None = None,
+        target: str = "native",
+        cflags: Sequence[str] = (),
+        special: bool = False,
     ):
         self.seed = seed
+        self.special = special
         self.cc = cc
         self.target = target
         self.cflags = tuple(cflags)
@@ -120,7 +130,7 @@ class Checker:
 
     def _judge(self, func: FuncOp, given: Arrays | None, given_sizes: Mapping[str, int] | None) -> Judge:
         sizes = default_sizes(func) | dict(given_sizes or {})
-        inputs = random_inputs(func, sizes, self.seed) if given is None else given
+        inputs = random_inputs(func, sizes, self.seed, self.special) if given is None else given
         expected = run_graph(func, inputs, sizes)
         return Judge(
             inputs, sizes, _result_names(func), expected, slacks(func, inputs, sizes, expected), func
@@ -161,15 +171,26 @@ def default_sizes(func: FuncOp) -> dict[str, int]:
     return {name: min(max(SIZE, low), high) for name, low, high in ranges}
 
 
-def random_inputs(func: FuncOp, sizes: Mapping[str, int], seed: int = 0) -> Arrays:
-    """An array for each argument: floats normal, integers small and of either sign, bools even."""
+def random_inputs(func: FuncOp, sizes: Mapping[str, int], seed: int = 0, special: bool = False) -> Arrays:
+    """An array for each argument: floats normal, integers small and of either sign, bools even. With `special` some floats
+    are NaN, infinite or a zero."""
     rng = np.random.default_rng(seed)
     arrays: Arrays = {}
     for arg, name in zip(func.body.block.args, argument_names(func), strict=True):
         type_ = arg.type
         assert isinstance(type_, TensorType)
         arrays[name] = random_array(type_, rng, sizes)
+        if special and _is_float(arrays[name].dtype):
+            make_special(arrays[name], rng)
     return arrays
+
+
+def make_special(array: np.ndarray, rng: np.random.Generator) -> None:
+    """Makes one element in SPARSITY, and at least one, what arithmetic treats in a way of its own."""
+    if array.size:
+        places = rng.integers(0, array.size, max(1, array.size // SPARSITY))
+        values = rng.choice(SPECIAL, len(places))
+        array.reshape(-1)[places] = values.astype(array.dtype)
 
 
 def random_array(
@@ -209,7 +230,7 @@ def _distance(a: np.ndarray, b: np.ndarray) -> float:
         return 0.0
     x, y = a.astype(np.float64), b.astype(np.float64)
     both = np.isfinite(x) & np.isfinite(y)
-    return float(np.max(np.abs(x - y)[both], initial=0.0))
+    return float(np.max(np.abs(x[both] - y[both]), initial=0.0))
 
 
 def _is_float(dtype: np.dtype) -> bool:

@@ -130,7 +130,8 @@ class OptMain(xDSLOptMain):
     def _checker(self) -> Checker:
         from irkit.checking import Checker
 
-        return Checker(self.args.check_seed, self.args.cc, self.args.machine)
+        args = self.args
+        return Checker(args.check_seed, args.cc, args.machine, special=args.check_special)
 
     def run(self) -> None:
         """Does what the command line asks for; `failed` says whether errors were printed."""

@@ -89,6 +89,11 @@ def add_watch_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--check-seed", type=_seed, default=0, metavar="N", help="the seed of the inputs (default 0)"
     )
+    group.add_argument(
+        "--check-special",
+        action="store_true",
+        help="let some floats of these inputs be NaN, infinite or a zero",
+    )
     group.add_argument("--disable-verify", action="store_true", help="never verify")
     group.add_argument(
         "--verify-diagnostics",
