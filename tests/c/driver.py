@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from dialects.dims import Dim
@@ -22,6 +23,8 @@ from lowering.c.emit import emit_program
 from lowering.graph.interpret import run_graph
 from lowering.target import get_target
 from tests.levels.test_round_trip import module_of
+from tools.ops_docs.__main__ import all_examples
+from tools.ops_docs.examples import all_in_one
 
 GNU = ("-std=gnu11",)
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wvla", "-Wno-unused-function"]
@@ -41,11 +44,22 @@ class Unit:
 
 
 def unit_of(name: str, target: str) -> Unit:
+    """One of the programs, on random inputs."""
     module = module_of(name)
     (func,) = [op for op in module.ops if isinstance(op, FuncOp)]
     attr = func.attributes.get("graph.symbols")
     sizes = {s: SIZES.get(s, 3) for s, _, _ in attr.data} if attr is not None else {}  # pyright: ignore
-    inputs = random_inputs(func, sizes, seed=4)
+    return _unit(name, module, random_inputs(func, sizes, seed=4), sizes, target)
+
+
+def unit_of_every_op(target: str) -> Unit:
+    """The examples of all ops as one program, on their own inputs."""
+    module, arrays = all_in_one(all_examples())
+    return _unit("ops", module, {f"x{i}": a for i, a in enumerate(arrays)}, {}, target)
+
+
+def _unit(name: str, module: ModuleOp, inputs: Arrays, sizes: dict[str, int], target: str) -> Unit:
+    (func,) = [op for op in module.ops if isinstance(op, FuncOp)]
     expected = run_graph(func, inputs, sizes)
     slack = slacks(func, inputs, sizes, expected)
     kept = func.clone()

@@ -16,7 +16,7 @@ from math import prod
 
 import ml_dtypes
 import numpy as np
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, UnitAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 
@@ -169,6 +169,8 @@ class Batch:
     inputs: list[np.ndarray] = field(default_factory=list)
     results: list[Value] = field(default_factory=list)
     used: Counter[str] = field(default_factory=Counter)
+    donated: set[int] = field(default_factory=set)
+    """The inputs whose memory the program may take."""
     line: int = 0
 
     def __post_init__(self) -> None:
@@ -181,12 +183,26 @@ class Batch:
             "main", (list(self.block.arg_types), [v.type for v in self.results]), Region(self.block)
         )
         func.arg_attrs, func.res_attrs = named("x", len(self.block.args)), named("y", len(self.results))
+        self.donate(func)
         if self.dynamic:
             func.attributes["graph.symbols"] = SymbolsAttr(tuple((n, 1, 9) for n in SIZES))
         func.location = last.location = Loc("random.tg", 1, 1).attr()
         module = ModuleOp([func])
         module.location = func.location
         return module
+
+    def donate(self, func: FuncOp) -> None:
+        """Lets the program take the memory of some inputs; never that of an array that two inputs share."""
+        shared = Counter(map(id, self.inputs))
+        alone = [i for i, array in enumerate(self.inputs) if shared[id(array)] == 1]
+        self.donated = {i for i in alone if self.rng.random() < 0.2}
+        assert func.arg_attrs is not None
+        func.arg_attrs = ArrayAttr(
+            DictionaryAttr(attrs.data | ({"graph.donated": UnitAttr()} if i in self.donated else {}))
+            for i, attrs in enumerate(func.arg_attrs.data)
+        )
+        self.used["donated input"] += len(self.donated)
+        self.used["shared input"] += len(self.inputs) - len(shared)
 
     def grow(self, graphs: int, ops: int) -> Batch:
         """Adds graphs of about so many ops each."""
@@ -212,6 +228,8 @@ class Graph:
         for _ in range(ops):
             if self.depth < 2 and self.rng.random() < 0.08 and len(self.values) > self.own:
                 self.structure()
+            elif self.rng.random() < 0.03 and len(self.values) > self.own:
+                self.empty()
             else:
                 self.op()
 
@@ -225,7 +243,15 @@ class Graph:
         if not own:
             return []
         picked = {len(own) - 1, *(int(i) for i in self.rng.integers(0, len(own), 2))}
-        return [own[i] for i in sorted(picked)]
+        results = [own[i] for i in sorted(picked)]
+        if self.depth == 0 and self.rng.random() < 0.1:  # one array for two results
+            results.append(results[0])
+            self.batch.used["result twice"] += 1
+        passed = [v for v in self.values if isinstance(v.ssa.owner, Block)]
+        if self.depth == 0 and passed and self.rng.random() < 0.1:
+            results.append(passed[self.rng.integers(len(passed))])
+            self.batch.used["input as result"] += 1
+        return results
 
     def op(self) -> None:
         """Adds an op of the table, or none where what was drawn does not fit."""
@@ -239,6 +265,32 @@ class Graph:
             while self.block.last_op is not before and self.block.last_op is not None:
                 self.block.erase_op(self.block.last_op)
             self.values = [v for v in self.values if v.ssa.owner is not None and _is_there(v.ssa)]
+
+    def empty(self) -> None:
+        """Takes nothing of a value along an axis, and does with it what may be done with an array without elements."""
+        unfit = ("bool", "c64", "c128")  # without products, or casts to f32
+        usable = [
+            v
+            for v in self.values
+            if _static(v) and dims_of(v.type) and dtype_name(v.type.element_type) not in unfit
+        ]
+        if not usable:
+            return
+        value = usable[self.rng.integers(len(usable))]
+        sizes = [d.value or 0 for d in dims_of(value.type)]
+        axis = int(self.rng.integers(len(sizes)))
+        stops = [0 if i == axis else n for i, n in enumerate(sizes)]
+        (none,) = self.add("slice", [value], {"starts": [0] * len(sizes), "stops": stops})
+        self.batch.used["no elements"] += 1
+        (none,) = self.add("mul", [none, none], {})
+        for name, values in (
+            ("reduce_sum", {"axes": [axis]}),
+            ("transpose", {"perm": list(range(len(sizes)))[::-1]}),
+            ("cast", {"dtype": "f32"}),
+            ("reshape", {"shape": [*stops, 1]}),
+        ):
+            self.add(name, [none], values)
+        self.add("concat", [none, value, none], {"axis": axis})
 
     def sized(self, type_: AnyTensor) -> AnyTensor:
         return (
@@ -278,8 +330,12 @@ class Graph:
                 array.reshape(-1)[self.rng.integers(array.size)] = self.rng.choice(
                     [np.nan, np.inf, -np.inf, 0.0, 1e4]
                 )
+                self.batch.used["NaN or infinity"] += not np.isfinite(array).all()
             with np.errstate(all="ignore"):
                 array = array.astype(dtype)
+        same = [a for a, b in zip(self.batch.inputs, self.batch.block.args, strict=True) if b.type == type_]
+        if same and self.rng.random() < 0.1:  # two inputs, one array
+            array = same[self.rng.integers(len(same))]
         arg = self.batch.block.insert_arg(type_, len(self.batch.block.args))
         self.batch.inputs.append(array)
         value = Value(arg, [array] * (1 + SHAKES))
