@@ -75,6 +75,10 @@ class IrkitError(Exception):
         return [(label, text) for label, text in known if text]
 
 
+class Mismatch(IrkitError):
+    """Operands or parameters that an op does not take; whoever knows the place adds it."""
+
+
 class ErrorList(Exception):
     """Several errors of one run, in source order."""
 

@@ -1,4 +1,4 @@
-"""Types shared by the levels: dtype names, the tensor encoding `#graph.t`, quantised elements, and `!buffer.ref`.
+"""Types shared by the levels: dtype names, the tensor encoding `#graph.t`, and `!buffer.ref`.
 
 Graph tensors are builtin tensors. A tensor with a symbolic dim, a layout, a sparse format or a sharding carries one
 encoding attribute, `tensor<?x64xf32, #graph.t<dims=[B, 64]>>`; empty fields are omitted and a plain tensor has none.
@@ -81,8 +81,29 @@ _NUMPY: dict[str, np.dtype] = {
 }
 
 
+class Coded(TypeAttribute):
+    """Base of element types whose elements are stored as those of another dtype: quantised ones (dialects/quant.py)."""
+
+    @property
+    def stored(self) -> Attribute:
+        """The element type of what lies in memory."""
+        raise NotImplementedError
+
+    @property
+    def text(self) -> str:
+        """The type as the language writes it."""
+        raise NotImplementedError
+
+
+def stored(element: Attribute) -> Attribute:
+    """The graph's element type of what lies in memory: of a quantised one its storage."""
+    return element.stored if isinstance(element, Coded) else element
+
+
 def dtype_name(element: Attribute) -> str:
     """The name of an element type (`f32`, `u8`, `bool`, ...); its IR text for one that the language does not name."""
+    if isinstance(element, Coded):
+        return element.text
     return DTYPE_NAMES.get(element) or str(element)
 
 
@@ -90,6 +111,8 @@ def np_dtype(element: Attribute | str) -> np.dtype:
     """The NumPy dtype (ml_dtypes where NumPy has none) of an element type or dtype name; raises KeyError."""
     if isinstance(element, IntegerType) and element.signedness.data is Signedness.SIGNLESS and element != i1:
         return _NUMPY[f"i{element.width.data}"]
+    if isinstance(element, Coded):
+        element = element.stored
     return _NUMPY[element if isinstance(element, str) else DTYPE_NAMES[element]]
 
 
@@ -116,7 +139,8 @@ def is_complex(element: Attribute) -> bool:
 
 
 def storage(element: Attribute) -> Attribute:
-    """The element type below graph level: the same with integers made signless."""
+    """The element type below graph level: what lies in memory, with integers made signless."""
+    element = stored(element)
     if isinstance(element, IntegerType):
         return IntegerType(element.width.data)
     return element
@@ -130,6 +154,7 @@ _BYTES: dict[Attribute, int] = {}
 
 def element_bytes(element: Attribute) -> int:
     """Bytes of one stored element; i4, u4 and bool take one byte each."""
+    element = stored(element)
     if element in _BYTES:
         return _BYTES[element]
     if isinstance(element, IntegerType):

@@ -18,7 +18,7 @@ from xdsl.dialects.func import FuncOp
 
 from dialects.errors import IrkitError
 from dialects.syntax import SymbolsAttr
-from dialects.types import dims_of, dtype_name, np_dtype, type_text
+from dialects.types import dims_of, dtype_name, np_dtype, stored, type_text
 from lowering.graph.interpret import argument_names, run_graph
 
 Arrays = dict[str, np.ndarray]
@@ -201,7 +201,7 @@ def random_array(
     if missing:
         raise IrkitError(f"the size of '{missing[0]}' is not known", found=type_text(type_))
     shape = [d.evaluate(sizes or {}) for d in dims_of(type_)]
-    name, dtype = dtype_name(type_.element_type), np_dtype(type_.element_type)
+    name, dtype = dtype_name(stored(type_.element_type)), np_dtype(type_.element_type)
     if name == "bool":
         return np.asarray(rng.random(shape) < 0.5)
     if name[0] in "iu":

@@ -28,7 +28,7 @@ from xdsl.dialects.func import FuncOp
 
 from dialects.dims import dims_text
 from dialects.errors import ErrorList, IrkitError, Loc, loc_of_attr, op_loc
-from dialects.types import DTYPE_NAMES, dims_of, dtype_name, np_dtype
+from dialects.types import DTYPE_NAMES, dims_of, dtype_name, np_dtype, stored
 from irkit.diagnostics import nearest
 
 MAX_HEADER_BYTES = 100 << 20
@@ -111,7 +111,11 @@ def wanted(func: FuncOp, kind: str = "param", dims: Mapping[str, int] | None = N
             )
         out.append(
             Wanted(
-                name, dtype_name(arg.type.element_type), tuple(s for s in shape if s is not None), source, loc
+                name,
+                dtype_name(stored(arg.type.element_type)),
+                tuple(s for s in shape if s is not None),
+                source,
+                loc,
             )
         )
     return out
@@ -237,6 +241,9 @@ SAFETENSORS: dict[str, np.dtype] = {
     "BOOL": np.dtype(np.bool_),
     "C64": np.dtype("<c8"),
 }
+_BYTES = {"i4": np.dtype(np.int8), "u4": np.dtype(np.uint8)}
+"""What numbers of four bits stand as in a file, which has no such dtype."""
+
 _NAMES = {np_dtype(name): name for name in reversed(DTYPE_NAMES.values())}
 
 
@@ -277,7 +284,7 @@ class _Files:
         except OSError as fault:
             raise IrkitError(f"cannot read '{path}': {fault.strerror or fault}", want.loc) from None
         _check(want, value, f"'{tensor}' in '{path}'")
-        return value
+        return _as_stored(want, value, f"'{tensor}' in '{path}'")
 
     def _safetensor(self, path: Path, tensor: str, want: Wanted) -> np.ndarray:
         if path not in self.headers:
@@ -353,7 +360,7 @@ def _read_header(path: Path, want: Wanted) -> _Header:
 def _check(want: Wanted, value: np.ndarray, what: str) -> None:
     dtype = _NAMES.get(value.dtype, str(value.dtype))
     found = dtype + (str(list(value.shape)) if value.shape else "")
-    if value.dtype != np_dtype(want.dtype):
+    if value.dtype not in (np_dtype(want.dtype), _BYTES.get(want.dtype)):
         hint = f"declare '{want.name}' as {dtype} and cast where it is used, or convert the file"
         raise IrkitError(
             f"{what} has another dtype", want.loc, found=found, expected=want.type_text, hint=hint
@@ -364,6 +371,20 @@ def _check(want: Wanted, value: np.ndarray, what: str) -> None:
         raise IrkitError(
             f"{what} has another shape", want.loc, found=found, expected=want.type_text, hint=hint
         )
+
+
+def _as_stored(want: Wanted, value: np.ndarray, what: str) -> np.ndarray:
+    """The array in the dtype of the parameter; numbers of four bits stand in files as bytes. Raises IrkitError."""
+    if value.dtype == np_dtype(want.dtype):
+        return value
+    low, high = (0, 15) if want.dtype == "u4" else (-8, 7)
+    wrong = value[(value < low) | (value > high)]
+    if wrong.size:
+        found = f"{wrong.reshape(-1)[0]}, and {wrong.size} of {value.size} elements outside"
+        raise IrkitError(
+            f"{what} does not fit into {want.dtype}", want.loc, found=found, expected=f"{low} to {high}"
+        )
+    return value.astype(np_dtype(want.dtype))
 
 
 def _no_file(path: Path, want: Wanted) -> IrkitError:

@@ -25,6 +25,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "kernel",
         (
+            "graph-lower-quantised",
             "graph-split-complex",
             "graph-decompose",
             "graph-cse",
@@ -47,6 +48,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "graph-simplify": ("lowering.graph.simplify", "GraphSimplify"),
     "graph-cse": ("lowering.graph.cse", "GraphCse"),
     "graph-dce": ("lowering.graph.dce", "GraphDce"),
+    "graph-lower-quantised": ("lowering.graph.lower_quantised", "GraphLowerQuantised"),
     "graph-split-complex": ("lowering.graph.split_complex", "GraphSplitComplex"),
     "graph-decompose": ("lowering.graph.decompose", "GraphDecompose"),
     "graph-fuse": ("lowering.graph.fuse", "GraphFuse"),

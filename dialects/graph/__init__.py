@@ -20,7 +20,15 @@ Integers carry their sign (`si32`, `ui8`), bool is `i1`. A symbolic dim stands i
 from xdsl.ir import Dialect
 
 from dialects.dims import DimAttr, DimsAttr
-from dialects.graph import complexes, contraction, creation, elementwise, movement, reduction
+from dialects.graph import (
+    complexes,
+    contraction,
+    creation,
+    elementwise,
+    movement,
+    quantised,
+    reduction,
+)
 from dialects.graph.base import (
     OPS,
     GraphOp,
@@ -36,7 +44,6 @@ from dialects.graph.creation import ConstantOp
 from dialects.graph.custom import CustomOp, outside_customs, setting_attr
 from dialects.graph.derived import Derived
 from dialects.graph.kernels import register_kernel
-from dialects.graph.quant import QuantType, ScalesAttr, ZeroPointsAttr, quant
 from dialects.graph.scan import Scan
 from dialects.graph.scatter import Scatter
 from dialects.graph.sort import ArgsortOp
@@ -51,6 +58,7 @@ from dialects.graph.structure import (
     stays_inside,
     symbol_ranges,
 )
+from dialects.quant import QuantType, ScalesAttr, ZeroPointsAttr, quant
 from dialects.syntax import SymbolsAttr
 from dialects.types import EncodingAttr
 
@@ -93,6 +101,7 @@ __all__ = [
     "operation_name",
     "outside_customs",
     "quant",
+    "quantised",
     "reduction",
     "register_kernel",
     "register_op",

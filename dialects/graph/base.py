@@ -37,7 +37,9 @@ from xdsl.printer import Printer
 from xdsl.traits import Pure
 
 from dialects.dims import Dim, DimsAttr
-from dialects.errors import IrkitError, Loc
+from dialects.errors import IrkitError, Loc, Mismatch
+from dialects.graph.carrying import QUANTISED, check_fits, has_quantised, with_element
+from dialects.quant import QuantType
 from dialects.types import (
     DTYPE_NAMES,
     DTYPES,
@@ -53,10 +55,6 @@ from dialects.types import (
 Value: TypeAlias = "int | float | bool | str | tuple[int, ...] | tuple[Dim, ...] | Attribute | None"
 Values: TypeAlias = "Mapping[str, Value]"
 Array: TypeAlias = "np.ndarray"
-
-
-class Mismatch(IrkitError):
-    """Operands or parameters that an op does not take; whoever knows the place adds it."""
 
 
 # -- parameters -------------------------------------------------------------------------------------------------
@@ -143,6 +141,10 @@ def _check_dtype(value: object) -> str:
     return value
 
 
+def _check_element(value: object) -> Value:
+    return value if isinstance(value, QuantType) else _check_dtype(value)
+
+
 def _check_dense(value: object) -> Attribute:
     if isinstance(value, np.ndarray | np.generic):
         return dense(np.asarray(value))
@@ -169,6 +171,11 @@ KINDS: dict[str, Kind] = {
     "pair": Kind("one integer or two", _check_pair, _encode_ints),
     "dims": Kind("a list of dims", _check_dims, lambda v: DimsAttr(v)),  # pyright: ignore
     "dtype": Kind("a dtype: " + ", ".join(DTYPES), _check_dtype, lambda v: StringAttr(str(v))),
+    "element": Kind(
+        f"a dtype: {', '.join(DTYPES)}, or quant(i8, scale=0.05)",
+        _check_element,
+        lambda v: v if isinstance(v, QuantType) else StringAttr(str(v)),
+    ),
     "dense": Kind("constant elements", _check_dense, _itself),
 }
 """The kinds of parameters. Values are what `GraphOp.values` gives: Python scalars, tuples of int or Dim, attributes."""
@@ -298,8 +305,13 @@ class GraphOp(IRDLOperation):
             results = [tensor(t.element_type, [d.subst(dims) for d in dims_of(t)]) for t in results]  # pyright: ignore
         if wide and self.name != "graph.cast" and any(a.dtype == np.float64 for a in arrays):
             results = [tensor(f64, dims_of(t)) if is_float(t.element_type) else t for t in results]  # pyright: ignore
+        types: list[AnyTensor] = [v.type for v in self.operands]  # pyright: ignore
+        rule = QUANTISED.get(short_name(type(self))) if has_quantised(types) else None
         with np.errstate(all="ignore"):
-            out = self.reference(arrays, values, results)  # pyright: ignore
+            if rule is not None and rule.run is not None:
+                out = rule.run(types, arrays, values, results)  # pyright: ignore
+            else:
+                out = self.reference(arrays, values, results)  # pyright: ignore
         return [np.asarray(a, np_dtype(t.element_type)) for a, t in zip(out, results, strict=True)]  # pyright: ignore
 
     # One assembly format for all: `graph.NAME %operands {parameters} : (types) -> type`.
@@ -339,7 +351,7 @@ class GraphOp(IRDLOperation):
     def verify_(self) -> None:
         cls, types = type(self), [v.type for v in self.operands]
         check_operands(cls, types)
-        expected = cls.infer(types, resolved(cls, types, self.properties))  # pyright: ignore
+        expected = result_types(cls, types, resolved(cls, types, self.properties))  # pyright: ignore
         found = [v.type for v in self.results]
         if found != expected:
             raise Mismatch(
@@ -406,12 +418,36 @@ def check_operands(cls: type[GraphOp], types: Sequence[Attribute]) -> None:
     for type_ in types:
         if not isinstance(type_, TensorType):
             raise Mismatch(f"{short_name(cls)} takes tensors", found=str(type_))
-        if type_.element_type not in DTYPE_NAMES:
+        if isinstance(type_.element_type, QuantType):
+            _check_quantised(cls, type_, type_.element_type)
+        elif type_.element_type not in DTYPE_NAMES:
             raise Mismatch(
                 f"{short_name(cls)} has no {type_.element_type} form",
                 found=str(type_),
                 expected="a tensor of floats, integers, bools or complex numbers",
             )
+
+
+def _check_quantised(cls: type[GraphOp], type_: AnyTensor, element: QuantType) -> None:
+    if short_name(cls) not in QUANTISED:
+        raise Mismatch(
+            f"{short_name(cls)} does not compute with quantised elements",
+            found=type_text(type_),
+            hint=f"dequantise with cast(x, {dtype_name(element.expressed)}); "
+            f"reinterpret(x, {dtype_name(element.storage)}) gives the stored numbers",
+        )
+    check_fits(element, dims_of(type_))
+
+
+def result_types(cls: type[GraphOp], types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
+    """The result types of an op: what it infers, on quantised operands as its rule carries them on. Raises Mismatch."""
+    if not has_quantised(types):
+        return cls.infer(types, values)
+    rule = QUANTISED[short_name(cls)]
+    rule.check(short_name(cls), types)
+    results = cls.infer([with_element(t, rule.seen(t.element_type)) for t in types], values)
+    elements = rule.elements(types, values, results)
+    return [with_element(t, e) for t, e in zip(results, elements, strict=True)]
 
 
 def resolved(cls: type[GraphOp], types: Sequence[AnyTensor], found: Mapping[str, object]) -> dict[str, Value]:
@@ -454,7 +490,7 @@ def make(
         types = [v.type for v in operands]
         check_operands(cls, types)
         found = resolved(cls, types, given)  # pyright: ignore[reportArgumentType]
-        results = cls.infer(types, found)  # pyright: ignore[reportArgumentType]
+        results = result_types(cls, types, found)  # pyright: ignore[reportArgumentType]
     except Mismatch as error:
         error.loc = loc if isinstance(loc, Loc) else None
         raise

@@ -152,6 +152,7 @@ class Pool(GraphOp):
         "stride": Param("pair", None),
         "padding": Param("pair", (0, 0)),
     }
+    TAKES: ClassVar[str] = "f"
 
     @classmethod
     def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
@@ -160,7 +161,7 @@ class Pool(GraphOp):
 
     @classmethod
     def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
-        check_kind(short_name(cls), "f", types, types[0].element_type)
+        check_kind(short_name(cls), cls.TAKES, types, types[0].element_type)
         dims = dims_of(types[0])
         if len(dims) < 2:
             raise Mismatch("pooling takes a tensor of rank 2 or more", found=type_text(types[0]))
@@ -190,10 +191,11 @@ class MaxPool2dOp(Pool):
     """
 
     name = "graph.max_pool2d"
+    TAKES: ClassVar = "fi"
 
     @classmethod
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
-        out = cls.windows(arrays, values, -np.inf).max(axis=(-2, -1))
+        out = cls.windows(arrays, values, least(widened(arrays)[0].dtype)).max(axis=(-2, -1))
         return [cast_array(out, results[0].element_type)]
 
 

@@ -20,8 +20,10 @@ from dialects.graph.base import (
     same_dtype,
     short_name,
 )
-from dialects.graph.numerics import cast_array, widened
+from dialects.graph.carrying import check_fits
+from dialects.graph.numerics import cast_array, quantised_array, widened
 from dialects.graph.shapes import broadcast
+from dialects.quant import QuantType
 from dialects.types import (
     DTYPES,
     AnyTensor,
@@ -30,6 +32,7 @@ from dialects.types import (
     is_complex,
     is_float,
     is_integer,
+    stored,
     tensor,
     type_text,
 )
@@ -230,22 +233,75 @@ class WhereOp(Elementwise):
 
 @register_op
 class CastOp(Elementwise):
-    """Another dtype: `graph.cast %x {dtype = "i32"}`.
+    """Another dtype: `graph.cast %x {dtype = "i32"}`, or a quantised type: `{dtype = !graph.quant<si8, f32, scale = [0.1]>}`.
 
     Float to integer truncates and saturates, NaN to zero; integers wrap; bool is "not zero". Floats round to nearest
     even; what f8e4m3 cannot hold becomes NaN, in the other formats infinity. Complex numbers stay complex.
+
+    To a quantised type, a float is divided by the scale and rounded to an integer, of two as near to the even one; the
+    zero point is added, and the sum saturates. NaN becomes zero. From one, (stored - zero point) * scale is computed in
+    the type that is expressed, and goes on from there; so from one quantised type to another.
     """
 
     name = "graph.cast"
-    PARAMS: ClassVar = {"dtype": Param("dtype")}
+    PARAMS: ClassVar = {"dtype": Param("element")}
 
     @classmethod
     def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
-        target = DTYPES[str(values["dtype"])]
+        target = values["dtype"]
+        if isinstance(target, QuantType):
+            check_quantisable(types[0], target)
+            return [tensor(target, dims_of(types[0]))]
+        target = DTYPES[str(target)]
         if is_complex(types[0].element_type) and not is_complex(target):
             raise Mismatch(f"no cast from complex to {values['dtype']}", found=type_text(types[0]))
         return [tensor(target, dims_of(types[0]))]
 
     @classmethod
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
-        return [cast_array(arrays[0], results[0].element_type)]
+        element = results[0].element_type
+        if isinstance(element, QuantType):
+            return [quantised_array(arrays[0], element)]
+        return [cast_array(arrays[0], element)]
+
+
+def check_quantisable(type_: AnyTensor, target: QuantType) -> None:
+    """Raises Mismatch where a tensor cannot be quantised so: it holds no floats, or has other dims."""
+    if not is_float(type_.element_type):
+        raise Mismatch(
+            f"no cast from {dtype_name(type_.element_type)} to a quantised type",
+            found=type_text(type_),
+            expected="floats",
+            hint="cast it to f32 first; numbers that are quantised already: reinterpret(x, quant(...))",
+        )
+    check_fits(target, dims_of(type_))
+
+
+@register_op
+class ReinterpretOp(GraphOp):
+    """The numbers that are stored, read as another type: `graph.reinterpret %x {dtype = "i8"}`.
+
+    From a quantised type to the dtype that it is stored in, from that dtype to a quantised type, and between quantised
+    types of one storage. Nothing is computed.
+    """
+
+    name = "graph.reinterpret"
+    PARAMS: ClassVar = {"dtype": Param("element")}
+
+    @classmethod
+    def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
+        given = values["dtype"]
+        target = given if isinstance(given, QuantType) else DTYPES[str(given)]
+        if stored(target) != types[0].element_type:
+            raise Mismatch(
+                f"reinterpret does not convert {dtype_name(types[0].element_type)} to {dtype_name(stored(target))}",
+                found=type_text(types[0]),
+                expected=f"numbers stored in {dtype_name(stored(target))}",
+                hint="cast(x, dtype) converts",
+            )
+        check_fits(target, dims_of(types[0]))
+        return [tensor(target, dims_of(types[0]))]
+
+    @classmethod
+    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
+        return [arrays[0]]

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 
 import ml_dtypes
 import numpy as np
+from numpy.typing import DTypeLike
 from xdsl.dialects.builtin import i1
 from xdsl.ir import Attribute
 
+from dialects.quant import QuantType, stored_range
 from dialects.types import is_float, is_integer, np_dtype
 
 Array = np.ndarray
@@ -60,6 +62,41 @@ def float_to_integer(x: Array, target: np.dtype) -> Array:
     out = np.where(inside, whole, 0.0).astype(wide)
     out = np.where(whole >= float(high), wide.type(high), out)
     return np.where(whole <= low, wide.type(low), out).astype(target)
+
+
+def quantised_array(x: Array, element: QuantType) -> Array:
+    """The stored numbers of floats: x / scale rounded to even, plus the zero point, saturated; NaN as zero.
+
+    The quotient is that of f32, or of f64 where that is expressed. f8 is stored as it rounds, and keeps NaN.
+    """
+    wide = np.float64 if np_dtype(element.expressed) == np.float64 else np.float32
+    low, high = stored_range(element.storage)
+    quotient = cast_array(x, element.expressed).astype(wide) / along_dim(
+        element.scales, element, x.ndim, wide
+    )
+    if is_float(element.storage):
+        return cast_array(np.clip(quotient, low, high), element.storage)
+    steps = np.nan_to_num(np.clip(np.rint(quotient), -(2.0**40), 2.0**40), nan=0).astype(np.int64)
+    moved = steps + along_dim(element.zeros, element, x.ndim, np.int64)
+    return np.clip(moved, low, high).astype(np_dtype(element.storage))
+
+
+def dequantised_array(x: Array, element: QuantType) -> Array:
+    """(stored - zero point) * scale in the type that is expressed; small floats are computed in f32."""
+    wide = np.float64 if np_dtype(element.expressed) == np.float64 else np.float32
+    steps = x.astype(np.float32)
+    if not is_float(element.storage):
+        steps = x.astype(np.int64) - along_dim(element.zeros, element, x.ndim, np.int64)
+    scaled = steps.astype(wide) * along_dim(element.scales, element, x.ndim, wide)
+    return cast_array(scaled, element.expressed)
+
+
+def along_dim(numbers: Sequence[float], element: QuantType, rank: int, dtype: DTypeLike) -> Array:
+    """Scales or zero points of a quantised type, shaped to broadcast against a tensor of a rank."""
+    if element.along is None:
+        return np.asarray(numbers[0], dtype)
+    row = np.repeat(np.asarray(numbers, dtype), element.each)
+    return row.reshape([-1 if i == element.along else 1 for i in range(rank)])
 
 
 def wrapped_to_4_bits(x: Array, target: np.dtype) -> Array:

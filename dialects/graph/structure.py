@@ -30,7 +30,7 @@ from xdsl.utils.exceptions import VerifyException
 from dialects.dims import Atom, Dim, DimAttr, DimsAttr, dims_text, parse_dim, parse_dims
 from dialects.graph.base import Mismatch
 from dialects.syntax import AxesAttr, SymbolsAttr, axes_text, parse_axes
-from dialects.types import AnyTensor, dims_of, is_integer, storage, tensor, type_text
+from dialects.types import AnyTensor, Coded, dims_of, is_integer, storage, tensor, type_text
 
 BOUNDARIES = ("none", "zero", "clamp", "wrap", "reflect", "value")
 COMBINERS = ("sum", "prod", "max", "min")
@@ -343,6 +343,12 @@ class IndexOp(IRDLOperation):
         type_ = self.operands[access.operand].type
         if not isinstance(type_, TensorType):
             raise VerifyException(f"graph.index takes tensors, found {type_}")
+        if isinstance(type_.element_type, Coded):
+            raise Mismatch(
+                "graph.index does not read quantised elements",
+                found=type_text(type_),
+                hint="dequantise the tensor: cast(x, f32)",
+            )
         sizes, extents = dims_of(type_), self.extents()
         if len(sizes) != len(access.index):
             message = f"access {number} has {len(access.index)} indices"

@@ -15,6 +15,7 @@ from dialects.dims import Dim
 from dialects.errors import IrkitError, Loc
 from dialects.types import (
     AnyTensor,
+    Coded,
     dtype_name,
     is_complex,
     is_float,
@@ -77,6 +78,13 @@ class Builder:
 def fitting(value: Number, element: Attribute, loc: Loc) -> int | float | bool:
     """The number, checked to be one of a dtype; no conversion is silent. Raises IrkitError."""
     name = dtype_name(element)
+    if isinstance(element, Coded):
+        raise IrkitError(
+            "a number beside quantised elements has no form",
+            loc,
+            found=f"{value} and {name}",
+            hint="dequantise the tensor: cast(x, f32)",
+        )
     if isinstance(value, Dim):
         raise IrkitError(
             "a dim with a range has no value to compute with",

@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 
 from dialects import graph
 from dialects.dims import Dim
 from dialects.errors import IrkitError
-from dialects.types import DTYPES, dims_of, is_integer, np_dtype
+from dialects.types import DTYPES, dims_of, dtype_name, is_integer, np_dtype
 from irkit.diagnostics import nearest
-from irkit.lang import folding, tree
+from irkit.lang import folding, quantised, tree
 from irkit.lang.builder import Value, describe, fitting, type_of
 from irkit.lang.words import dtype_of, word
 
@@ -36,6 +36,10 @@ def emit_call(emitter: Emitter, node: tree.Call, frame: Frame) -> list[Value]:
         return call_op(emitter, name, node, frame)
     known = [*emitter.program.functions, *emitter.program.ops, *SPECIAL, *graph.OPS]
     hint = nearest(name, known)
+    if name == quantised.NAME:
+        raise IrkitError(
+            "a quantised type is no value", emitter.loc(node), expected="cast(x, quant(i8, scale=0.05))"
+        )
     if name in frame.names:
         hint = f"'{name}' is a value; x[i] takes elements"
     raise IrkitError(f"unknown function '{name}'", emitter.loc(node.callee), hint=hint)
@@ -164,7 +168,13 @@ def setting(emitter: Emitter, param: graph.Param, node: tree.Expr, frame: Frame)
     try:
         return param.check(value)
     except TypeError:
-        found = f'"{value}"' if isinstance(value, str) else str(value)
+        found = (
+            f'"{value}"'
+            if isinstance(value, str)
+            else dtype_name(value)
+            if isinstance(value, Attribute)
+            else str(value)
+        )
         hint = nearest(value, param.choices) if isinstance(value, str) else None
         raise IrkitError(
             "bad argument", emitter.loc(node), found=found, expected=param.text, hint=hint
@@ -172,11 +182,13 @@ def setting(emitter: Emitter, param: graph.Param, node: tree.Expr, frame: Frame)
 
 
 def known_value(emitter: Emitter, node: tree.Expr, frame: Frame, hint: str | None = None) -> object:
-    """A number, a dim, a list of them, or a word. Raises IrkitError for a tensor."""
+    """A number, a dim, a list of them, a word, or a quantised type. Raises IrkitError for a tensor."""
     if (found := word(node, frame)) is not None:
         return found
     if isinstance(node, tree.Name) and node.id in frame.words and node.id not in frame.names:
         return frame.words[node.id]
+    if isinstance(node, tree.Call) and node.callee.id == quantised.NAME:
+        return quantised.quant_type(node, lambda n: known_value(emitter, n, frame), emitter.loc)
     if isinstance(node, tree.ListOf):
         return _list(emitter, node.items, node, frame)
     value = emitter.expr(node, frame)

@@ -15,7 +15,7 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 from dialects import graph
 from dialects.dims import ZERO, Dim
 from dialects.errors import IrkitError
-from dialects.types import DTYPES, dims_of, is_integer, tensor
+from dialects.types import DTYPES, Coded, dims_of, is_integer, stored, tensor
 from irkit.lang import tree
 from irkit.lang.builder import describe, type_of
 
@@ -109,8 +109,10 @@ def _collect(
             type_ = type_of(row)
             shape = (count, *dims_of(type_))
             emitter.builder.block = outside
-            zero = emitter.builder.number(0, type_.element_type, loc)
+            zero = emitter.builder.number(0, stored(type_.element_type), loc)
             first = emitter.builder.one("broadcast", [zero], loc, shape=shape)
+            if isinstance(type_.element_type, Coded):
+                first = emitter.builder.one("reinterpret", [first], loc, dtype=type_.element_type)
             emitter.builder.block = block
             whole = block.insert_arg(first.type, len(block.args))
             out.append((first, emitter.builder.one("scatter", [whole, place, row], loc)))

@@ -23,11 +23,12 @@ from dialects.types import DTYPES, AnyTensor, dims_of, tensor, type_text
 from irkit.diagnostics import nearest
 from irkit.lang import folding, operators, tree
 from irkit.lang.builder import Builder, Value, describe, type_of
-from irkit.lang.calls import emit_call, emit_subscript
+from irkit.lang.calls import emit_call, emit_subscript, known_value
 from irkit.lang.control import emit_structure
 from irkit.lang.custom import emit_custom
 from irkit.lang.indexing import emit_index, has_reduction
 from irkit.lang.program import Program, source_text
+from irkit.lang.quantised import quant_type
 from irkit.lang.words import compared
 
 MAX_CALLS = 100
@@ -172,6 +173,13 @@ class Emitter:
     ) -> dict[str, Attribute]:
         attrs: dict[str, Attribute] = {"graph.name": StringAttr(item.name.id), "graph.kind": StringAttr(kind)}
         if init is not None:
+            if item.type.quant is not None and not (isinstance(init, tree.Call) and init.callee.id == "load"):
+                raise IrkitError(
+                    f"'{item.name.id}' holds stored numbers, and no numbers that are expressed",
+                    self.loc(init),
+                    expected='load("weights.safetensors", "w") of integers',
+                    hint="declare it as f32 and quantise it where it is used: cast(x, quant(...))",
+                )
             attrs["graph.source"] = StringAttr(source_text(self.program, init))
             attrs["graph.loc"] = self.loc(item).attr()
         return attrs
@@ -581,6 +589,11 @@ class Emitter:
                     found=f"{dim} = {size}" if str(dim) != str(size) else str(dim),
                 )
             dims.append(size)
+        if node.quant is not None:
+            element = quant_type(node.quant, lambda n: known_value(self, n, frame), self.loc)
+            if (fault := element.misfit(dims)) is not None:
+                raise IrkitError(fault.message, self.loc(node), found=fault.found, expected=fault.expected)
+            return tensor(element, dims)
         dtype = frame.words.get(node.dtype, node.dtype)
         if dtype not in DTYPES:
             hint = f"give it to an operand: x: {node.dtype}[...]"

@@ -225,19 +225,28 @@ class _Builder(Transformer[Token, tuple[tree.Declaration, ...]]):
         return tree.FnDecl(_name(name), inputs, results, body, end, Span(head.start_pos, end.end))
 
     def input(self, children: list) -> tree.Input:
-        name, type_, _, default = children
-        end = default.span.end if default is not None else type_.end_pos
-        return tree.Input(_name(name), _type(type_), default, Span(name.start_pos, end))
+        name, written, _, default = children
+        type_ = _type(written)
+        end = (default or type_).span.end
+        return tree.Input(_name(name), type_, default, Span(name.start_pos, end))
 
     def result(self, children: list) -> tree.Result:
-        return tree.Result(None, _type(children[0]), _span(children[0]))
+        type_ = _type(children[0])
+        return tree.Result(None, type_, type_.span)
 
     def labelled(self, children: list) -> tree.Result:
-        label, type_ = children
-        start = type_ if label is None else label
-        return tree.Result(
-            None if label is None else str(label), _type(type_), Span(start.start_pos, type_.end_pos)
-        )
+        label, written = children
+        type_ = _type(written)
+        if label is None:
+            return tree.Result(None, type_, type_.span)
+        return tree.Result(str(label), type_, Span(label.start_pos, type_.span.end))
+
+    def quantised(self, children: list) -> tree.TypeRef:
+        *parts, dims = children
+        call = self.call(parts)
+        span = Span(call.span.start, call.span.end if dims is None else dims.end_pos)
+        sizes = () if dims is None else _sizes(dims[1:-1], span)
+        return tree.TypeRef(tree.text_of(call), sizes, span, call)
 
     def statements(self, children: list) -> tuple[tree.Statement, ...]:
         return tuple(children)
@@ -449,17 +458,23 @@ def _dim(text: str) -> Dim:
     return tree.REST if text.strip() == "..." else Dim.parse(text.replace("/", " floordiv "))
 
 
-def _type(token: Token) -> tree.TypeRef:
+def _sizes(text: str, span: Span) -> tuple[Dim, ...]:
+    try:
+        return _dims(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise BadText(str(error), span, "dims: numbers and names joined by + - * / %") from None
+
+
+def _type(token: Token | tree.TypeRef) -> tree.TypeRef:
     """A type as an op may have it: `T[..., N]`."""
+    if isinstance(token, tree.TypeRef):
+        return token
     span = _span(token)
     dtype, bracket, inside = token.partition("[")
     dtype = dtype.strip()
     if dtype not in DTYPES and not _is_variable(dtype):
         raise _unknown_dtype(dtype, span)
-    try:
-        dims = _dims(inside[:-1]) if bracket else ()
-    except (ValueError, ZeroDivisionError) as error:
-        raise BadText(str(error), span, "dims: numbers and names joined by + - * / %") from None
+    dims = _sizes(inside[:-1], span) if bracket else ()
     if tree.REST in dims[1:]:
         raise BadText("'...' stands for leading dims", span, "the named dims after it: T[..., N]")
     return tree.TypeRef(dtype, dims, span)
@@ -472,7 +487,7 @@ def _is_variable(dtype: str) -> bool:
 
 def _check_concrete(type_: tree.TypeRef) -> tree.TypeRef:
     """A type that is no op's: its dtype and its rank are known."""
-    if type_.dtype not in DTYPES:
+    if type_.quant is None and type_.dtype not in DTYPES:
         raise _unknown_dtype(type_.dtype, type_.span)
     if tree.REST in type_.dims:
         raise BadText(
@@ -664,6 +679,7 @@ def _spoken(names: set[str]) -> str | None:
     if {"NAME", "NUMBER", "LPAR"} <= names:
         words.append("an expression")
         names = names - _EXPRESSION
+    names = names - {"QUANT"}  # a type too
     words += sorted(_SPOKEN.get(n, f"'{n.lower()}'" if n.isalpha() else "'..'") for n in names if n[0] != "_")
     return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0] if words else None
 

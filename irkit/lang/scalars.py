@@ -16,7 +16,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from dialects import kernel
 from dialects.errors import IrkitError, Loc
-from dialects.types import DTYPES, dtype_name, is_complex, is_float, is_integer, is_unsigned, storage
+from dialects.types import DTYPES, Coded, dtype_name, is_complex, is_float, is_integer, is_unsigned, storage
 from irkit.lang.builder import Number, fitting
 
 INDEX = DTYPES["i64"]
@@ -52,7 +52,7 @@ class ScalarBuilder:
 
     def read(self, value: SSAValue, element: Attribute, loc: Loc) -> Scalar:
         """An element that was read from a tensor."""
-        if is_complex(element) or dtype_name(element) in ("i4", "u4"):
+        if is_complex(element) or isinstance(element, Coded) or dtype_name(element) in ("i4", "u4"):
             raise IrkitError(
                 f"index notation has no {dtype_name(element)} form", loc, hint="cast the tensor first"
             )

@@ -203,11 +203,15 @@ Statement: TypeAlias = "Assign | IndexAssign | For | While | If | Return"
 
 @dataclass(frozen=True, slots=True)
 class TypeRef:
-    """`f32[B, 64]`; a scalar has no dims. In an op, the dtype may be a variable, and the first dim REST: `T[..., N]`."""
+    """`f32[B, 64]`; a scalar has no dims. In an op, the dtype may be a variable, and the first dim REST: `T[..., N]`.
+
+    Of a quantised type, `quant` is the call that says which, and dtype its text.
+    """
 
     dtype: str
     dims: tuple[Dim, ...]
     span: Span
+    quant: Call | None = None
 
     def __str__(self) -> str:
         return self.dtype + (dims_text(self.dims) if self.dims else "")
@@ -388,6 +392,26 @@ def make_loc(filename: str, text: str, starts: list[int], span: Span) -> Loc:
     first = starts[line - 1]
     last = starts[line] - 1 if line < len(starts) else len(text)
     return Loc(filename, line, span.start - first + 1, min(span.end, last) - first + 1)
+
+
+def text_of(node: Expr) -> str:
+    """An expression of numbers, names and lists as it may be written."""
+    match node:
+        case Number():
+            return str(node.value).lower()
+        case Name():
+            return node.id
+        case ListOf():
+            return f"[{', '.join(map(str, node.items))}]"
+        case Unary():
+            return node.op + text_of(node.operand)
+        case Binary():
+            return f"{text_of(node.left)} {node.op} {text_of(node.right)}"
+        case Call():
+            words = [*map(text_of, node.args), *(f"{k.name}={text_of(k.value)}" for k in node.keywords)]
+            return f"{node.callee.id}({', '.join(words)})"
+        case _:
+            return "..."
 
 
 # -- printing ---------------------------------------------------------------------------------------------------

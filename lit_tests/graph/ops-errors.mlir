@@ -47,13 +47,59 @@ func.func @carried(%x: tensor<2xf32>, %y: tensor<3xf32>) {
   func.return
 }
 // -----
-// CHECK: error: abs has no !graph.quant{{.*}} form
+// CHECK: error: abs does not compute with quantised elements
+// CHECK: found: quant(u8, scale=0.1)[2]
+// CHECK: help: dequantise with cast(x, f32); reinterpret(x, u8) gives the stored numbers
 func.func @quantised(%x: tensor<2x!graph.quant<ui8, f32, scale = [0.1]>>) {
   %0 = graph.abs %x : (tensor<2x!graph.quant<ui8, f32, scale = [0.1]>>) -> tensor<2x!graph.quant<ui8, f32, scale = [0.1]>>
   func.return
 }
 // -----
-// CHECK: error: {{.*}}scales of !graph.quant are positive numbers
+// CHECK: error: {{.*}}bad !graph.quant: scales are positive: found -0.1, expected finite numbers above 0
 func.func @scale(%x: tensor<2x!graph.quant<ui8, f32, scale = [-0.1]>>) {
+  func.return
+}
+// -----
+// CHECK: error: {{.*}}bad !graph.quant: zero points are numbers of i8: found 128, expected -128 to 127
+func.func @zero_point(%x: tensor<2x!graph.quant<si8, f32, scale = [0.1], zero_point = [128]>>) {
+  func.return
+}
+// -----
+// CHECK: error: {{.*}}bad !graph.quant: the storage is no small integer: found f32, expected one of i4, i8,
+func.func @storage(%x: tensor<2x!graph.quant<f32, f32, scale = [0.1]>>) {
+  func.return
+}
+// -----
+// CHECK: error: {{.*}}bad !graph.quant: what is expressed is no float: found i32
+func.func @expressed(%x: tensor<2x!graph.quant<si8, si32, scale = [0.1]>>) {
+  func.return
+}
+// -----
+// CHECK: error: {{.*}}bad !graph.quant: several scales go along a dim: found 2 scales, expected axis=
+func.func @axis(%x: tensor<2x!graph.quant<si8, f32, scale = [0.1, 0.2]>>) {
+  func.return
+}
+// -----
+// CHECK: error: the scales of a quantised type do not go with dim 0
+// CHECK: found: 2 scales for 3 elements each, a dim of size 4
+// CHECK: expected: a dim of size 6
+func.func @block(%x: tensor<4x!graph.quant<si8, f32, scale = [0.1, 0.2], axis = 0, block = 3>>) {
+  %0 = graph.cast %x {dtype = "f32"} : (tensor<4x!graph.quant<si8, f32, scale = [0.1, 0.2], axis = 0, block = 3>>) -> tensor<4xf32>
+  func.return
+}
+// -----
+// CHECK: error: graph.index does not read quantised elements
+// CHECK: dequantise the tensor: cast(x, f32)
+func.func @index(%x: tensor<8x!graph.quant<si8, f32, scale = [0.1]>>) {
+  %0 = graph.index axes [i: 8] reads (%x[i]) : (tensor<8x!graph.quant<si8, f32, scale = [0.1]>>) -> tensor<8xsi8> {
+  ^bb0(%a: i8, %i: i64):
+    graph.yield %a : i8
+  }
+  func.return
+}
+// -----
+// CHECK: error: no cast from i32 to a quantised type
+func.func @from_integers(%x: tensor<8xsi32>) {
+  %0 = graph.cast %x {dtype = !graph.quant<si8, f32, scale = [0.1]>} : (tensor<8xsi32>) -> tensor<8x!graph.quant<si8, f32, scale = [0.1]>>
   func.return
 }

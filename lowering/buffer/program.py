@@ -240,4 +240,6 @@ def _describe(name: str, facts: Mapping[str, Attribute], kind: str, type_: Attri
     }
     if (source := facts.get("graph.source")) is not None:
         entry["source"] = source
+    if (quantised := facts.get("graph.quantised")) is not None:
+        entry["quantised"] = quantised
     return DictionaryAttr(entry)

@@ -109,18 +109,22 @@ _C_WORDS = frozenset(
 
 @dataclass(frozen=True)
 class ArgSpec:
-    """An argument: name and dtype in the language, dims as texts of dim expressions, where its data comes from."""
+    """An argument: name and dtype in the language, dims as texts of dim expressions, where its data comes from.
+
+    `quantised` is the quantised type of which the dtype is the storage.
+    """
 
     name: str
     role: str
     dtype: str
     dims: tuple[str, ...]
     source: str = ""
+    quantised: str = ""
 
     @property
     def type_text(self) -> str:
-        """The type as the language writes it: `f32[B, 64]`."""
-        return self.dtype + (f"[{', '.join(self.dims)}]" if self.dims else "")
+        """The type as the language writes it: `f32[B, 64]`, `quant(i8, scale=0.1)[B, 64]`."""
+        return (self.quantised or self.dtype) + (f"[{', '.join(self.dims)}]" if self.dims else "")
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,8 @@ def _spec(program: buffer.ProgramOp, name: str, kernels: Sequence[str], source: 
         assert isinstance(type_, RefType)
         shape = type_.shape.data[:-1] if entry["dtype"] in ("c64", "c128") else type_.shape.data
         dims = tuple(map(str, shape))
-        args.append(ArgSpec(entry["name"], entry["kind"], entry["dtype"], dims, entry.get("source", "")))
+        origin = (entry.get("source", ""), entry.get("quantised", ""))
+        args.append(ArgSpec(entry["name"], entry["kind"], entry["dtype"], dims, *origin))
     spec = ProgramSpec(
         name=name,
         args=tuple(args),

@@ -14,6 +14,7 @@ from xdsl.passes import ModulePass
 
 from dialects.dims import product
 from dialects.graph import OPS, ConstantOp, CustomOp, ForOp, GraphOp, IfOp, YieldOp, dense, make
+from dialects.graph.carrying import has_quantised
 from dialects.graph.elementwise import Elementwise
 from dialects.graph.reduction import Reduce
 from dialects.graph.shapes import dims, ints
@@ -214,6 +215,8 @@ def broadcast_of_broadcast(op: GraphOp, rewriter: Rewriter) -> None:
 @pattern(*{cls for cls in OPS.values() if issubclass(cls, Elementwise) and cls.ARITY[0] > 1})
 def elementwise_of_broadcast(op: GraphOp, rewriter: Rewriter) -> None:
     """f(broadcast(x), y) = f(x, y) where y has the shape of the result"""
+    if has_quantised([type_of(v) for v in op.operands]):
+        return  # scales go along dims counted from the front
     for number, operand in enumerate(op.operands):
         inner = produced_by(operand, "broadcast")
         if inner is None:
@@ -306,6 +309,8 @@ def op_of_constants(op: GraphOp, rewriter: Rewriter) -> None:
         [*op.operands, *op.results]
     ):
         return
+    if has_quantised([type_of(r) for r in op.results]):
+        return  # of which there are no constants
     arrays = op.run([v.owner.array() for v in op.operands])  # pyright: ignore[reportAttributeAccessIssue]
     elements = [type_of(r).element_type for r in op.results]
     folded = [make("constant", [], {"value": dense(a, e)}) for a, e in zip(arrays, elements, strict=True)]

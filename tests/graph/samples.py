@@ -9,8 +9,8 @@ import numpy as np
 from xdsl.ir import Block
 
 from dialects.dims import Dim
-from dialects.graph import GraphOp, make
-from dialects.types import AnyTensor, dims_of, dtype_name, np_dtype, tensor
+from dialects.graph import GraphOp, make, quant
+from dialects.types import DTYPES, AnyTensor, dims_of, dtype_name, np_dtype, tensor
 
 FLOATS = ("f64", "f32", "f16", "bf16", "f8e4m3", "f8e5m2")
 INTEGERS = ("i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
@@ -181,6 +181,8 @@ SAMPLES: tuple[Sample, ...] = (
     *(Sample("compare", (X, X), {"pred": p}) for p in ("eq", "ne", "lt", "le", "gt", "ge")),
     Sample("where", (("bool", (3, 1)), X, X)),
     Sample("cast", (X,), {"dtype": "i32"}),
+    Sample("cast", (X,), {"dtype": quant(DTYPES["u8"], DTYPES["f32"], [0.02, 0.05, 1.5], [128, 0, 7], 0)}),
+    Sample("reinterpret", (("i8", (3, 5)),), {"dtype": quant(DTYPES["i8"], DTYPES["f32"], [0.5])}),
     Sample("matmul", (X, ("f32", (5, 2)))),
     Sample("matmul", (("f32", (4, 1, 3, 5)), ("f32", (2, 5, 6)))),
     Sample("matmul", (X, ("f32", (5,)))),

@@ -11,6 +11,7 @@ from xdsl.ir import Block
 from dialects.errors import IrkitError
 from dialects.graph import Derived, GraphOp, IndexOp, array_of, make
 from dialects.graph.base import short_name
+from dialects.quant import STORAGES, QuantType, quant
 from dialects.types import DTYPES, AnyTensor, dims_of, dtype_name, np_dtype, tensor, type_text
 
 
@@ -37,13 +38,15 @@ def groups(op: GraphOp) -> list[Group]:
     for dtype in dict.fromkeys(dtype_name(t.element_type) for t in types):
         places = tuple(i for i, t in enumerate(types) if dtype_name(t.element_type) == dtype)
         results = {
-            d: r for d in DTYPES if (r := _results(op, in_dtype(types, places, d), values)) is not None
+            d: r
+            for d in DTYPES
+            if (r := _results(op, in_dtype(types, places, d), stored_in(values, d))) is not None
         }
         found.append(Group(tuple(names[min(i, len(names) - 1)] for i in places), places, results, dtype))
     for key, param in type(op).PARAMS.items():
-        if param.kind in ("dtype", "dense"):
+        if param.kind in ("dtype", "element", "dense"):
             tried = {
-                d: {**values, key: d if param.kind == "dtype" else _array(values[key], d)} for d in DTYPES
+                d: {**values, key: _array(values[key], d) if param.kind == "dense" else d} for d in DTYPES
             }
             results = {d: r for d, v in tried.items() if (r := _results(op, types, v)) is not None}
             found.append(Group((key,), (), results))
@@ -58,6 +61,16 @@ def principal(found: list[Group]) -> Group:
 def in_dtype(types: list[AnyTensor], places: tuple[int, ...], dtype: str) -> list[AnyTensor]:
     """The types with some in another dtype."""
     return [tensor(dtype, dims_of(t)) if i in places else t for i, t in enumerate(types)]
+
+
+def stored_in(values: Mapping[str, object], dtype: str) -> dict[str, object]:
+    """The parameters with quantised types stored in a dtype, where it is one that stores them."""
+    return {
+        key: quant(DTYPES[dtype], v.expressed, v.scales, v.zeros)
+        if isinstance(v, QuantType) and dtype in STORAGES
+        else v
+        for key, v in values.items()
+    }
 
 
 def _array(value: object, dtype: str) -> np.ndarray:

@@ -117,6 +117,10 @@ def _made_of(example: Shown) -> str:
     return f"derived: stated by {', '.join(words)}{by_hand}"
 
 
+SHORT = {"dtype": "a dtype", "element": "a dtype or a [quantised type](../language.md#quantised-types)"}
+"""Kinds of parameters that a message spells out at length."""
+
+
 def _parameters(cls: type[GraphOp]) -> Iterator[str]:
     yield "| parameter | is | default |"
     yield "|---|---|---|"
@@ -125,8 +129,8 @@ def _parameters(cls: type[GraphOp]) -> Iterator[str]:
         kind = (
             "one of " + ", ".join(f"`{c}`" for c in param.choices)
             if param.choices
-            else "a dtype"
-            if param.kind == "dtype"
+            else SHORT[param.kind]
+            if param.kind in SHORT
             else KINDS[param.kind].text
         )
         yield f"| `{key}` | {kind} | {default} |"

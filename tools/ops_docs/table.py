@@ -15,7 +15,7 @@ from irkit.runtime.module import Program
 from tests.graph.samples import SAMPLES, Sample, op_of, random_array
 from tests.ops.harness import Call, built, check, module_of
 from tools.ops_docs.examples import Shown
-from tools.ops_docs.facts import Group, groups, principal
+from tools.ops_docs.facts import Group, groups, principal, stored_in
 
 AGREES, REFUSED, ONLY_REFERENCE, DIFFERS, UNKNOWN = "✓", "·", "ref", "✗", "?"
 
@@ -78,13 +78,14 @@ def _calls(row: Row, dtype: str) -> Iterator[Call]:
     op, group = row.example.op, row.group
     name = row.example.name
     values = {key: value for key, value in op.values().items() if value is not None}
+    values = stored_in(values, dtype)
     arrays = [
         _in_dtype(_constant(v), dtype) if i in group.places else _constant(v)
         for i, v in enumerate(op.operands)
     ]
     for key in group.names if not group.places else ():
         kind = type(op).PARAMS[key].kind
-        values[key] = dtype if kind == "dtype" else array_of(values[key]).astype(np_dtype(dtype))
+        values[key] = dtype if kind in ("dtype", "element") else array_of(values[key]).astype(np_dtype(dtype))
     for i in range(len(op.results)):
         yield Call(name, arrays, values, result=i)
     sample = next((s for s in SAMPLES if s.name == name and _is_static(s)), None)

@@ -97,6 +97,7 @@ LINEAR = {
 
 QUANTISED = {
     "quantize": Example("quantize(x, scale, zero)", x="f32 [-1, 0.25, 100]", scale="f32 0.5", zero="i8 3"),
+    "reinterpret": Example("reinterpret(x, quant(i8, scale=0.5))", x="i8 [-1, 2, 127]"),
     "dequantize": Example("dequantize(x, scale, zero)", x="i8 [1, 3, 127]", scale="f32 0.5", zero="i8 3"),
 }
 

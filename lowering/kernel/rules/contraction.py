@@ -14,7 +14,7 @@ from dialects.dims import ZERO, Dim, dmax, dmin
 from dialects.graph import OPS, IndexOp
 from dialects.graph.contraction import Pool
 from dialects.graph.structure import Access, YieldOp as GraphYield
-from dialects.types import np_dtype
+from dialects.types import is_integer, is_unsigned, np_dtype
 from lowering.kernel.builder import Builder, Index, Rule, compute_type
 from lowering.kernel.rules.elementwise import FLOAT_PREDICATES, broadcast_index
 from lowering.kernel.rules.parameters import flag, ints, number
@@ -82,7 +82,9 @@ def _pool(b: Builder, op: Operation, index: Index) -> SSAValue:
 
 
 def _least(element: Attribute) -> float:
-    """The least number of a float type: -inf, or a finite number where the type has no infinity."""
+    """The least number of a type: of floats -inf, or a finite number where the type has no infinity."""
+    if is_integer(element):
+        return 0.0 if is_unsigned(element) else float(np.iinfo(np_dtype(element)).min)
     info = ml_dtypes.finfo(np_dtype(element))
     return -INF if np.isinf(np.float32(INF).astype(info.dtype)) else float(info.min)
 
