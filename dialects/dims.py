@@ -36,7 +36,9 @@ class Opaque:
     def __str__(self) -> str:
         if self.kind in ("min", "max"):
             return f"{self.kind}({', '.join(map(str, self.args))})"
-        left, right = (f"({a})" if a.needs_parentheses else str(a) for a in self.args)
+        left, right = self.args
+        left = f"({left})" if left.needs_parentheses else str(left)
+        right = f"({right})" if right.is_product else str(right)
         return f"({left} {self.kind} {right})"
 
 
@@ -90,6 +92,11 @@ class Dim:
         return len(self.terms) > 1 or (
             len(self.terms) == 1 and (self.terms[0][1] < 0 or len(self.terms[0][0]) > 1)
         )
+
+    @property
+    def is_product(self) -> bool:
+        """Whether it needs parentheses as a divisor: also `2 * H`."""
+        return self.needs_parentheses or (self.value is None and self.terms[0][1] != 1)
 
     def names(self) -> frozenset[str]:
         """Every name in it."""

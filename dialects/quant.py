@@ -6,7 +6,7 @@ storage in its place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -126,9 +126,17 @@ class QuantType(ParametrizedAttribute, Coded):
     @property
     def text(self) -> str:
         """`quant(u8, scale=[0.1, 0.2], zero=[128, 127], axis=0)`; long lists are cut short."""
-        words = [dtype_name(self.storage), f"scale={_short(self.scales)}"]
+        return self._text(_short)
+
+    @property
+    def written(self) -> str:
+        """The same with every number, as the language reads it."""
+        return self._text(lambda numbers: repr(numbers[0] if len(numbers) == 1 else list(numbers)))
+
+    def _text(self, listed: Callable[[Sequence[float]], str]) -> str:
+        words = [dtype_name(self.storage), f"scale={listed(self.scales)}"]
         if any(self.zeros):
-            words.append(f"zero={_short(self.zeros if len(set(self.zeros)) > 1 else self.zeros[:1])}")
+            words.append(f"zero={listed(self.zeros if len(set(self.zeros)) > 1 else self.zeros[:1])}")
         words += [f"axis={self.along}"] if self.along is not None else []
         words += [f"block={self.block.data}"] if self.block.data else []
         words += [f"expressed={dtype_name(self.expressed)}"] if self.expressed != DTYPES["f32"] else []

@@ -10,6 +10,7 @@ from typing import ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
     BoolAttr,
     BytesAttr,
     DenseArrayBase,
@@ -36,9 +37,10 @@ from xdsl.parser import Parser
 from xdsl.printer import Printer
 from xdsl.traits import Pure
 
-from dialects.dims import Dim, DimsAttr
+from dialects.dims import Dim, DimAttr, DimsAttr
 from dialects.errors import IrkitError, Loc, Mismatch
 from dialects.graph.carrying import QUANTISED, check_fits, has_quantised, with_element
+from dialects.graph.ranges import check_ranges, symbol_ranges
 from dialects.quant import QuantType
 from dialects.types import (
     DTYPE_NAMES,
@@ -52,7 +54,7 @@ from dialects.types import (
     type_text,
 )
 
-Value: TypeAlias = "int | float | bool | str | tuple[int, ...] | tuple[Dim, ...] | Attribute | None"
+Value: TypeAlias = "int | float | bool | str | Dim | tuple[int, ...] | tuple[Dim, ...] | Attribute | None"
 Values: TypeAlias = "Mapping[str, Value]"
 Array: TypeAlias = "np.ndarray"
 
@@ -114,6 +116,18 @@ def _check_pair(value: object) -> tuple[int, ...]:
     return found * 2 if len(found) == 1 else found
 
 
+def _check_padding(value: object) -> Value:
+    if isinstance(value, str):
+        if value not in ("same", "valid"):
+            raise TypeError
+        return value
+    return _check_ints(value)
+
+
+def _encode_padding(value: Value) -> Attribute:
+    return StringAttr(value) if isinstance(value, str) else _encode_ints(value)
+
+
 def _as_dim(value: object) -> Dim:
     if isinstance(value, Dim):
         return value
@@ -131,6 +145,28 @@ def _check_dims(value: object) -> tuple[Dim, ...]:
     if not isinstance(value, Sequence):
         raise TypeError
     return tuple(map(_as_dim, value))
+
+
+def _check_size(value: object) -> int | Dim:
+    found = _as_dim(value)
+    return found if found.value is None else found.value
+
+
+def _check_sizes(value: object) -> Value:
+    dims_ = _check_dims(value)
+    assert isinstance(dims_, tuple)
+    return tuple(map(_check_size, dims_))  # pyright: ignore[reportReturnType]
+
+
+def _encode_size(value: Value) -> Attribute:
+    return DimAttr(value) if isinstance(value, Dim) else IntegerAttr(value, i64)  # pyright: ignore
+
+
+def _encode_sizes(value: Value) -> Attribute:
+    assert isinstance(value, tuple)
+    if any(isinstance(v, Dim) for v in value):
+        return DimsAttr(tuple(map(Dim.of, value)))
+    return _encode_ints(value)
 
 
 def _check_dtype(value: object) -> str:
@@ -169,7 +205,14 @@ KINDS: dict[str, Kind] = {
     "str": Kind("a word", _check_str, lambda v: StringAttr(str(v))),
     "ints": Kind("a list of integers", _check_ints, _encode_ints),
     "pair": Kind("one integer or two", _check_pair, _encode_ints),
+    "padding": Kind(
+        'one integer, one for each dim, two for each dim (before and after), "same" or "valid"',
+        _check_padding,
+        _encode_padding,
+    ),
     "dims": Kind("a list of dims", _check_dims, lambda v: DimsAttr(v)),  # pyright: ignore
+    "size": Kind("an integer or a dim", _check_size, _encode_size),
+    "sizes": Kind("a list of integers or dims", _check_sizes, _encode_sizes),
     "dtype": Kind("a dtype: " + ", ".join(DTYPES), _check_dtype, lambda v: StringAttr(str(v))),
     "element": Kind(
         f"a dtype: {', '.join(DTYPES)}, or quant(i8, scale=0.05)",
@@ -222,7 +265,7 @@ class Param:
             return attr.data
         if isinstance(attr, DenseArrayBase):
             return tuple(attr.get_values())
-        return attr.data if isinstance(attr, DimsAttr) else attr
+        return attr.data if isinstance(attr, DimsAttr | DimAttr) else attr
 
 
 @lru_cache(maxsize=4096)
@@ -301,7 +344,7 @@ class GraphOp(IRDLOperation):
         from operands in f64 is in f64 whatever float the op says, but for what is cast."""
         values, results = self.values(), [r.type for r in self.results]
         if dims:
-            values = {key: _substituted(value, dims) for key, value in values.items()}
+            values = {key: _substituted(value, dims, self.PARAMS[key].kind) for key, value in values.items()}
             results = [tensor(t.element_type, [d.subst(dims) for d in dims_of(t)]) for t in results]  # pyright: ignore
         if wide and self.name != "graph.cast" and any(a.dtype == np.float64 for a in arrays):
             results = [tensor(f64, dims_of(t)) if is_float(t.element_type) else t for t in results]  # pyright: ignore
@@ -359,11 +402,25 @@ class GraphOp(IRDLOperation):
                 found=", ".join(map(str, found)),
                 expected=", ".join(map(str, expected)),
             )
+        if self.has_symbols():
+            check_ranges(short_name(cls), types, self.values(), expected, symbol_ranges(self))  # pyright: ignore
+
+    def has_symbols(self) -> bool:
+        """Whether a type of the op has a dim that is no number."""
+        return any(
+            DYNAMIC_INDEX in v.type.get_shape()
+            for v in (*self.results, *self.operands)
+            if isinstance(v.type, TensorType)
+        )
 
 
-def _substituted(value: Value, dims: Mapping[str, int]) -> Value:
-    if isinstance(value, tuple) and value and isinstance(value[0], Dim):
-        return tuple(d.subst(dims) for d in value)  # pyright: ignore
+def _substituted(value: Value, dims: Mapping[str, int], kind: str) -> Value:
+    """A parameter with symbols replaced; sizes become integers."""
+    if isinstance(value, Dim):
+        return _check_size(value.subst(dims))
+    if isinstance(value, tuple) and any(isinstance(d, Dim) for d in value):
+        found = tuple(Dim.of(d).subst(dims) for d in value)
+        return _check_sizes(found) if kind == "sizes" else found
     return value
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from xdsl.dialects.builtin import i1
 
-from dialects.dims import Dim, dims_text
+from dialects.dims import ZERO, Dim, dims_text
 from dialects.graph.base import (
     Array,
     GraphOp,
@@ -23,7 +23,17 @@ from dialects.graph.base import (
 )
 from dialects.graph.elementwise import check_kind
 from dialects.graph.numerics import cast_array, least, softmax, widened
-from dialects.graph.shapes import broadcast, integer, number, two, window
+from dialects.graph.shapes import (
+    Edge,
+    broadcast,
+    complete_padding,
+    edges,
+    integer,
+    ints,
+    number,
+    two,
+    window,
+)
 from dialects.types import AnyTensor, dims_of, tensor, type_text
 
 
@@ -63,28 +73,27 @@ class MatmulOp(GraphOp):
 
 
 def _output_sizes(x: AnyTensor, kernel: Sequence[int], values: Values, dilation: Sequence[int]) -> list[Dim]:
-    stride, padding = two(values, "stride"), two(values, "padding")
-    for what, sizes, least_size in (
-        ("kernel", kernel, 1),
-        ("stride", stride, 1),
-        ("dilation", dilation, 1),
-        ("padding", padding, 0),
-    ):
-        if min(sizes) < least_size:
-            raise Mismatch(f"bad {what}", found=str(list(sizes)), expected=f"at least {least_size}")
-    return [window(*row, x) for row in zip(dims_of(x)[-2:], kernel, stride, padding, dilation, strict=True)]
+    _check_counts(kernel=kernel, stride=two(values, "stride"), dilation=dilation)
+    rows = zip(dims_of(x)[-2:], kernel, two(values, "stride"), edges(values, 2), dilation, strict=True)
+    return [window(*row, x) for row in rows]
+
+
+def _check_counts(**given: Sequence[int]) -> None:
+    for what, sizes in given.items():
+        if min(sizes) < 1:
+            raise Mismatch(f"bad {what}", found=str(list(sizes)), expected="at least 1")
 
 
 def windows(
     x: Array,
     kernel: Sequence[int],
     stride: Sequence[int],
-    padding: Sequence[int],
+    padding: Sequence[Edge],
     fill: float,
     dilation: Sequence[int] = (1, 1),
 ) -> Array:
     """All windows of the two last dims, as two further dims."""
-    pads = [(0, 0)] * (x.ndim - 2) + [(p, p) for p in padding]
+    pads = [(0, 0)] * (x.ndim - 2) + list(padding)
     wide = np.pad(x, pads, constant_values=fill)
     reach = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
     view = sliding_window_view(wide, reach, axis=(-2, -1))  # pyright: ignore
@@ -96,12 +105,13 @@ class Conv2dOp(GraphOp):
     """Cross-correlation of x [n, c, h, w] with w [o, c / groups, r, s], zero padding, optional bias [o].
 
     `graph.conv2d %x, %w {stride = array<i64: 2, 2>, padding = array<i64: 1, 1>, groups = 4 : i64}`, and dilation.
+    padding is a number, one for height and width, four (above, below, left, right), "same" or "valid".
     """
 
     name = "graph.conv2d"
     PARAMS: ClassVar = {
         "stride": Param("pair", (1, 1)),
-        "padding": Param("pair", (0, 0)),
+        "padding": Param("padding", (0, 0)),
         "dilation": Param("pair", (1, 1)),
         "groups": Param("int", 1),
     }
@@ -109,16 +119,30 @@ class Conv2dOp(GraphOp):
     OPERANDS: ClassVar = ("x", "w", "bias")
 
     @classmethod
+    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
+        x, w = dims_of(types[0]), dims_of(types[1])
+        if len(x) != 4 or len(w) != 4:
+            raise Mismatch(
+                "conv2d takes x [n, c, h, w] and w [o, c, r, s]", found=f"{dims_text(x)} and {dims_text(w)}"
+            )
+        kernel = [d.value for d in w[2:]]
+        if None in kernel:
+            raise Mismatch(
+                "the filter of conv2d has a constant height and width",
+                found=dims_text(w),
+                hint="its numbers of channels may be dims with a range",
+            )
+        stride, dilation = two(values, "stride"), two(values, "dilation")
+        _check_counts(kernel=kernel, stride=stride, dilation=dilation)  # pyright: ignore
+        complete_padding(values, "conv2d", x[2:], kernel, stride, dilation)  # pyright: ignore
+
+    @classmethod
     def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
         element = check_kind("conv2d", "f", types, same_dtype(types, "conv2d"))
         x, w = dims_of(types[0]), dims_of(types[1])
         shapes = f"{dims_text(x)} and {dims_text(w)}"
-        if len(x) != 4 or len(w) != 4:
-            raise Mismatch("conv2d takes x [n, c, h, w] and w [o, c, r, s]", found=shapes)
         groups, sizes = integer(values, "groups"), [d.value for d in w]
-        if None in sizes:
-            raise Mismatch("the filter of conv2d has a constant shape", found=dims_text(w))
-        if groups < 1 or w[1] * groups != x[1] or sizes[0] % groups:  # pyright: ignore
+        if groups < 1 or w[1] * groups != x[1] or w[0] % groups != ZERO:
             raise Mismatch(
                 f"channels of conv2d do not fit: {x[1]} in x against {w[1]} in w times {groups} groups",
                 found=shapes,
@@ -134,8 +158,8 @@ class Conv2dOp(GraphOp):
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
         x, w, *bias = widened(arrays)
         groups = integer(values, "groups")
-        stride, padding, dilation = (two(values, k) for k in ("stride", "padding", "dilation"))
-        view = windows(x, w.shape[2:], stride, padding, 0.0, dilation)
+        stride, dilation = two(values, "stride"), two(values, "dilation")
+        view = windows(x, w.shape[2:], stride, edges(values, 2), 0.0, dilation)
         n, c, h, wide = view.shape[:4]
         view = view.reshape(n, groups, c // groups, h, wide, *w.shape[2:])
         filters = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
@@ -150,7 +174,7 @@ class Pool(GraphOp):
     PARAMS: ClassVar = {
         "kernel": Param("pair"),
         "stride": Param("pair", None),
-        "padding": Param("pair", (0, 0)),
+        "padding": Param("padding", (0, 0)),
     }
     TAKES: ClassVar[str] = "f"
 
@@ -158,24 +182,28 @@ class Pool(GraphOp):
     def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
         if values["stride"] is None:
             values["stride"] = values["kernel"]
+        kernel, stride, sizes = two(values, "kernel"), two(values, "stride"), dims_of(types[0])
+        if len(sizes) < 2:
+            raise Mismatch("pooling takes a tensor of rank 2 or more", found=type_text(types[0]))
+        _check_counts(kernel=kernel, stride=stride)
+        complete_padding(values, short_name(cls), sizes[-2:], kernel, stride, (1, 1))
 
     @classmethod
     def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
         check_kind(short_name(cls), cls.TAKES, types, types[0].element_type)
         dims = dims_of(types[0])
-        if len(dims) < 2:
-            raise Mismatch("pooling takes a tensor of rank 2 or more", found=type_text(types[0]))
-        kernel, padding = two(values, "kernel"), two(values, "padding")
-        if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        kernel, padding = two(values, "kernel"), edges(values, 2)
+        if any(2 * p > k for edge, k in zip(padding, kernel, strict=True) for p in edge):
             message = "the padding of a pooling is at most half its kernel"
-            raise Mismatch(message, found=str(list(padding)), expected=f"half of {list(kernel)}")
+            found = str(list(ints(values, "padding")))
+            raise Mismatch(message, found=found, expected=f"half of {list(kernel)}")
         sizes = _output_sizes(types[0], kernel, values, (1, 1))
         return [tensor(types[0].element_type, (*dims[:-2], *sizes))]
 
     @classmethod
-    def settings(cls, values: Values) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    def settings(cls, values: Values) -> tuple[tuple[int, int], tuple[int, int], list[Edge]]:
         """Kernel, stride and padding."""
-        return two(values, "kernel"), two(values, "stride"), two(values, "padding")
+        return two(values, "kernel"), two(values, "stride"), edges(values, 2)
 
     @classmethod
     def windows(cls, arrays: Sequence[Array], values: Values, fill: float) -> Array:
@@ -201,16 +229,22 @@ class MaxPool2dOp(Pool):
 
 @register_op
 class AvgPool2dOp(Pool):
-    """The mean of each window; padding counts as zeros.
+    """The mean of each window; padding counts as zeros, or not at all without count_padding.
 
-    `graph.avg_pool2d %x {kernel = array<i64: 2, 2>}`, and stride, padding.
+    `graph.avg_pool2d %x {kernel = array<i64: 2, 2>, count_padding = true}`, and stride, padding.
     """
 
     name = "graph.avg_pool2d"
+    PARAMS: ClassVar = {**Pool.PARAMS, "count_padding": Param("bool", True)}
 
     @classmethod
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
-        out = cls.windows(arrays, values, 0.0).mean(axis=(-2, -1))
+        seen = cls.windows(arrays, values, 0.0)
+        if values["count_padding"]:
+            return [cast_array(seen.mean(axis=(-2, -1)), results[0].element_type)]
+        inside = cls.windows([np.ones_like(widened(arrays)[0])], values, 0.0)
+        with np.errstate(all="ignore"):
+            out = seen.sum(axis=(-2, -1)) / inside.sum(axis=(-2, -1))
         return [cast_array(out, results[0].element_type)]
 
 

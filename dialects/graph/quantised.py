@@ -15,7 +15,7 @@ from dialects.dims import product
 from dialects.graph.base import OPS, Array, Mismatch, Values
 from dialects.graph.carrying import QUANTISED, QuantRule, check_fits
 from dialects.graph.numerics import along_dim, dequantised_array, quantised_array
-from dialects.graph.shapes import dims, integer, ints, number
+from dialects.graph.shapes import dims, extents, integer, ints, number
 from dialects.quant import QuantType, quant
 from dialects.types import AnyTensor, dims_of, dtype_name, np_dtype, type_text
 
@@ -160,10 +160,17 @@ def _sliced(values: Values, row: Array, along: int) -> Array | None:
     return row[start : stop : ints(values, "strides")[along]]
 
 
-def _padded(values: Values, row: Array, along: int) -> Array:
-    before, after = ints(values, "pads")[2 * along : 2 * along + 2]
+def _padded(values: Values, row: Array, along: int) -> Array | None:
+    before, after = (d.value for d in extents(values, "pads")[2 * along : 2 * along + 2])
+    if before is None or after is None:
+        return None
     mode = str(values["mode"])
     return np.pad(row, (before, after), "edge" if mode == "constant" else mode)  # pyright: ignore
+
+
+def _tiled(values: Values, row: Array, along: int) -> Array | None:
+    count = extents(values, "repeats")[along].value
+    return None if count is None else np.tile(row, count)
 
 
 def _pad(types: Types, values: Values, results: Results) -> Elements:
@@ -324,7 +331,7 @@ QUANTISED.update(
         "roll": QuantRule(
             _along("roll", lambda v, row, i: np.roll(row, integer(v, "shift")) if i == v["axis"] else row)
         ),
-        "tile": QuantRule(_along("tile", lambda v, row, i: np.tile(row, ints(v, "repeats")[i]))),
+        "tile": QuantRule(_along("tile", _tiled)),
         "split": QuantRule(_split),
         "pad": QuantRule(_pad, _run_pad),
         "take_along": QuantRule(_along("take_along", lambda v, row, i: None if i == v["axis"] else row)),

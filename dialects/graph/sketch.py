@@ -103,6 +103,11 @@ class Sketch:
         read = Access(0, tuple(map(Dim.of, index)), boundary, value)
         return self.points([x], axes, [read], x.type.element_type, lambda block: block.args[0])
 
+    def table(self, expr: Dim, count: Dim, most: Dim) -> Term:
+        """The values of an expression over `axis(0)`, as i64 [count]; held in 0 to `most`."""
+        numbers = self.make("iota", shape=(most + 1,), axis=0, dtype="i64")
+        return self.moved(numbers, [count], [expr], "clamp")
+
 
 class Term:
     """A tensor value in a sketch."""

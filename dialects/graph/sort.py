@@ -12,7 +12,7 @@ from dialects.graph.derived.base import Derived
 from dialects.graph.elementwise import check_kind
 from dialects.graph.kernels import Call, Code, register_kernel
 from dialects.graph.numerics import widened
-from dialects.graph.shapes import axis_of, integer
+from dialects.graph.shapes import axis_of, extent, integer
 from dialects.graph.sketch import Term
 from dialects.types import AnyTensor, dims_of, tensor, type_text
 
@@ -81,15 +81,15 @@ class TopKOp(Derived):
     """
 
     name = "graph.top_k"
-    PARAMS: ClassVar = {"k": Param("int"), "axis": Param("int", -1), "largest": Param("bool", True)}
+    PARAMS: ClassVar = {"k": Param("size"), "axis": Param("int", -1), "largest": Param("bool", True)}
 
     @classmethod
     def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
         values["axis"] = axis_of(values["axis"], len(dims_of(types[0])), "top_k")
-        size, k = dims_of(types[0])[integer(values, "axis")], integer(values, "k")
-        if k < 0 or (size.value is not None and k > size.value):
-            message = f"there are no {k} elements in a dim of size {size}"
-            raise Mismatch(message, found=type_text(types[0]), expected=f"k from 0 to {size}")
+        whole, k = dims_of(types[0])[integer(values, "axis")], extent(values, "k")
+        if (k.value or 0) < 0 or ((whole - k).value or 0) < 0:
+            message = f"there are no {k} elements in a dim of size {whole}"
+            raise Mismatch(message, found=type_text(types[0]), expected=f"k from 0 to {whole}")
 
     @classmethod
     def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, StringAttr, TensorType, UnitAttr, i64
-from xdsl.ir import Attribute, Block, Data, Operation, Region, SSAValue
+from xdsl.ir import Attribute, Block, Data, Region, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     IRDLOperation,
@@ -29,14 +29,12 @@ from xdsl.utils.exceptions import VerifyException
 
 from dialects.dims import Atom, Dim, DimAttr, DimsAttr, dims_text, parse_dim, parse_dims
 from dialects.graph.base import Mismatch
-from dialects.syntax import AxesAttr, SymbolsAttr, axes_text, parse_axes
+from dialects.graph.ranges import Ranges, symbol_ranges
+from dialects.syntax import AxesAttr, axes_text, parse_axes
 from dialects.types import AnyTensor, Coded, dims_of, is_integer, storage, tensor, type_text
 
 BOUNDARIES = ("none", "zero", "clamp", "wrap", "reflect", "value")
 COMBINERS = ("sum", "prod", "max", "min")
-
-Ranges = Mapping[str, tuple[float, float]]
-
 
 # -- accesses -----------------------------------------------------------------------------------------------------
 
@@ -104,18 +102,6 @@ def dim_names(attr: Attribute) -> frozenset[str]:
     elif isinstance(attr, DictionaryAttr):
         return frozenset().union(*map(dim_names, attr.data.values()))
     return frozenset().union(*(d.names() for d in dims))
-
-
-def symbol_ranges(op: Operation) -> Ranges:
-    """The ranges of the dim symbols that the function around an op declares."""
-    current: Operation | None = op
-    while current is not None:
-        for name in ("graph.symbols", "symbols"):
-            declared = current.attributes.get(name) or current.properties.get(name)
-            if isinstance(declared, SymbolsAttr):
-                return declared.ranges()
-        current = current.parent_op()
-    return {}
 
 
 def stays_inside(index: Dim, size: Dim, axes: Sequence[tuple[str, Dim]], symbols: Ranges) -> bool:

@@ -13,6 +13,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 from dialects import graph
 from dialects.dims import Dim
 from dialects.errors import IrkitError, Loc
+from dialects.graph.ranges import Ranges, check_ranges
 from dialects.types import (
     AnyTensor,
     Coded,
@@ -43,12 +44,15 @@ def describe(value: Value) -> str:
 class Builder:
     """Appends ops to a block; the block changes while the bodies of loops are made."""
 
-    def __init__(self, block: Block):
+    def __init__(self, block: Block, ranges: Ranges | None = None):
         self.block = block
+        self.ranges = ranges or {}
 
     def add(self, op: Operation, loc: Loc) -> Operation:
-        """Appends an op."""
+        """Appends an op. Raises IrkitError for one of index notation that may have less than no points."""
         op.location = loc.attr()
+        if self.ranges and isinstance(op, graph.IndexOp):
+            self._check("index notation", [], {}, op, loc)
         self.block.add_op(op)
         return op
 
@@ -59,8 +63,20 @@ class Builder:
         op = graph.make(name, operands, values, loc)
         for fault in size_errors(op):
             raise fault
+        if self.ranges and op.has_symbols():
+            self._check(name, operands, op.values(), op, loc)
         self.block.add_op(op)
         return list(op.results)
+
+    def _check(
+        self, name: str, operands: Sequence[SSAValue], values: Mapping[str, object], op: Operation, loc: Loc
+    ) -> None:
+        try:
+            results = [type_of(r) for r in op.results]
+            check_ranges(name, [type_of(v) for v in operands], values, results, self.ranges)
+        except graph.Mismatch as error:
+            error.loc = loc
+            raise
 
     def one(self, name: str, operands: Sequence[SSAValue], loc: Loc, **values: object) -> SSAValue:
         """Appends a graph op that has one result."""

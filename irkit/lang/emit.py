@@ -18,6 +18,7 @@ from xdsl.ir import Attribute, Block, Region, SSAValue
 from dialects import graph
 from dialects.dims import Dim
 from dialects.errors import ErrorList, IrkitError, Loc
+from dialects.graph.ranges import least
 from dialects.syntax import SymbolsAttr
 from dialects.types import DTYPES, AnyTensor, dims_of, tensor, type_text
 from irkit.diagnostics import nearest
@@ -88,7 +89,7 @@ class Emitter:
         self.program = program
         self.loc = program.module.loc
         self.entry_block = Block()
-        self.builder = Builder(self.entry_block)
+        self.builder = Builder(self.entry_block, program.ranges)
         self.calls: list[str] = []
         self.ops: list[str] = []
         """The ops of the file whose formulas are being emitted."""
@@ -107,7 +108,7 @@ class Emitter:
         """
         block = self.entry_block = Block()
         self.params = {}
-        self.builder = Builder(block)
+        self.builder = Builder(block, self.program.ranges)
         frame = Frame(dict(self.program.dims))
         count = len(self.program.errors)
         attrs: list[dict[str, Attribute]] = []
@@ -582,7 +583,7 @@ class Emitter:
                 hint = nearest(unknown[0], frame.dims) or f"declare it: dim {unknown[0]} = 32"
                 raise IrkitError(f"unknown dim '{unknown[0]}'", self.loc(node), hint=hint)
             size = dim.subst(frame.dims)
-            if size.bounds(self.program.ranges)[0] < 0:
+            if least(size, self.program.ranges) < 0:
                 raise IrkitError(
                     "a dim may be negative here",
                     self.loc(node),

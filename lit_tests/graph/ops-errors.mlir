@@ -103,3 +103,10 @@ func.func @from_integers(%x: tensor<8xsi32>) {
   %0 = graph.cast %x {dtype = !graph.quant<si8, f32, scale = [0.1]>} : (tensor<8xsi32>) -> tensor<8x!graph.quant<si8, f32, scale = [0.1]>>
   func.return
 }
+// -----
+// CHECK: error: slice 0:N may leave dim 0
+// CHECK: expected: B - N >= 0 for all sizes
+func.func @range(%x: tensor<?xf32, #graph.t<dims=[B]>>) attributes {graph.symbols = #dim.symbols<[B: 1 to 4, N: 1 to 4]>} {
+  %0 = graph.slice %x {starts = #dim.list<[0]>, stops = #dim.list<[N]>} : (tensor<?xf32, #graph.t<dims=[B]>>) -> tensor<?xf32, #graph.t<dims=[N]>>
+  func.return
+}

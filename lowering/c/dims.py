@@ -40,5 +40,7 @@ def _atom(atom: str | Opaque, ranges: Ranges, names: Mapping[str, str]) -> str:
     a, b = atom.args
     plain = a.bounds(ranges)[0] >= 0 and b.bounds(ranges)[0] > 0
     if plain:
-        return f"({c_factor(a, ranges, names)} {'/' if atom.kind == 'floordiv' else '%'} {c_factor(b, ranges, names)})"
+        divisor = c_dim(b, ranges, names)
+        divisor = f"({divisor})" if b.is_product else divisor
+        return f"({c_factor(a, ranges, names)} {'/' if atom.kind == 'floordiv' else '%'} {divisor})"
     return f"irk_{atom.kind}_i64({c_dim(a, ranges, names)}, {c_dim(b, ranges, names)})"

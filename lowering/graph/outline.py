@@ -12,6 +12,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
 from dialects.errors import IrkitError, op_loc, union_location
+from dialects.graph import dim_names
 from dialects.kernel import DefOp, GroupOp, LaunchOp, arg
 from dialects.syntax import SymbolsAttr
 from dialects.types import dims_of
@@ -152,6 +153,9 @@ def _make_kernel(
     used: set[str] = set()
     for value in (*inputs, *(r for op in block.ops for r in op.results)):
         used |= {n for d in dims_of(value.type) for n in d.names()}
+    for op in block.walk():
+        for attr in (*op.properties.values(), *op.attributes.values()):
+            used |= dim_names(attr)
     schedule = _schedule_of(block)
     kernel = DefOp(
         name, Region(block), [arg("in") for _ in inputs], (), [s for s in symbols if s[0] in used], schedule

@@ -16,7 +16,7 @@ def exprs(draw: st.DrawFn, depth: int = 3) -> Dim:
     if depth == 0:
         return draw(st.one_of(st.sampled_from(NAMES).map(Dim.of), st.integers(-20, 20).map(Dim.of)))
     left, right = draw(exprs(depth=depth - 1)), draw(exprs(depth=depth - 1))
-    match draw(st.integers(0, 6)):
+    match draw(st.integers(0, 8)):
         case 0:
             return left + right
         case 1:
@@ -28,6 +28,10 @@ def exprs(draw: st.DrawFn, depth: int = 3) -> Dim:
         case 4:
             return left % draw(st.integers(1, 9))
         case 5:
+            return left // (draw(st.integers(1, 3)) * Dim.of("b"))
+        case 6:
+            return left % (draw(st.integers(1, 3)) * Dim.of("b"))
+        case 7:
             return dmin(left, right)
         case _:
             return dmax(left, right)

@@ -145,6 +145,23 @@ DERIVED = (
     *(Sample(name, (X, X)) for name in ("binary_cross_entropy", "kl_divergence")),
     Sample("cross_entropy", (("f32", (2, 3, 5)), ("i32", (2, 3)))),
     Sample("conv1d", (("f32", (2, 4, 11)), ("f32", (6, 2, 3))), {"stride": 2, "padding": 1, "groups": 2}),
+    Sample("conv1d", (("f32", (2, 4, 11)), ("f32", (6, 4, 3)), ("f32", (6,))), {"padding": [2, 0]}),
+    Sample(
+        "conv_transpose1d",
+        (("f32", (2, 4, 5)), ("f32", (4, 3, 3)), ("f32", (6,))),
+        {"stride": 3, "padding": [0, 1], "output_padding": 1, "dilation": 2, "groups": 2},
+    ),
+    Sample(
+        "conv_transpose2d",
+        (IMAGE, ("f32", (4, 2, 3, 2)), ("f32", (4,))),
+        {
+            "stride": [2, 1],
+            "padding": [1, 0, 3, 1],
+            "output_padding": [1, 0],
+            "dilation": [2, 1],
+            "groups": 2,
+        },
+    ),
     Sample(
         "conv_transpose2d", (IMAGE, ("f32", (4, 2, 3, 3)), ("f32", (2,))), {"stride": [2, 1], "padding": 1}
     ),
@@ -195,6 +212,13 @@ SAMPLES: tuple[Sample, ...] = (
     ),
     Sample("max_pool2d", (("f32", (2, 3, 7, 8)),), {"kernel": 2}),
     Sample("avg_pool2d", (("f32", (2, 3, 7, 8)),), {"kernel": [3, 2], "stride": 1, "padding": [1, 0]}),
+    Sample(
+        "avg_pool2d", (("f32", (2, 3, 7, 8)),), {"kernel": 3, "padding": [1, 0, 0, 1], "count_padding": False}
+    ),
+    Sample("max_pool2d", (("f32", (2, 3, 7, 8)),), {"kernel": 3, "stride": 2, "padding": "same"}),
+    Sample("max_pool2d", (("i8", (2, 3, 7, 8)),), {"kernel": 3, "padding": 1}),
+    Sample("conv2d", (("f32", (2, 3, 8, 7)), ("f32", (4, 3, 3, 2))), {"padding": [0, 2, 1, 0], "stride": 2}),
+    Sample("conv2d", (("f32", (2, 3, 8, 7)), ("f32", (4, 3, 3, 2))), {"padding": "same", "dilation": 2}),
     *(
         Sample(f"reduce_{kind}", (("f32", (3, 4, 5)),), values)
         for kind in ("sum", "mean", "max", "min", "prod")

@@ -4,12 +4,14 @@ its place before fusion. They stay whole until then, so that the passes on the g
 from dialects.graph.derived import (
     activation,
     arrangement,
+    convolution,
     linear,
     loss,
     mathematics,
     normalisation,
     quantised,
     reduction,
+    resizing,
     window,
 )
 from dialects.graph.derived.base import Derived
@@ -18,11 +20,13 @@ __all__ = [
     "Derived",
     "activation",
     "arrangement",
+    "convolution",
     "linear",
     "loss",
     "mathematics",
     "normalisation",
     "quantised",
     "reduction",
+    "resizing",
     "window",
 ]

@@ -10,11 +10,11 @@ from xdsl.dialects import arith
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from dialects.dims import Dim, dmax, dmin
-from dialects.graph.base import Array, Mismatch, Param, Value, Values, dense, register_op
+from dialects.dims import ZERO, Dim, dims_text, dmax, dmin
+from dialects.graph.base import Array, Mismatch, Param, Value, Values, register_op
 from dialects.graph.derived.base import Derived
 from dialects.graph.elementwise import check_kind, kind_of
-from dialects.graph.shapes import axis_of, dims, integer, ints, number, static_shape
+from dialects.graph.shapes import axis_of, dims, extent, extents, integer, ints, number, static_shape
 from dialects.graph.sketch import Sketch, Term, axis
 from dialects.graph.structure import Access
 from dialects.types import DTYPES, AnyTensor, dims_of, is_complex, is_float, storage, tensor, type_text
@@ -42,25 +42,28 @@ PAD_MODES = {"constant": "value", "edge": "clamp", "reflect": "reflect", "wrap":
 class PadOp(Derived):
     """Elements around a tensor: `graph.pad %x {pads = array<i64: 1, 1, 0, 2>, mode = "reflect"}`.
 
-    pads has the number of elements before and after each dim, in order. mode is constant (`value`), edge (the nearest
-    element), reflect (the mirror image, the edge not repeated) or wrap (the other side).
+    pads has the number of elements before and after each dim, in order, integers or dims. mode is constant (`value`),
+    edge (the nearest element), reflect (the mirror image, the edge not repeated) or wrap (the other side).
     """
 
     name = "graph.pad"
     PARAMS: ClassVar = {
-        "pads": Param("ints"),
+        "pads": Param("sizes"),
         "mode": Param("str", "constant", tuple(PAD_MODES)),
         "value": Param("float", 0.0),
     }
 
     @classmethod
     def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
-        pads = ints(values, "pads")
+        pads = extents(values, "pads")
         _check_length("pad", "pads", pads, types[0], 2)
-        if min(pads, default=0) < 0:
-            raise Mismatch("pads are not negative", found=str(list(pads)), hint="x[1:] takes elements away")
+        if any((p.value or 0) < 0 for p in pads):
+            raise Mismatch("pads are not negative", found=dims_text(pads), hint="x[1:] takes elements away")
         for i, size in enumerate(dims_of(types[0])):
-            widest = max(pads[2 * i : 2 * i + 2])
+            if values["mode"] != "constant" and any(p.value is None for p in pads[2 * i : 2 * i + 2]):
+                message = f'pads of the mode "{values["mode"]}" are numbers'
+                raise Mismatch(message, found=dims_text(pads))
+            widest = max(p.value or 0 for p in pads[2 * i : 2 * i + 2])
             if values["mode"] == "reflect" and size.value is not None and widest and widest >= size.value:
                 message = f"a dim of size {size} cannot be reflected {widest} wide"
                 raise Mismatch(message, found=type_text(types[0]), expected=f"at most {size.value - 1}")
@@ -69,7 +72,7 @@ class PadOp(Derived):
 
     @classmethod
     def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
-        (a,), pads = x, ints(values, "pads")
+        (a,), pads = x, extents(values, "pads")
         sizes = [d + (pads[2 * i] + pads[2 * i + 1]) for i, d in enumerate(a.dims)]
         index = [axis(i) - pads[2 * i] for i in range(len(a.dims))]
         return [a.sketch.moved(a, sizes, index, PAD_MODES[str(values["mode"])], number(values, "value"))]
@@ -89,17 +92,18 @@ class TileOp(Derived):
     """The tensor repeated along each dim: `graph.tile %x {repeats = array<i64: 1, 3>}`."""
 
     name = "graph.tile"
-    PARAMS: ClassVar = {"repeats": Param("ints")}
+    PARAMS: ClassVar = {"repeats": Param("sizes")}
 
     @classmethod
     def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
-        _check_length("tile", "repeats", ints(values, "repeats"), types[0])
-        if min(ints(values, "repeats"), default=1) < 0:
-            raise Mismatch("repeats are not negative", found=str(list(ints(values, "repeats"))))
+        repeats = extents(values, "repeats")
+        _check_length("tile", "repeats", repeats, types[0])
+        if any((r.value or 0) < 0 for r in repeats):
+            raise Mismatch("repeats are not negative", found=dims_text(repeats))
 
     @classmethod
     def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
-        (a,), repeats = x, ints(values, "repeats")
+        (a,), repeats = x, extents(values, "repeats")
         sizes = [d * r for d, r in zip(a.dims, repeats, strict=True)]
         return [a.sketch.moved(a, sizes, _axes(a), "wrap")]
 
@@ -138,7 +142,7 @@ class RollOp(Derived):
     """Elements moved along a dim, those that leave it coming in at the other end: `graph.roll %x {shift = 1, axis = 0}`."""
 
     name = "graph.roll"
-    PARAMS: ClassVar = {"shift": Param("int"), "axis": Param("int", 0)}
+    PARAMS: ClassVar = {"shift": Param("size"), "axis": Param("int", 0)}
 
     @classmethod
     def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
@@ -147,7 +151,7 @@ class RollOp(Derived):
     @classmethod
     def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
         (a,), along = x, integer(values, "axis")
-        index = [axis(i) - integer(values, "shift") if i == along else axis(i) for i in range(len(a.dims))]
+        index = [axis(i) - extent(values, "shift") if i == along else axis(i) for i in range(len(a.dims))]
         return [a.sketch.moved(a, a.dims, index, "wrap")]
 
     @classmethod
@@ -170,9 +174,10 @@ class SplitOp(Derived):
     def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
         values["axis"] = axis_of(values["axis"], len(dims_of(types[0])), "split")
         size, parts = dims_of(types[0])[integer(values, "axis")], integer(values, "parts")
-        if parts < 1 or (size.value is not None and size.value % parts):
+        if parts < 1 or size % parts != ZERO:
             message = f"a dim of size {size} does not split into {parts} equal parts"
-            raise Mismatch(message, found=type_text(types[0]), hint="x[:, 0:2] takes any part")
+            hint = "x[:, 0:2] takes any part" if size.value is not None else "declare it as a multiple: 2 * H"
+            raise Mismatch(message, found=type_text(types[0]), hint=hint)
         if parts > MAX_PARTS:
             raise Mismatch(f"{parts} parts are too many results", expected=f"at most {MAX_PARTS}")
 
@@ -255,14 +260,14 @@ class OneHotOp(Derived):
     """1 where the place along a new last dim is the index, else 0: `graph.one_hot %i {classes = 10, dtype = "f32"}`."""
 
     name = "graph.one_hot"
-    PARAMS: ClassVar = {"classes": Param("int"), "dtype": Param("dtype", "f32")}
+    PARAMS: ClassVar = {"classes": Param("size"), "dtype": Param("dtype", "f32")}
     OPERANDS: ClassVar = ("index",)
 
     @classmethod
     def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
         (index,) = x
         check_kind("one_hot", "i", [index.type], index.type.element_type)
-        sizes = [*index.dims, Dim.of(integer(values, "classes"))]
+        sizes = [*index.dims, extent(values, "classes")]
         axes = [(str(axis(i)), d) for i, d in enumerate(sizes)]
         wide = index.cast("i64")
 
@@ -457,95 +462,3 @@ class PixelShuffleOp(Derived):
         n, c, h, w = x.shape
         split = x.reshape(n, c // (r * r), r, r, h, w)
         return [split.transpose(0, 1, 4, 2, 5, 3).reshape(n, c // (r * r), h * r, w * r)]
-
-
-@register_op
-class ResizeNearestOp(Derived):
-    """The last two dims brought to a size, each element that of the nearest place: `graph.resize_nearest %x {size = ...}`.
-
-    Element i of n is taken at floor(i * size / n), as ONNX's asymmetric mode with rounding down has it.
-    """
-
-    name = "graph.resize_nearest"
-    PARAMS: ClassVar = {"size": Param("pair")}
-
-    @classmethod
-    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
-        if len(dims_of(types[0])) < 2 or min(ints(values, "size")) < 1:
-            raise Mismatch("resize_nearest does not fit", found=type_text(types[0]), expected="[..., H, W]")
-
-    @classmethod
-    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
-        (a,) = x
-        size = ints(values, "size")
-        lead = len(a.dims) - 2
-        index = [axis(i) for i in range(lead)]
-        index += [axis(lead + i) * a.dims[lead + i] // n for i, n in enumerate(size)]
-        return [a.sketch.moved(a, [*a.dims[:lead], *map(Dim.of, size)], index)]
-
-    @classmethod
-    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
-        (x,), (h, w) = arrays, ints(values, "size")
-        rows, columns = np.arange(h) * x.shape[-2] // h, np.arange(w) * x.shape[-1] // w
-        return [x[..., rows[:, None], columns[None, :]]]
-
-
-@register_op
-class ResizeBilinearOp(Derived):
-    """The last two dims brought to a size by linear interpolation: `graph.resize_bilinear %x {size = array<i64: 8, 8>}`.
-
-    Pixel centres are aligned: element i of n stands at (i + 0.5) * size / n - 0.5, held inside the edges.
-    """
-
-    name = "graph.resize_bilinear"
-    PARAMS: ClassVar = {"size": Param("pair")}
-
-    @classmethod
-    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
-        check_kind("resize_bilinear", "f", types, types[0].element_type)
-        sizes = dims_of(types[0])
-        if len(sizes) < 2 or min(ints(values, "size")) < 1 or any(d.value in (None, 0) for d in sizes[-2:]):
-            raise Mismatch(
-                "resize_bilinear does not fit",
-                found=type_text(types[0]),
-                expected="[..., H, W] of known H and W",
-            )
-
-    @classmethod
-    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
-        (a,) = x
-        for number_, size in zip((-2, -1), ints(values, "size"), strict=True):
-            a = _interpolated(a, len(a.dims) + number_, size)
-        return [a.cast(x[0].dtype)]
-
-    @classmethod
-    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
-        x = arrays[0].astype(np.float64)
-        for along, size in zip((-2, -1), ints(values, "size"), strict=True):
-            low, high, part = _stencil(x.shape[along], size)
-            part = part.reshape([-1, 1] if along == -2 else [-1])
-            x = np.take(x, low, along) * (1 - part) + np.take(x, high, along) * part
-        return [x]
-
-
-def _stencil(old: int, new: int) -> tuple[Array, Array, Array]:
-    """The two neighbours of each new element, and how much the second counts."""
-    place = np.clip((np.arange(new) + 0.5) * (old / new) - 0.5, 0, old - 1)
-    low = np.floor(place).astype(np.int64)
-    return low, np.minimum(low + 1, old - 1), place - low
-
-
-def _interpolated(x: Term, along: int, size: int) -> Term:
-    """Linear interpolation along one dim: two gathers and their weights."""
-    old = x.dims[along].value
-    assert old is not None
-    low, high, part = _stencil(old, size)
-    x = x.cast("f32") if x.dtype not in ("f32", "f64") else x
-    shape = [-1 if i == along else 1 for i in range(len(x.dims))]
-
-    def constant(array: Array, dtype: str) -> Term:
-        return x.sketch.make("constant", value=dense(array, dtype))
-
-    weight = constant(part.reshape(shape), x.dtype)
-    first, second = (x.sketch.make("gather", x, constant(i, "i64"), axis=along) for i in (low, high))
-    return first + (second - first) * weight

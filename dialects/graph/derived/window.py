@@ -1,4 +1,4 @@
-"""Convolutions of one and three dims, transposed convolution, pooling over everything, einsum."""
+"""Pooling over everything and to a given size, einsum."""
 
 from __future__ import annotations
 
@@ -8,244 +8,17 @@ from typing import ClassVar
 
 import numpy as np
 from xdsl.dialects import arith
+from xdsl.dialects.builtin import FloatAttr
 from xdsl.ir import Block, SSAValue
 
-from dialects.dims import ONE, Dim
+from dialects.dims import Dim, ceildiv
 from dialects.graph.base import Array, Mismatch, Param, Value, Values, dense, register_op, same_dtype
 from dialects.graph.derived.base import SMALL, Derived, computed
 from dialects.graph.elementwise import check_kind
-from dialects.graph.shapes import integer, ints, two, window
+from dialects.graph.shapes import complete_pair, extents, ints
 from dialects.graph.sketch import Term, axis
 from dialects.graph.structure import Access
 from dialects.types import AnyTensor, dims_of, is_float, type_text
-
-
-@register_op
-class Conv1dOp(Derived):
-    """Convolution along one dim: x [N, C, L], w [O, C / groups, K], bias [O] if there is one.
-
-    `graph.conv1d %x, %w {stride = 1, padding = 0, dilation = 1, groups = 1}`
-    """
-
-    name = "graph.conv1d"
-    PARAMS: ClassVar = {
-        "stride": Param("int", 1),
-        "padding": Param("int", 0),
-        "dilation": Param("int", 1),
-        "groups": Param("int", 1),
-    }
-    ARITY: ClassVar = (2, 3)
-    OPERANDS: ClassVar = ("x", "w", "bias")
-
-    @classmethod
-    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
-        for name, type_ in zip(cls.OPERANDS, types, strict=False):
-            if len(dims_of(type_)) != (1 if name == "bias" else 3):
-                raise Mismatch(
-                    f"{name} of conv1d has another rank",
-                    found=type_text(type_),
-                    expected="x [N, C, L], w [O, C, K]",
-                )
-
-    @classmethod
-    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
-        a, w, *bias = x
-        n, c, length = a.dims
-        settings = {key: (1, integer(values, key)) for key in ("stride", "dilation")}
-        settings["padding"] = (0, integer(values, "padding"))
-        image, filters = a.reshape([n, c, ONE, length]), w.reshape([w.dims[0], w.dims[1], ONE, w.dims[2]])
-        out = image.of("conv2d", filters, *bias, groups=integer(values, "groups"), **settings)
-        return [out.reshape([out.dims[0], out.dims[1], out.dims[3]])]
-
-    @classmethod
-    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
-        stride, padding, dilation = ((integer(values, key),) for key in ("stride", "padding", "dilation"))
-
-        def conv(x: Array, w: Array, *bias: Array) -> Array:
-            out = convolution(x, w, stride, padding, dilation, integer(values, "groups"))
-            return out + bias[0][:, None] if bias else out
-
-        return computed(arrays, results[0], conv)
-
-
-def convolution(
-    x: Array, w: Array, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int
-) -> Array:
-    """x [N, C, ...] with w [O, C / groups, ...] along any number of dims, one shift of x for each tap."""
-    x = np.pad(x, [(0, 0), (0, 0), *((p, p) for p in padding)])
-    kernel = w.shape[2:]
-    sizes = [
-        (s - d * (k - 1) - 1) // t + 1
-        for s, k, t, d in zip(x.shape[2:], kernel, stride, dilation, strict=True)
-    ]
-    out = np.zeros([x.shape[0], w.shape[0], *sizes], x.dtype)
-    each_in, each_out = w.shape[1], w.shape[0] // groups
-    for tap in np.ndindex(*kernel):
-        window = tuple(
-            slice(p * d, p * d + t * (s - 1) + 1, t)
-            for p, d, t, s in zip(tap, dilation, stride, sizes, strict=True)
-        )
-        shifted = x[(slice(None), slice(None), *window)]
-        for g in range(groups):
-            part = w[(slice(g * each_out, (g + 1) * each_out), slice(None), *tap)]
-            channels = shifted[:, g * each_in : (g + 1) * each_in]
-            out[:, g * each_out : (g + 1) * each_out] += np.einsum("oc,nc...->no...", part, channels)
-    return out
-
-
-@register_op
-class Conv3dOp(Derived):
-    """Convolution along three dims: x [N, C, D, H, W], w [O, C / groups, d, h, w], bias [O] if there is one.
-
-    `graph.conv3d %x, %w {stride = array<i64: 1, 1, 1>, padding = array<i64: 0, 0, 0>, groups = 1}`; one number stands
-    for all three dims.
-    """
-
-    name = "graph.conv3d"
-    PARAMS: ClassVar = {
-        "stride": Param("ints", (1,)),
-        "padding": Param("ints", (0,)),
-        "dilation": Param("ints", (1,)),
-        "groups": Param("int", 1),
-    }
-    ARITY: ClassVar = (2, 3)
-    OPERANDS: ClassVar = ("x", "w", "bias")
-
-    @classmethod
-    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
-        check_kind("conv3d", "f", types, same_dtype(types, "conv3d"))
-        x, w, groups = dims_of(types[0]), dims_of(types[1]), integer(values, "groups")
-        fits = len(x) == len(w) == 5 and groups > 0 and x[1] == w[1] * groups
-        if not fits or (w[0].value is not None and w[0].value % groups):
-            raise Mismatch(
-                "x and w of conv3d do not fit",
-                found=f"{type_text(types[0])} and {type_text(types[1])}, groups={groups}",
-                expected="x [N, C, D, H, W] and w [O, C / groups, d, h, w]",
-            )
-        if len(types) == 3 and dims_of(types[2]) != w[:1]:
-            raise Mismatch("bias of conv3d does not fit", found=type_text(types[2]), expected=f"[{w[0]}]")
-        for name, least in (("stride", 1), ("padding", 0), ("dilation", 1)):
-            given = ints(values, name)
-            if len(given) not in (1, 3) or min(given) < least:
-                message = f"{name} of conv3d is one number or three, no less than {least}"
-                raise Mismatch(message, found=str(list(given)))
-            values[name] = given * 3 if len(given) == 1 else given
-        if any(d.value is None for d in w[2:]):
-            raise Mismatch("the window of conv3d has no known size", found=type_text(types[1]))
-
-    @classmethod
-    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
-        a, w, *bias = x
-        dtype, groups = a.dtype, integer(values, "groups")
-        stride, padding, dilation = (ints(values, name) for name in ("stride", "padding", "dilation"))
-        kernel = [d.value or 0 for d in w.dims[2:]]
-        sizes = [
-            window(d, k, s, p, t, a.type)
-            for d, k, s, p, t in zip(a.dims[2:], kernel, stride, padding, dilation, strict=True)
-        ]
-        out = [a.dims[0], w.dims[0], *sizes]
-        summed = [w.dims[1], *w.dims[2:]]
-        place = [axis(i) for i in range(len(out) + len(summed))]
-        first = axis(1) // (w.dims[0] // groups) * w.dims[1] if groups > 1 else Dim.of(0)
-        taps = [axis(2 + i) * stride[i] + axis(6 + i) * dilation[i] - padding[i] for i in range(3)]
-        reads = [
-            Access(0, (axis(0), first + axis(5), *taps), "zero" if any(padding) else "none"),
-            Access(1, (axis(1), *place[5:])),
-        ]
-        named = [(str(p), d) for p, d in zip(place, [*out, *summed], strict=True)]
-        wide = [t.cast("f32") if dtype in SMALL else t for t in (a, w)]
-        total = a.sketch.points(
-            wide, named[:5], reads, wide[0].type.element_type, _times, "sum", named[5:]
-        ).cast(dtype)
-        return [total + bias[0].reshape([w.dims[0], ONE, ONE, ONE]) if bias else total]
-
-    @classmethod
-    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
-        stride, padding, dilation = (ints(values, name) for name in ("stride", "padding", "dilation"))
-
-        def conv(x: Array, w: Array, *bias: Array) -> Array:
-            out = convolution(x, w, stride, padding, dilation, integer(values, "groups"))
-            return out + bias[0][:, None, None, None] if bias else out
-
-        return computed(arrays, results[0], conv)
-
-
-def _times(block: Block) -> SSAValue:
-    op = arith.MulfOp(block.args[0], block.args[1])
-    block.add_op(op)
-    return op.result
-
-
-@register_op
-class ConvTranspose2dOp(Derived):
-    """The transpose of conv2d: x [N, C, H, W], w [C, O, h, w] to [N, O, (H - 1) * stride - 2 * padding + h, ...].
-
-    `graph.conv_transpose2d %x, %w {stride = array<i64: 2, 2>, padding = array<i64: 1, 1>}`
-    """
-
-    name = "graph.conv_transpose2d"
-    PARAMS: ClassVar = {"stride": Param("pair", (1, 1)), "padding": Param("pair", (0, 0))}
-    ARITY: ClassVar = (2, 3)
-    OPERANDS: ClassVar = ("x", "w", "bias")
-
-    @classmethod
-    def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
-        check_kind("conv_transpose2d", "f", types, same_dtype(types, "conv_transpose2d"))
-        x, w = dims_of(types[0]), dims_of(types[1])
-        if len(x) != 4 or len(w) != 4 or x[1] != w[0] or any(d.value is None for d in w[2:]):
-            raise Mismatch(
-                "x and w of conv_transpose2d do not fit",
-                found=f"{type_text(types[0])} and {type_text(types[1])}",
-                expected="x [N, C, H, W] and w [C, O, h, w]",
-            )
-        for p, k in zip(two(values, "padding"), w[2:], strict=True):
-            if k.value is not None and p > k.value - 1:
-                raise Mismatch(
-                    f"padding {p} is wider than a window of {k}", expected=f"at most {k.value - 1}"
-                )
-
-    @classmethod
-    def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
-        a, w, *bias = x
-        stride, padding = two(values, "stride"), two(values, "padding")
-        filters = w.of("flip", axes=(2, 3)).of("transpose", perm=(1, 0, 2, 3))
-        spread = a
-        for i, s in enumerate(stride):
-            spread = _spread(spread, 2 + i, s)
-        sizes = [d.value for d in w.dims[2:]]
-        edge = tuple(k - 1 - p for k, p in zip(sizes, padding, strict=True) if k is not None)
-        return [spread.of("conv2d", filters, *bias, padding=edge)]
-
-    @classmethod
-    def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
-        (sh, sw), (ph, pw) = two(values, "stride"), two(values, "padding")
-
-        def transposed(x: Array, w: Array, *bias: Array) -> Array:
-            n, _, h, width = x.shape
-            _, o, kh, kw = w.shape
-            out = np.zeros((n, o, max(0, (h - 1) * sh + kh), max(0, (width - 1) * sw + kw)))
-            for i, j in np.ndindex(kh, kw):
-                out[:, :, i : i + h * sh : sh, j : j + width * sw : sw] += np.einsum(
-                    "ncij,co->noij", x, w[:, :, i, j]
-                )
-            out = out[:, :, ph : out.shape[2] - ph, pw : out.shape[3] - pw]
-            return out + bias[0][:, None, None] if bias else out
-
-        return computed(arrays, results[0], transposed)
-
-
-def _spread(x: Term, along: int, stride: int) -> Term:
-    """stride - 1 zeros between the elements along a dim: a new dim of zeros after each, cut at the end."""
-    if stride == 1:
-        return x
-    rank = len(x.dims)
-    wide = x.reshape([*x.dims[: along + 1], ONE, *x.dims[along + 1 :]])
-    pads = [0] * (2 * (rank + 1))
-    pads[2 * (along + 1) + 1] = stride - 1
-    long = [d * stride if i == along else d for i, d in enumerate(x.dims)]
-    padded = wide.of("pad", pads=tuple(pads)).reshape(long)
-    kept = [d - (stride - 1) if i == along else d for i, d in enumerate(long)]
-    return padded.sketch.moved(padded, kept, [axis(i) for i in range(rank)])
 
 
 class GlobalPool(Derived):
@@ -300,17 +73,16 @@ class AdaptivePool(Derived):
     """Base: the last two dims of x [N, C, H, W] brought to a size; element i of n pools the elements from
     floor(i * H / n) up to ceil((i + 1) * H / n)."""
 
-    PARAMS: ClassVar = {"size": Param("pair")}
+    PARAMS: ClassVar = {"size": Param("sizes")}
 
     @classmethod
     def complete(cls, types: Sequence[AnyTensor], values: dict[str, Value]) -> None:
         name = cls.name.partition(".")[2]
         check_kind(name, "f", types, types[0].element_type)
         sizes = dims_of(types[0])
-        if len(sizes) != 4 or min(ints(values, "size")) < 1 or any(not d.value for d in sizes[2:]):
-            raise Mismatch(
-                f"{name} does not fit", found=type_text(types[0]), expected="[N, C, H, W] of known H and W"
-            )
+        complete_pair(values, "size", name)
+        if len(sizes) != 4 or any(d.value == 0 for d in sizes[2:]):
+            raise Mismatch(f"{name} does not fit", found=type_text(types[0]), expected="[N, C, H, W]")
 
 
 def _windows(old: int, new: int) -> list[tuple[int, int]]:
@@ -329,6 +101,8 @@ def _shares(x: Term, windows: Sequence[tuple[int, int]], outside: float, inside:
 def _pooled(x: Term, values: Values, outside: float, kind: str) -> Term:
     """Combines the windows of x, each weighted (sum) or shifted (max) by its table."""
     wide = x.cast("f32") if x.dtype in SMALL else x
+    if any(d.value is None for d in (*x.dims[2:], *extents(values, "size"))):
+        return _pooled_by_places(wide, extents(values, "size"), outside, kind).cast(x.dtype)
     size = ints(values, "size")
     tables = [
         _shares(wide, _windows(d.value or 1, n), outside, kind) for d, n in zip(x.dims[2:], size, strict=True)
@@ -350,6 +124,37 @@ def _pooled(x: Term, values: Values, outside: float, kind: str) -> Term:
     element = wide.type.element_type
     combiner = "sum" if kind == "mean" else "max"
     return x.sketch.points([wide, *tables], axes[:4], reads, element, body, combiner, axes[4:]).cast(x.dtype)
+
+
+def _pooled_by_places(x: Term, size: Sequence[Dim], outside: float, kind: str) -> Term:
+    """The same where a size is known as it runs: windows as wide as the widest, of which the rest is left out."""
+    starts = [axis(i) * old // new for i, (old, new) in enumerate(zip(x.dims[2:], size, strict=True), 2)]
+    lengths = []
+    for old, new in zip(x.dims[2:], size, strict=True):
+        length = ceildiv((axis(0) + 1) * old, new) - axis(0) * old // new
+        lengths.append(x.sketch.table(length, new, old))
+    out = [*x.dims[:2], *size]
+    widest = [ceildiv(old, new) + 1 for old, new in zip(x.dims[2:], size, strict=True)]
+    axes = [(str(axis(i)), d) for i, d in enumerate([*out, *widest])]
+    index = [axis(0), axis(1), *(start + axis(4 + i) for i, start in enumerate(starts))]
+    reads = [Access(0, tuple(index), "clamp"), *(Access(1 + i, (axis(2 + i),)) for i in (0, 1))]
+    element = x.type.element_type
+
+    def body(block: Block) -> SSAValue:
+        value, *ends = block.args[:3]
+        inside = [arith.CmpiOp(block.args[3 + 4 + i], end, "slt") for i, end in enumerate(ends)]
+        both = arith.AndIOp(inside[0], inside[1])
+        other = arith.ConstantOp(FloatAttr(outside, element))  # pyright: ignore
+        chosen = arith.SelectOp(both, value, other)
+        block.add_ops([*inside, both, other, chosen])
+        return chosen.result
+
+    combiner = "sum" if kind == "mean" else "max"
+    total = x.sketch.points([x, *lengths], axes[:4], reads, element, body, combiner, axes[4:])
+    if kind != "mean":
+        return total
+    rows, columns = (length.cast(x.dtype) for length in lengths)
+    return total / (rows.reshape([size[0], 1]) * columns)
 
 
 def _each_window(x: Array, size: Sequence[int], function: Callable[..., Array]) -> Array:

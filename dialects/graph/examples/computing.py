@@ -44,6 +44,9 @@ CONTRACTIONS = {
         k="f32 [[1, 0], [0, 1]]",
         v="f32 [[1, 2], [3, 4]]",
     ),
+    "conv_transpose1d": Example(
+        "conv_transpose1d(x, w, stride=2)", x="f32[1,1,3] [1, 2, 3]", w="f32[1,1,2] [10, 1]"
+    ),
     "conv1d": Example("conv1d(x, w, padding=1)", x="f32[1,1,4] [1, 2, 3, 4]", w="f32[1,1,3] [1, 2, 1]"),
     "conv2d": Example("conv2d(x, w, stride=2)", x=IMAGE, w="f32[1,1,2,2] [[1, 1], [1, -1]]"),
     "conv3d": Example(

@@ -18,6 +18,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from dialects import graph
 from dialects.dims import Dim
 from dialects.errors import IrkitError
+from dialects.quant import QuantType
 from dialects.types import DTYPE_NAMES, EncodingAttr, dims_of
 from irkit.lang.format import format_text
 from irkit.lang.unparse.function import FunctionPrinter
@@ -144,6 +145,8 @@ def _dims(type_: object) -> tuple[Dim, ...]:
 
 def _type(type_: object, func: FuncOp) -> str:
     """A type as the language writes it. Raises IrkitError for one that it lacks."""
+    if isinstance(type_, TensorType) and isinstance(element := type_.element_type, QuantType):
+        return type_text(element.written, dims_of(type_), func)
     if not isinstance(type_, TensorType) or type_.element_type not in DTYPE_NAMES:
         raise IrkitError("the language has no such type", func, found=str(type_))
     encoding = type_.encoding

@@ -11,6 +11,7 @@ from dialects import graph
 from dialects.dims import ZERO, Dim
 from dialects.errors import IrkitError
 from dialects.graph.base import resolved, short_name
+from dialects.quant import QuantType
 from dialects.types import dims_of, dtype_name, is_complex
 from irkit.lang.calls import RENAMED
 from irkit.lang.operators import COMPARISONS, LOGICAL, OPERATORS, PREFIXES
@@ -122,6 +123,8 @@ def parameter_text(value: object, op: graph.GraphOp) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return value if value in _dtype_words(op, value) else f'"{value}"'
+    if isinstance(value, QuantType):
+        return value.written
     if isinstance(value, float):
         return literal(value, graph.dense(np.zeros((), np.float64)).get_element_type())
     if isinstance(value, tuple):

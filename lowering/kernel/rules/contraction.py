@@ -12,7 +12,8 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from dialects.dims import ZERO, Dim, dmax, dmin
 from dialects.graph import OPS, IndexOp
-from dialects.graph.contraction import Pool
+from dialects.graph.contraction import Conv2dOp, Pool
+from dialects.graph.shapes import edges
 from dialects.graph.structure import Access, YieldOp as GraphYield
 from dialects.types import is_integer, is_unsigned, np_dtype
 from lowering.kernel.builder import Builder, Index, Rule, compute_type
@@ -50,16 +51,18 @@ def _matmul(b: Builder, op: Operation, index: Index) -> SSAValue:
 
 def _conv2d(b: Builder, op: Operation, index: Index) -> SSAValue:
     x, w, *bias = op.operands
-    stride, padding, dilation = (ints(op, key) for key in ("stride", "padding", "dilation"))
+    assert isinstance(op, Conv2dOp)
+    stride, dilation = (ints(op, key) for key in ("stride", "dilation"))
+    padding = edges(op.values(), 2)
     groups, ws = int(number(op, "groups")), b.shape(w)
     n, o, h, v = index
     c, r, s = b.axis("c", ws[1]), b.axis("r", ws[2]), b.axis("s", ws[3])
-    channel = c if groups == 1 else (o // (ws[0].value // groups)) * ws[1] + c  # pyright: ignore
+    channel = c if groups == 1 else (o // (ws[0] // groups)) * ws[1] + c
     spot = [
-        p * st + q * d - pad
-        for p, q, st, d, pad in zip((h, v), (r, s), stride, dilation, padding, strict=True)
+        p * st + q * d - before
+        for p, q, st, d, (before, _) in zip((h, v), (r, s), stride, dilation, padding, strict=True)
     ]
-    padded = 0.0 if any(padding) else None
+    padded = 0.0 if any(map(any, padding)) else None
     pixel = b.read(x, [n, channel, *spot], padded)
     total = sum_of_products(b, [c, r, s], b.at(w, (o, c, r, s)), pixel)
     return b.binary(arith.AddfOp, total, b.at(bias[0], (o,))) if bias else total
@@ -69,16 +72,21 @@ def _pool(b: Builder, op: Operation, index: Index) -> SSAValue:
     assert isinstance(op, Pool)
     kernel, stride, padding = type(op).settings(op.values())
     r, s = b.axis("r", Dim.of(kernel[0])), b.axis("s", Dim.of(kernel[1]))
-    spot = [p * st + q - pad for p, q, st, pad in zip(index[-2:], (r, s), stride, padding, strict=True)]
+    places = [p * st - before for p, st, (before, _) in zip(index[-2:], stride, padding, strict=True)]
+    spot = [place + q for place, q in zip(places, (r, s), strict=True)]
     largest = op.name == "graph.max_pool2d"
-    padded = (_least(b.element(op.operands[0])) if largest else 0.0) if any(padding) else None
+    padded = (_least(b.element(op.operands[0])) if largest else 0.0) if any(map(any, padding)) else None
     x = b.read(op.operands[0], [*index[:-2], *spot], padded)
     total = fold(b, "max" if largest else "sum", [r, s], x, b.element(op.operands[0]))
-    return (
-        total
-        if largest
-        else b.binary(arith.DivfOp, total, b.constant(float(kernel[0] * kernel[1]), total.type))
-    )
+    if largest:
+        return total
+    if padded is None or flag(op, "count_padding"):
+        return b.binary(arith.DivfOp, total, b.constant(float(kernel[0] * kernel[1]), total.type))
+    sizes = b.shape(op.operands[0])[-2:]
+    ends = [dmin(place + k, size) for place, k, size in zip(places, kernel, sizes, strict=True)]
+    inside = [end - dmax(place, 0) for end, place in zip(ends, places, strict=True)]
+    count = b.index(inside[0] * inside[1])
+    return b.binary(arith.DivfOp, total, b.add(arith.SIToFPOp(count, total.type)))  # pyright: ignore
 
 
 def _least(element: Attribute) -> float:
