@@ -10,6 +10,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from dialects import graph
 from dialects.dims import Dim
+from dialects.quant import QuantType
 from dialects.types import DTYPES
 from irkit.lang.builder import type_of
 from irkit.lang.calls import RENAMED, signature
@@ -75,6 +76,8 @@ def _agreed(op: str, operands: Sequence[object]) -> list[SSAValue]:
 
 def _parameter(param: graph.Param, value: object) -> object:
     """A parameter as the op takes it."""
+    if param.kind == "element":  # a dtype, or a quantised type
+        return value if isinstance(value, QuantType) else dtype_of(value)
     if param.kind == "dtype":
         return dtype_of(value)
     if isinstance(value, np.ndarray):

@@ -49,6 +49,20 @@ class KernelToLoop(ModulePass):
             parent.erase_op(kernel)
 
 
+def _check_reductions(kernel: DefOp) -> None:
+    """What a reduction makes depends on every axis that its elements have and that it does not remove."""
+    axes = field_axes(kernel)
+    for op in kernel.block.ops:
+        if isinstance(op, ReduceOp):
+            given = frozenset[str]().union(*(axes[v] for v in op.inputs)) - frozenset(op.axes)
+            if lost := sorted(given - frozenset[str]().union(*(axes[r] for r in op.results))):
+                raise IrkitError(
+                    f"a reduction makes nothing of its elements along axis '{lost[0]}'",
+                    op,
+                    expected="states that its step computes from the elements",
+                )
+
+
 def _check_writes(kernel: DefOp) -> None:
     """A write names every axis that its value depends on."""
     axes = field_axes(kernel)
@@ -67,6 +81,7 @@ def lower_kernel(kernel: DefOp) -> loop.FuncOp:
     """The nest of one kernel. Raises IrkitError."""
     if isinstance(first := kernel.block.first_op, ExternOp):
         return lower_extern(kernel, first)
+    _check_reductions(kernel)
     _check_writes(kernel)
     schedule = parse_schedule(kernel, kernel.schedule.data if kernel.schedule is not None else ())
     body = Block(arg_types=[a.type for a in kernel.block.args])

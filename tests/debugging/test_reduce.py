@@ -45,7 +45,7 @@ def read(path: Path) -> ModuleOp:
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random graph of more than 60 ops, all of them used, with a tanh and a sub amid them."""
-    batch = Batch(9)
+    batch = Batch(14)
     graph = Graph(batch, batch.block)
     with np.errstate(all="ignore"):
         graph.grow(20)

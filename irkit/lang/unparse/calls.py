@@ -86,7 +86,7 @@ def _parameters(op: graph.GraphOp, name: str) -> list[str]:
     by_place = True
     for key, value in given.items():
         param = op.PARAMS[key]
-        full = len(op.operands) == op.ARITY[1] or param.kind in ("ints", "dims", "dtype")
+        full = len(op.operands) == op.ARITY[1] or param.kind in ("ints", "dims", "dtype", "element")
         by_place = by_place and param.default is graph.Param.REQUIRED and full and param.kind != "str"
         text = parameter_text(value, op)
         if name.startswith("reduce_") and key == "axes":
@@ -134,7 +134,11 @@ def parameter_text(value: object, op: graph.GraphOp) -> str:
 
 def _dtype_words(op: graph.GraphOp, value: str) -> set[str]:
     kinds = {k: p.kind for k, p in op.PARAMS.items()}
-    return {value} if any(kinds[k] == "dtype" and v == value for k, v in op.values().items()) else set()
+    return (
+        {value}
+        if any(kinds[k] in ("dtype", "element") and v == value for k, v in op.values().items())
+        else set()
+    )
 
 
 # -- constants --------------------------------------------------------------------------------------------------
