@@ -31,6 +31,7 @@ from dialects.kernel import DefOp, ReadOp, ReduceOp, WriteOp
 from dialects.types import RefType
 from lowering.kernel.fields import Axes, field_axes
 from lowering.loop import nest_remarks
+from lowering.loop.decided import chosen, decided
 
 Shape = tuple[str, ...]
 """The vector axes of an emitted value, in the order of its vector type's dims."""
@@ -206,6 +207,18 @@ class Nest:
             assert isinstance(op, Operation), "a value of the kernel is an op's result"
             if isinstance(op, ReduceOp):
                 self._at(self.shared.axes[current] if len(op.results) == 1 else self._all_axes(op)).reduce(op)
+                continue
+            if (same := chosen(op, self._holds_here)) is not None:
+                # Known at this point alone: it is kept at the innermost level.
+                if ready:
+                    self.level.values[current] = self._need(same)
+                else:
+                    work += [(current, True), (same, False)]
+                continue
+            if (known := decided(current, self._holds_here)) is not None and not isinstance(
+                op, arith.ConstantOp
+            ):
+                self.level.values[current] = self.constant(IntegerAttr(int(known), i1), i1)
                 continue
             if not ready:
                 work.append((current, True))
@@ -627,6 +640,10 @@ class Nest:
         assert isinstance(array, RefType)
         pairs = zip(exprs, array.shape.data, strict=True)
         return [c for expr, size in pairs for c in (expr, size - 1 - expr) if not self.holds(c)]
+
+    def _holds_here(self, condition: Dim) -> bool:
+        """Whether an expression over axes is known to be at least zero at the innermost point."""
+        return self.holds(condition.subst(self.binds()))
 
     def holds(self, condition: Dim) -> bool:
         """Whether an expression is known to be at least zero at the innermost point."""

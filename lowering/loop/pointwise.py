@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from xdsl.ir import Block, Operation, Region, SSAValue
 
 from dialects import loop
-from dialects.dims import Dim, ceildiv, dmax, dmin
+from dialects.dims import Dim, dmin
 from dialects.errors import IrkitError
-from dialects.kernel import DefOp, ReadOp, ReduceOp, ScanOp, WriteOp
-from dialects.types import RefType
+from dialects.kernel import DefOp, ReduceOp, ScanOp, WriteOp
 from lowering.kernel.fields import Axes
 from lowering.loop import nest_remarks
-from lowering.loop.nest import Level, Nest, Shared, VectorAxis, clamps, idle_form
+from lowering.loop.nest import Level, Nest, Shared, VectorAxis
+from lowering.loop.peeling import inside, interior
 from lowering.remarks import listening
 from lowering.schedule import Schedule
 
@@ -81,6 +81,11 @@ class _Plan:
     def extent(self, axis: str) -> Dim:
         return self.kernel.extents()[axis]
 
+    @property
+    def light(self) -> bool:
+        """Whether a point is so little work that a nest may hold it several times."""
+        return not any(isinstance(op, ReduceOp) for op in self.kernel.block.ops)
+
     # -- a group of writes ------------------------------------------------------------------------------------
 
     def lower_group(self, nest: Nest, writes: Sequence[WriteOp], scans: Sequence[ScanOp]) -> None:
@@ -121,9 +126,27 @@ class _Plan:
         elif lanes is None:
             self._emit_writes(nest, writes)
         else:
-            self._vector_loop(nest, writes, lanes, "parallel" if lanes == parallel else "serial")
+            role = "parallel" if lanes == parallel else "serial"
+            self._rows(nest, outer, lambda common: self._vector_loop(nest, writes, lanes, role, split=common))
         while nest.level.loop is not None:
             nest.close()
+
+    def _rows(self, nest: Nest, outer: Sequence[str], row: Callable[[bool], None]) -> None:
+        """A row, in two forms where a test of the axes around it spares tests in it; `row` is told whether it is common."""
+        found = inside(self.kernel, outer, nest) if self.light else None
+        if found is None:
+            row(self.light)
+            return
+        test, ranges, held = found
+        branch = loop.IfOp(test)
+        for level, split in (
+            (Level(branch.then.block, ranges=ranges, idle=held), True),
+            (Level(branch.otherwise.block), False),
+        ):
+            nest.levels.append(level)
+            row(split)
+            nest.levels.pop()
+        nest.add(branch)  # behind what its rows need from outside of it
 
     def _scan(self, nest: Nest, writes: Sequence[WriteOp], scans: Sequence[ScanOp]) -> None:
         """The loop that carries the states of scans, all along one axis, and writes at each point."""
@@ -209,19 +232,25 @@ class _Plan:
 
     def _open_vector(self, nest: Nest, axis: str, lower: Dim, upper: Dim, size: int, role: str) -> None:
         count = (upper - lower).value
-        valid = None if count is not None and count % size == 0 else dmin(size, upper - Dim.of(axis))
+        if count is not None and count < size:
+            valid = Dim.of(count)
+        elif count is not None and count % size == 0:
+            valid = None
+        else:
+            valid = dmin(size, upper - Dim.of(axis))
         nest.open(axis, lower, upper, step=size, role=role, vectors=[VectorAxis(axis, size, valid)])
 
-    def _vector_loop(self, nest: Nest, writes: Sequence[WriteOp], axis: str, role: str) -> None:
+    def _vector_loop(
+        self, nest: Nest, writes: Sequence[WriteOp], axis: str, role: str, *, split: bool
+    ) -> None:
+        """The loop along the vector axis, with loops before and behind it where that spares tests. Where it is `split`,
+        the vectors that are full come first, without masks."""
         extent = self.extent(axis)
-        interior = _interior(self.kernel, axis, extent, nest)
-        if interior is None:
-            self._open_vector(nest, axis, Dim.of(0), extent, self.schedule.vector[axis], role)
-            self._emit_writes(nest, writes)
-            nest.close()
-            return
-        low, high, idle = interior
-        nest_remarks.peeled(self.kernel, axis, low, high, extent)
+        size = self.schedule.vector[axis]
+        found = interior(self.kernel, axis, extent, nest)
+        low, high, held = (found.low, found.high, found.held) if found else (Dim.of(0), extent, frozenset())
+        if found:
+            nest_remarks.peeled(self.kernel, axis, low, high, extent)
         for lower, upper in ((Dim.of(0), low), (high, extent)):
             if lower == upper:
                 continue
@@ -229,10 +258,14 @@ class _Plan:
             with listening(None):  # what is done at the edges is no news of the nest
                 self._emit_writes(nest, writes)
             nest.close()
-        self._open_vector(nest, axis, low, high, self.schedule.vector[axis], role)
-        nest.level.idle = idle
-        self._emit_writes(nest, writes)
-        nest.close()
+        whole = low + (high - low) // size * size if split else high
+        for lower, upper in ((low, whole), (whole, high)):
+            if lower == upper and low != high:
+                continue
+            self._open_vector(nest, axis, lower, upper, size, role)
+            nest.level.idle = held
+            self._emit_writes(nest, writes)
+            nest.close()
 
     # -- reductions -------------------------------------------------------------------------------------------
 
@@ -366,58 +399,3 @@ class _Plan:
         fold = loop.FoldOp(vectors, region)
         nest.add(fold)
         return list(fold.results)
-
-
-def _interior(kernel: DefOp, axis: str, extent: Dim, nest: Nest) -> tuple[Dim, Dim, frozenset[Dim]] | None:
-    """Where along an axis all guards hold and all clamps are idle: [low, high), and the conditions known to hold there.
-
-    None where no access needs it.
-    """
-    ranges = nest.ranges()
-    ranges.update(
-        {name: (0, size.bounds(ranges)[1] - 1) for name, size in kernel.axes.data if name not in ranges}
-    )
-    wanted = [
-        c
-        for op in kernel.body.walk()
-        if isinstance(op, ReadOp)
-        for c in _conditions(op, axis)
-        if c.bounds(ranges)[0] < 0
-    ]
-    low, high, held = Dim.of(0), extent, set[Dim]()
-    bound = set(nest.ranges()) - {v.axis for v in nest.vectors()}  # a tile holds other points than its first
-    for condition in dict.fromkeys(wanted):
-        factor = condition.coefficient(axis)
-        if factor is None or factor.value is None or factor.value == 0:
-            continue
-        rest = condition.without(axis)
-        if not rest.names() <= bound:
-            least = rest.bounds(ranges)[0]  # over all points of the loops inside
-            if abs(least) == float("inf"):
-                continue
-            rest = Dim.of(int(least))
-        if factor.value > 0:
-            low = dmax(low, ceildiv(-rest, factor))
-        else:
-            high = dmin(high, rest // (-factor) + 1)
-        held.add(condition)
-    if not held:
-        return None
-    low = dmin(low, extent)
-    return low, dmax(low, high), frozenset(held)
-
-
-def _conditions(op: ReadOp, axis: str) -> list[Dim]:
-    """What must hold for a read to need no guard and no clamp along an axis."""
-    out: list[Dim] = []
-    array = op.array.type
-    assert isinstance(array, RefType)
-    for expr, size in zip(op.index.data, array.shape.data, strict=True):
-        current = expr
-        for clamp in (c for c in clamps(expr) if axis in Dim((((c,), 1),)).names()):
-            if (found := idle_form(clamp)) is not None:
-                out += found[1]
-                current = current.replace_atom(clamp, found[0])
-        if op.otherwise is not None and axis in current.names():
-            out += [current, size - 1 - current]
-    return [c for c in out if axis in c.names()]
