@@ -40,7 +40,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     ("loop", ("kernel-to-loop",)),
-    ("buffer", ("kernel-to-buffer", "buffer-place-barriers")),
+    ("buffer", ("kernel-to-buffer", "buffer-tile-time", "buffer-place-barriers")),
 )
 """Each level with the passes that lead to it from the one before."""
 
@@ -60,6 +60,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "kernel-schedule": ("lowering.kernel.schedule", "KernelSchedule"),
     "kernel-to-loop": ("lowering.loop.kernel_to_loop", "KernelToLoop"),
     "kernel-to-buffer": ("lowering.buffer.kernel_to_buffer", "KernelToBuffer"),
+    "buffer-tile-time": ("lowering.buffer.tile_time", "BufferTileTime"),
     "buffer-place-barriers": ("lowering.buffer.barriers", "BufferPlaceBarriers"),
     "buffer-to-upstream": ("lowering.upstream.buffer_to_upstream", "BufferToUpstream"),
 }
@@ -100,7 +101,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 }
 """What may be left after each change of level: ops by name, and whole dialects."""
 
-TARGETED = frozenset({"kernel-schedule"})
+TARGETED = frozenset({"kernel-schedule", "buffer-tile-time"})
 """Passes whose options name the target and the compiler."""
 
 

@@ -29,6 +29,7 @@ class Target:
     registers: int
     l1: int = 32 << 10
     l2: int = 1 << 20
+    l3: int = 8 << 20
     cores: int = 1
     features: frozenset[str] = frozenset()
     cflags: tuple[str, ...] = ()
@@ -77,7 +78,18 @@ NEON = Target("neon", 16, 32, features=frozenset({"neon"}), tile=(8, 2), mc=128)
 SSE2 = Target("sse2", 16, 16, tile=(4, 2), mc=128)
 SCALAR = Target("scalar", 4, 16, tile=(4, 4), mc=64)
 C99 = Target(
-    "c99", 4, 16, l1=16 << 10, l2=64 << 10, tile=(4, 4), kc=64, mc=32, portable=True, packs=False, whole=64
+    "c99",
+    4,
+    16,
+    l1=16 << 10,
+    l2=64 << 10,
+    l3=0,
+    tile=(4, 4),
+    kc=64,
+    mc=32,
+    portable=True,
+    packs=False,
+    whole=64,
 )
 
 DECLARED = {t.name: t for t in (AVX512, AVX2, NEON, SSE2, SCALAR, C99)}
@@ -116,12 +128,13 @@ def native() -> Target:
     march = (
         () if base is NEON else ("-march=native", *(("-mprefer-vector-width=512",) if base is AVX512 else ()))
     )
-    sizes = {level: _cache_size(level) for level in (1, 2)}
+    sizes = {level: _cache_size(level) for level in (1, 2, 3)}
     return replace(
         base,
         name="native",
         l1=sizes[1] or base.l1,
         l2=sizes[2] or base.l2,
+        l3=sizes[3] or base.l3,
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         features=frozenset(
             flags

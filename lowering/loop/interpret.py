@@ -41,8 +41,15 @@ Steps = Generator[None, None, list[Array]]
 GARBAGE = 0xA5
 
 
-def run_function(func: FuncOp, arrays: Sequence[Array], symbols: Mapping[str, int], threads: int = 1) -> None:
-    """Runs a function on arrays, one for each argument; outputs are written in place.
+def run_function(
+    func: FuncOp,
+    arrays: Sequence[Array],
+    symbols: Mapping[str, int],
+    threads: int = 1,
+    backwards: bool = False,
+) -> None:
+    """Runs a function on arrays, one for each argument; outputs are written in place. Between two barriers the first thread
+    runs first, or the last one `backwards`: what depends on that order lacks a barrier.
 
     Arrays are contiguous, hold integers as signed ones, and may have any shape with the right number of elements.
     Raises IrkitError for an access outside an array, and where threads do not meet at the same barriers.
@@ -55,7 +62,7 @@ def run_function(func: FuncOp, arrays: Sequence[Array], symbols: Mapping[str, in
         _Thread(tid, threads, shared).block(
             func.block, dict(zip(func.block.args, views, strict=True)), dict(symbols)
         )
-        for tid in range(threads)
+        for tid in (reversed(range(threads)) if backwards else range(threads))
     ]
     with np.errstate(all="ignore"):
         running = [_goes_on(thread) for thread in team]

@@ -262,10 +262,18 @@ class _Plan:
         for lower, upper in ((low, whole), (whole, high)):
             if lower == upper and low != high:
                 continue
+            if lower == whole and split and self._may_repeat(nest, high - low, size):
+                lower = high - size
             self._open_vector(nest, axis, lower, upper, size, role)
             nest.level.idle = held
             self._emit_writes(nest, writes)
             nest.close()
+
+    def _may_repeat(self, nest: Nest, points: Dim, size: int) -> bool:
+        """Whether the last vector may compute again what a vector before it has: where there is one, and no result lies in
+        the memory of an operand."""
+        apart = all(a.mode.data == "in" or a.alias_of is None for a in self.kernel.signature.data)
+        return apart and points.bounds(nest.ranges())[0] >= size
 
     # -- reductions -------------------------------------------------------------------------------------------
 
