@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import perf_counter
-
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -19,6 +17,7 @@ from lowering.buffer.barriers import BufferPlaceBarriers
 from lowering.buffer.kernel_to_buffer import KernelToBuffer
 from tests.buffer.generate import Generator
 from tests.buffer.machine import programs, run_host
+from tests.growth import growth
 
 CONTEXT = context()
 
@@ -117,13 +116,22 @@ def chain(launches: int) -> str:
     return "\n".join([*lines, f"func.return {last} : {t}", "}"])
 
 
-def test_three_thousand_launches_are_quick():
-    """Budget of the two passes: 0.4 s; the test leaves room for a loaded machine."""
-    module = parse(chain(3000))
-    start = perf_counter()
+def placed(module: ModuleOp) -> ModuleOp:
     for step in (KernelToBuffer(), BufferPlaceBarriers()):
         step.apply(CONTEXT, module)
-    assert perf_counter() - start < 2.0
+    return module
+
+
+def test_placing_is_linear():
+    def work(launches: int):
+        module = parse(chain(launches))
+        return lambda: placed(module)
+
+    assert growth(work, 300, 1200) < 1.2
+
+
+def test_three_thousand_launches_take_two_arrays():
+    module = placed(parse(chain(3000)))
     program = next(op for op in module.ops if isinstance(op, ProgramOp))
     assert program.peak_bytes.data == program.lower_bound_bytes.data
     assert program.peak_bytes.data.value == 2 * 32 * 64 * 4

@@ -53,7 +53,10 @@ def stencil(text: str) -> Stencil:
 
 
 def state(n: int, m: int) -> list[np.ndarray]:
-    return [np.random.default_rng(n * 100 + m).standard_normal((n, m)).astype(np.float32), np.zeros((n, m), np.float32)]
+    return [
+        np.random.default_rng(n * 100 + m).standard_normal((n, m)).astype(np.float32),
+        np.zeros((n, m), np.float32),
+    ]
 
 
 @settings(max_examples=25, deadline=None)
@@ -90,7 +93,10 @@ def test_strips_are_taken_where_rows_are_nests():
         }"""
     )
     assert found.inner is not None and (found.rows.reach, found.inner.reach) == (1, 2)
-    one, group = ([np.random.default_rng(0).random((6, 7, 16), np.float32), np.zeros((6, 7, 16), np.float32)] for _ in "ab")
+    one, group = (
+        [np.random.default_rng(0).random((6, 7, 16), np.float32), np.zeros((6, 7, 16), np.float32)]
+        for _ in "ab"
+    )
     for step in range(4):
         run_function(found.func, one if step % 2 == 0 else one[::-1], {})
     made = wavefront(found, Group(4, 2, 3), "group")
