@@ -10,6 +10,8 @@ rows are split between the threads, all threads share the right panels, else eac
 | `parallel i` | split axis i between the threads |
 | `order i j` | loops from the outermost inwards, around tiles, vectors and reductions |
 | `whole e` | take the whole axis at once, as a vector |
+| `keep k` | what a reduction over axis k computes with exp and the like is kept in a row of memory for results that need it again |
+| `stream` | results bypass the caches: for arrays that no cache holds |
 
 `parse_schedule` reads them and `Schedule` answers the questions that the lowering asks; a directive that is malformed
 or illegal for its kernel raises an IrkitError that quotes it.
@@ -23,6 +25,7 @@ from dataclasses import dataclass, field
 from dialects.errors import IrkitError
 from dialects.kernel import DefOp, ReduceOp, ScanOp, WriteOp
 from lowering.kernel.fields import field_axes
+from lowering.kernel.keep import kept_of
 
 MAX_POINTS = 1 << 16
 """Of tiles, vectors and whole axes together."""
@@ -35,6 +38,8 @@ FORMS = {
     "parallel": "parallel AXIS",
     "order": "order AXIS...",
     "whole": "whole AXIS",
+    "keep": "keep AXIS",
+    "stream": "stream",
 }
 
 
@@ -49,6 +54,8 @@ class Schedule:
     parallel: str | None = None
     order: tuple[str, ...] = ()
     whole: frozenset[str] = frozenset()
+    keep: tuple[str, ...] = ()
+    stream: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ def parse_schedule(kernel: DefOp, directives: Sequence[str]) -> Schedule:
     for directive in read:
         _check_axes(kernel, directive, bool(packed))
     _check_points(kernel, read)
+    _check_kept(kernel, read)
     sizes = {
         verb: {d.names[0]: d.size for d in read if d.verb == verb} for verb in ("tile", "vector", "split")
     }
@@ -78,6 +86,8 @@ def parse_schedule(kernel: DefOp, directives: Sequence[str]) -> Schedule:
         next((d.names[0] for d in read if d.verb == "parallel"), None),
         next((d.names for d in read if d.verb == "order"), ()),
         frozenset(d.names[0] for d in read if d.verb == "whole"),
+        tuple(d.names[0] for d in read if d.verb == "keep"),
+        any(d.verb == "stream" for d in read),
     )
 
 
@@ -90,6 +100,8 @@ def _read(kernel: DefOp, text: str) -> _Directive:
         if words not in (["lhs"], ["rhs"]):
             raise _bad(kernel, text, "pack names no operand of a contraction", FORMS[verb])
         return _Directive(text, verb, (words[0],))
+    if verb == "stream" and not words:
+        return _Directive(text, verb)
     sized = verb in ("tile", "vector", "split")
     names = words if verb == "order" else words[:1]
     if not names or len(words) != len(names) + sized:
@@ -108,7 +120,7 @@ def _check_repeated(kernel: DefOp, read: Sequence[_Directive]) -> None:
     decided: dict[tuple[str, ...], str] = {}
     for d in read:
         key = {"tile": ("shape", *d.names), "vector": ("shape", *d.names), "whole": ("shape", *d.names)}.get(
-            d.verb, (d.verb, *d.names) if d.verb in ("split", "pack") else (d.verb,)
+            d.verb, (d.verb, *d.names) if d.verb in ("split", "pack", "keep") else (d.verb,)
         )
         if key in decided:
             message = "a directive decides what another one does"
@@ -154,12 +166,34 @@ def _check_axes(kernel: DefOp, d: _Directive, packed: bool) -> None:
     if d.verb == "whole" and kernel.extents()[d.names[0]].value is None:
         message = f"the extent of axis '{d.names[0]}' is not known"
         raise _bad(kernel, d.text, message, "an axis of constant extent")
-    if packed and d.verb in ("vector", "whole", "order"):
+    if packed and d.verb in ("vector", "whole", "order", "keep", "stream"):
         message = f"'{d.verb}' has no place in the nest of a packed contraction"
         raise _bad(kernel, d.text, message, "tile, split, parallel and pack")
     if not packed and d.verb == "split" and not is_reduced:
         message = f"axis '{d.names[0]}' is not reduced, and only packed contractions have blocks of results"
         raise _bad(kernel, d.text, message, "an axis that a reduction removes")
+
+
+def _check_kept(kernel: DefOp, read: Sequence[_Directive]) -> None:
+    """Something is computed again that can be kept, one row at a time."""
+    for d in read:
+        if d.verb == "keep":
+            kept = kept_of(kernel, d.names[0])
+            if not kept:
+                message = f"nothing that a reduction over '{d.names[0]}' computes with exp and the like is needed again"
+                raise _bad(
+                    kernel,
+                    d.text,
+                    message,
+                    "a reduction over this axis alone, and a result of the same function",
+                )
+            inside = {d.names[0], *(k.along for k in kept)}
+            other = next(
+                (o for o in read if o.verb in ("tile", "whole", "vector") and o.names[0] not in inside), None
+            )
+            if other is not None:
+                message = f'a row is kept for one point of the other axes, and "{other.text}" takes several'
+                raise _bad(kernel, d.text, message, f'"vector" along {" or ".join(sorted(inside))} alone')
 
 
 def _swept_axes(kernel: DefOp) -> set[str]:

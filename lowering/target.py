@@ -21,7 +21,8 @@ class Target:
     A contraction that walks blocks of rows takes `kc` points of the reduced axis at once, and `mc` rows. One that walks
     panels of columns takes `long_kc` points of all rows, as long as these need no more than `resident` bytes.
     `portable` asks for C99 and nothing else: one number at a time, no extension, no library. `packs` allows copies of
-    operands in panels; `whole` is the longest axis that a kernel keeps in registers or on its stack.
+    operands in panels; `streams` says that stores can bypass the caches;
+    `whole` is the longest axis that a kernel keeps in registers or on its stack.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Target:
     portable: bool = False
     packs: bool = True
     whole: int = 256
+    streams: bool = False
 
     def lanes(self, element: Attribute) -> int:
         """Elements in a vector register, at least one; small types get as many as 32-bit ones."""
@@ -62,6 +64,7 @@ AVX512 = Target(
     cflags=("-march=x86-64-v4", "-mprefer-vector-width=512"),
     tile=(14, 2),
     resident=1 << 20,
+    streams=True,
 )
 AVX2 = Target(
     "avx2",
@@ -73,9 +76,10 @@ AVX2 = Target(
     mc=144,
     long_kc=1024,
     resident=8 << 20,
+    streams=True,
 )
 NEON = Target("neon", 16, 32, features=frozenset({"neon"}), tile=(8, 2), mc=128)
-SSE2 = Target("sse2", 16, 16, tile=(4, 2), mc=128)
+SSE2 = Target("sse2", 16, 16, tile=(4, 2), mc=128, streams=True)
 SCALAR = Target("scalar", 4, 16, tile=(4, 4), mc=64)
 C99 = Target(
     "c99",

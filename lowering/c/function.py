@@ -160,7 +160,13 @@ class FunctionEmitter:
         head = self._head()
         self._allocations()
         self._block(self.func.block)
+        self._end_streams()
         return "\n".join([*head, *self.lines, "}"])
+
+    def _end_streams(self) -> None:
+        """Before others read what bypassed the caches."""
+        if any(isinstance(op, loop.StoreOp) and op.stream is not None for op in self.func.walk()):
+            self.line("irk_stream_end();")
 
     def _head(self) -> list[str]:
         func = self.func
@@ -232,6 +238,7 @@ class FunctionEmitter:
             case ExternOp():
                 self._extern(op)
             case loop.BarrierOp():
+                self._end_streams()
                 self.line("irk_team_barrier(team);")
             case arith.ConstantOp():
                 self._constant(op)
@@ -691,8 +698,12 @@ class FunctionEmitter:
             self.depth += 1
         if steps[-1] == ONE:
             part = f" + {layout.lanes} * p" if layout.parts > 1 else ""
-            target = f"*({layout.memory_name}u *)({array} + {base}{self._row_offset(steps)}{part})"
-            self.each(layout, f"{target} = {self._as_memory(self.at(op.value, layout), layout)};")
+            place = f"{array} + {base}{self._row_offset(steps)}{part}"
+            value = self._as_memory(self.at(op.value, layout), layout)
+            if op.stream is not None:
+                self.each(layout, f"IRK_STREAM({layout.memory_name}, {place}, {value});")
+            else:
+                self.each(layout, f"*({layout.memory_name}u *)({place}) = {value};")
         else:
             self._lanewise_store(op, layout, array, base, steps, partial=False)
         if full is not None:

@@ -16,6 +16,7 @@ from dialects.types import RefType, element_bytes
 from lowering.kernel import schedule_remarks
 from lowering.kernel.contraction import Contraction, match_contraction
 from lowering.kernel.fields import Axes, field_axes
+from lowering.kernel.keep import kept_of
 from lowering.kernel.schedule_remarks import Unpacked
 from lowering.loop.contraction import can_pack
 from lowering.schedule import scanned_axes
@@ -50,7 +51,8 @@ class KernelSchedule(ModulePass):
     Does: (1) contractions with enough work are tiled, blocked and packed, those of a few rows tiled and blocked;
     (2) a reduction with states of different axes takes the extra axis whole; (3) the axis with most contiguous
     accesses becomes the vector axis; (4) a long sum is split in blocks, which rounds less; (5) a contraction left
-    untiled gets a tile over a second axis.
+    untiled gets a tile over a second axis; (6) what takes exp and the like twice for each element is kept in between;
+    (7) results that no cache holds bypass them.
     Leaves: every kernel with a schedule; those that had one keep it.
     """
 
@@ -262,6 +264,9 @@ def _direct(
         if tiled is not None and sizes[tiled] > 1:
             out.append(f"tile {tiled} {min(rows, sizes[tiled])}")
         schedule_remarks.register_tile(facts, contraction, vector, tiled, rows)
+    out += _kept_rows(kernel, reductions, vector, target, sizes) if not whole else []
+    if vector is not None and _leaves_caches(kernel, target, sizes):
+        out.append("stream")
     outer = [a for a in free if a != vector and a not in whole]
     if outer and sizes[outer[0]] < 4 * target.cores and vector not in (None, outer[0]):
         widest = max([*outer, vector or outer[0]], key=lambda a: sizes[a])
@@ -269,6 +274,35 @@ def _direct(
             out.append(f"parallel {widest}")
             schedule_remarks.threads(facts, widest, outer[0])
     return list(dict.fromkeys(out))
+
+
+def _kept_rows(
+    kernel: DefOp, reductions: list[ReduceOp], vector: str | None, target: Target, sizes: dict[str, int]
+) -> list[str]:
+    """Rows whose elements are worth keeping: what is computed of them again costs more than a cache that holds them."""
+    out: list[str] = []
+    for axis in dict.fromkeys(a for op in reductions for a in op.axes):
+        kept = [] if target.portable else kept_of(kernel, axis)
+        room = sum(sizes[axis] * element_bytes(k.first.type) for k in kept)
+        if kept and room <= target.l2 // 4 and vector in (None, *(k.along for k in kept)):
+            out.append(f"keep {axis}")
+    return out
+
+
+def _leaves_caches(kernel: DefOp, target: Target, sizes: dict[str, int]) -> bool:
+    """Whether results are written once, each in one go, and are so large that no cache holds them."""
+    writes = [op for op in kernel.block.ops if isinstance(op, WriteOp)]
+    return target.streams and all(
+        w.combiner is None
+        and prod(sizes[a] for a in w.own_axes()) * element_bytes(_element_of(w)) > target.l3
+        for w in writes
+    )
+
+
+def _element_of(write: WriteOp) -> Attribute:
+    type_ = write.array.type
+    assert isinstance(type_, RefType)
+    return type_.element_type
 
 
 def _kept_axes(op: ReduceOp, axes: dict[SSAValue, Axes]) -> Axes:

@@ -30,6 +30,7 @@ from dialects.errors import IrkitError
 from dialects.kernel import DefOp, ReadOp, ReduceOp, WriteOp
 from dialects.types import RefType
 from lowering.kernel.fields import Axes, field_axes
+from lowering.kernel.keep import Kept
 from lowering.loop import nest_remarks
 from lowering.loop.decided import chosen, decided
 
@@ -68,6 +69,10 @@ class Shared:
     axes: dict[SSAValue, Axes]
     arrays: dict[SSAValue, SSAValue]
     reduce: Callable[[Nest, ReduceOp], None]
+    kept: dict[SSAValue, tuple[Kept, SSAValue]] = field(default_factory=dict)
+    """Fields that lie in a row of memory once a reduction has run, with that row."""
+    stream: bool = False
+    """Whether whole vectors of results bypass the caches."""
     shapes: dict[SSAValue, Shape] = field(default_factory=dict)
     location_of: Operation | None = None
 
@@ -208,6 +213,9 @@ class Nest:
             if isinstance(op, ReduceOp):
                 self._at(self.shared.axes[current] if len(op.results) == 1 else self._all_axes(op)).reduce(op)
                 continue
+            if current in self.shared.kept:
+                self._read_kept(current)
+                continue
             if (same := chosen(op, self._holds_here)) is not None:
                 # Known at this point alone: it is kept at the innermost level.
                 if ready:
@@ -230,6 +238,23 @@ class Nest:
             self.shared.location_of = op
             nest.level.values[current] = nest.emit(op, [self._need(o) for o in operands])
         return self._need(value)
+
+    def _read_kept(self, value: SSAValue) -> None:
+        """A field from the row that its reduction has left."""
+        kept, row = self.shared.kept[value]
+        self.materialise(kept.reduce.results[0])
+        nest = self._at(self.shared.axes[value])
+        shape = tuple(v.axis for v in nest.vectors() if v.axis == kept.along)
+        place = [nest.binds()[kept.along]]
+        load = loop.LoadOp(
+            row,
+            place,
+            shape=[nest.size_of(a) for a in shape],
+            along=[0] * len(shape),
+            valid=nest.valid(shape),
+        )
+        self.shared.location_of = value.owner if isinstance(value.owner, Operation) else None
+        nest.level.values[value] = nest._shaped(load, shape)
 
     def reduce(self, op: ReduceOp) -> None:
         self.shared.location_of = op
@@ -539,7 +564,9 @@ class Nest:
                 op,
                 hint="choose another axis in the schedule",
             )
-        self.add(loop.StoreOp(value, array, exprs, along=along, valid=self.valid(shape)))
+        valid = self.valid(shape)
+        stream = self.shared.stream and bool(shape) and valid is None
+        self.add(loop.StoreOp(value, array, exprs, along=along, valid=valid, stream=stream))
 
     def update(self, op: WriteOp, value: SSAValue, operands: Sequence[SSAValue]) -> None:
         """Emits a write that combines with what is at its place; a place outside the array keeps what it has."""

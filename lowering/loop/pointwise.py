@@ -11,7 +11,7 @@ clamps are idle, and a scalar tail.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from xdsl.ir import Block, Operation, Region, SSAValue
 
@@ -19,7 +19,9 @@ from dialects import loop
 from dialects.dims import Dim, dmin
 from dialects.errors import IrkitError
 from dialects.kernel import DefOp, ReduceOp, ScanOp, WriteOp
+from dialects.types import ref
 from lowering.kernel.fields import Axes
+from lowering.kernel.keep import Kept, kept_of
 from lowering.loop import nest_remarks
 from lowering.loop.nest import Level, Nest, Shared, VectorAxis
 from lowering.loop.peeling import inside, interior
@@ -31,7 +33,9 @@ def lower_pointwise(kernel: DefOp, body: Block, schedule: Schedule) -> None:
     """Fills the body of a loop.func from a kernel."""
     plan = _Plan(kernel, schedule)
     shared = Shared.of(kernel, body, plan.reduce)
+    shared.stream = schedule.stream
     root = Level(body)
+    plan.keep(Nest(shared, [root]))
     written: set[SSAValue] = set()
     for writes in _grouped_writes(kernel):
         nest = Nest(shared, [root])
@@ -78,13 +82,34 @@ class _Plan:
     kernel: DefOp
     schedule: Schedule
 
+    rows: dict[ReduceOp, list[tuple[Kept, SSAValue]]] = field(default_factory=dict)
+    """What each reduction leaves in memory, and where."""
+
     def extent(self, axis: str) -> Dim:
         return self.kernel.extents()[axis]
 
-    @property
-    def light(self) -> bool:
-        """Whether a point is so little work that a nest may hold it several times."""
-        return not any(isinstance(op, ReduceOp) for op in self.kernel.block.ops)
+    def keep(self, nest: Nest) -> None:
+        """Memory for the rows that the schedule keeps."""
+        for axis in self.schedule.keep:
+            for kept in kept_of(self.kernel, axis):
+                row = loop.AllocOp(ref(kept.first.type, [self.extent(axis)], space="scratch"))
+                nest.add(row)
+                nest.shared.kept[kept.again] = kept, row.result
+                self.rows.setdefault(kept.reduce, []).append((kept, row.result))
+
+    def _elements(self, nest: Nest, op: ReduceOp) -> list[SSAValue]:
+        """The elements of a reduction at a point, some of them left in memory."""
+        elements = [nest.materialise(v) for v in op.inputs]
+        for kept, row in self.rows.get(op, ()):
+            lanes = tuple(v.axis for v in nest.vectors() if v.axis == kept.axis)
+            value = nest.splat(nest.materialise(kept.first), lanes)
+            nest.add(loop.StoreOp(value, row, [nest.binds()[kept.axis]], along=[0] * len(lanes)))
+        return elements
+
+    def _is_light(self, nest: Nest, lanes: str) -> bool:
+        """Whether a vector is so little work that a nest may hold it several times: no reduction runs for it."""
+        reductions = (op for op in self.kernel.block.ops if isinstance(op, ReduceOp))
+        return not any(lanes in nest.shared.axes[r] for op in reductions for r in op.results)
 
     # -- a group of writes ------------------------------------------------------------------------------------
 
@@ -127,15 +152,18 @@ class _Plan:
             self._emit_writes(nest, writes)
         else:
             role = "parallel" if lanes == parallel else "serial"
-            self._rows(nest, outer, lambda common: self._vector_loop(nest, writes, lanes, role, split=common))
+            self._rows(
+                nest, outer, lanes, lambda common: self._vector_loop(nest, writes, lanes, role, split=common)
+            )
         while nest.level.loop is not None:
             nest.close()
 
-    def _rows(self, nest: Nest, outer: Sequence[str], row: Callable[[bool], None]) -> None:
+    def _rows(self, nest: Nest, outer: Sequence[str], lanes: str, row: Callable[[bool], None]) -> None:
         """A row, in two forms where a test of the axes around it spares tests in it; `row` is told whether it is common."""
-        found = inside(self.kernel, outer, nest) if self.light else None
+        light = self._is_light(nest, lanes)
+        found = inside(self.kernel, outer, nest) if light else None
         if found is None:
-            row(self.light)
+            row(light)
             return
         test, ranges, held = found
         branch = loop.IfOp(test)
@@ -308,7 +336,7 @@ class _Plan:
     ) -> list[SSAValue]:
         """The states after all points of the axes, the last of which may run in lanes."""
         if not axes:
-            elements = [nest.materialise(v) for v in op.inputs]
+            elements = self._elements(nest, op)
             return self._step(nest, op, states, elements)
         axis, *rest = axes
         if axis == lanes:
@@ -372,7 +400,7 @@ class _Plan:
 
             def points(first: Dim, last: Dim, states: Sequence[SSAValue]) -> list[SSAValue]:
                 level = inner.open(axis, first, last, step=size, inits=states)
-                elements = [inner.materialise(v) for v in op.inputs]
+                elements = self._elements(inner, op)
                 return list(inner.close(self._step(inner, op, list(level.block.args), elements)))
 
             vectors = self._in_blocks(inner, op, axis, (main, size), init, init, points)
@@ -382,7 +410,7 @@ class _Plan:
             # The rest is summed by itself: one after another onto the whole, each addition would round that.
             start = result if main == Dim.of(0) else self._initial(nest, op)
             level = nest.open(axis, main, extent, inits=start)
-            elements = [nest.materialise(v) for v in op.inputs]
+            elements = self._elements(nest, op)
             rest = list(nest.close(self._step(nest, op, list(level.block.args), elements)))
             result = rest if main == Dim.of(0) else nest.inline(op.combine.block, [*result, *rest])
         return result

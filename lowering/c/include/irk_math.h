@@ -361,6 +361,45 @@ IRK_INLINE float irk_random_normal(uint32_t key0, uint32_t key1, uint64_t counte
 /* All lanes equal to a number. x - 0 is x for every x, -0 and NaN included. */
 #define IRK_SPLAT(type, x) ((x) - (type){0})
 
+/* IRK_STREAM(type, p, v): a vector to memory past the caches, where its address allows that; irk_stream_end() before other
+ * threads read it. Sanitizers see plain stores. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define IRK_PLAIN_STORES
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IRK_PLAIN_STORES
+#endif
+#if defined(__AVX__) && !defined(IRK_PLAIN_STORES)
+#define IRK_MOVE_PAST "vmovntps"
+#elif defined(__SSE2__) && !defined(IRK_PLAIN_STORES)
+#define IRK_MOVE_PAST "movntps"
+#endif
+#ifdef IRK_MOVE_PAST
+#define IRK_STREAM(type, p, v) \
+  do { \
+    if (sizeof(type) >= 16 && sizeof(type) <= IRK_REGISTER && (uintptr_t)(p) % sizeof(type) == 0) \
+      __asm__(IRK_MOVE_PAST " %1, %0" : "=m"(*(type *)(p)) : IRK_REGISTERS(v)); \
+    else \
+      *(type##u *)(p) = (v); \
+  } while (0)
+IRK_INLINE void irk_stream_end(void) { __asm__ volatile("sfence" ::: "memory"); }
+#if defined(__AVX512F__)
+#define IRK_REGISTER 64
+#define IRK_REGISTERS "v"
+#elif defined(__AVX__)
+#define IRK_REGISTER 32
+#define IRK_REGISTERS "x"
+#else
+#define IRK_REGISTER 16
+#define IRK_REGISTERS "x"
+#endif
+#else
+#define IRK_STREAM(type, p, v) (*(type##u *)(p) = (v))
+IRK_INLINE void irk_stream_end(void) {}
+#endif
+
 #if !defined(IRK_ONLY_X1) && !defined(IRK_ONLY_X2) && !defined(IRK_ONLY_X4) && !defined(IRK_ONLY_X8) && !defined(IRK_ONLY_X16)
 #define IRK_ONLY_X1
 #define IRK_ONLY_X2
