@@ -241,7 +241,7 @@ SAFETENSORS: dict[str, np.dtype] = {
     "BOOL": np.dtype(np.bool_),
     "C64": np.dtype("<c8"),
 }
-_BYTES = {"i4": np.dtype(np.int8), "u4": np.dtype(np.uint8)}
+FOUR_BITS = {"i4": np.dtype(np.int8), "u4": np.dtype(np.uint8)}
 """What numbers of four bits stand as in a file, which has no such dtype."""
 
 _NAMES = {np_dtype(name): name for name in reversed(DTYPE_NAMES.values())}
@@ -360,7 +360,7 @@ def _read_header(path: Path, want: Wanted) -> _Header:
 def _check(want: Wanted, value: np.ndarray, what: str) -> None:
     dtype = _NAMES.get(value.dtype, str(value.dtype))
     found = dtype + (str(list(value.shape)) if value.shape else "")
-    if value.dtype not in (np_dtype(want.dtype), _BYTES.get(want.dtype)):
+    if value.dtype not in (np_dtype(want.dtype), FOUR_BITS.get(want.dtype)):
         hint = f"declare '{want.name}' as {dtype} and cast where it is used, or convert the file"
         raise IrkitError(
             f"{what} has another dtype", want.loc, found=found, expected=want.type_text, hint=hint

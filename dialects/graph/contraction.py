@@ -256,7 +256,8 @@ class AttentionOp(GraphOp):
     """softmax(scale * q k^T + mask) v over the two last dims; scale is 1 / sqrt(d) unless given.
 
     q [..., s, d], k [..., t, d], v [..., t, e]; the mask broadcasts to [..., s, t] and is added, or, if bool, says
-    which keys count. With `causal` position i sees keys up to i + t - s. A row that sees no key gives zeros.
+    which keys count. With `causal` position i sees keys up to i + t - s, where torch's is_causal says i, whatever the
+    sizes. A row that sees no key gives zeros.
     """
 
     name = "graph.attention"

@@ -77,7 +77,8 @@ class SortOp(Derived):
 class TopKOp(Derived):
     """The k greatest elements along a dim, and their places: `%v, %i = graph.top_k %x {k = 3, axis = 1, largest = true}`.
 
-    In descending order, or ascending from the least with largest = false; of equal elements the first come first.
+    In descending order, or ascending from the least with largest = false; of equal elements the first come first,
+    while torch's topk promises no order of their places.
     """
 
     name = "graph.top_k"

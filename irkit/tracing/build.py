@@ -18,6 +18,7 @@ from dialects.syntax import SymbolsAttr
 from irkit.lang.program import used_symbols
 from irkit.tracing.errors import full_name
 from irkit.tracing.state import Parameter, Trace
+from irkit.tracing.weights import file_of
 
 _ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]*)?=(?!=)")
 
@@ -52,7 +53,10 @@ def _facts(name: str, kind: str, source: str | None, loc: Loc | None = None) -> 
 
 
 def _source(name: str, param: Parameter, function: str) -> str:
-    return param.source if param.source is not None else load_source(f"{function}.safetensors", name)
+    if param.source is not None:
+        return param.source
+    file = f"{function}.safetensors"
+    return load_source(file if param.array is None else file_of(param.array, file), name)
 
 
 def load_source(file: str, name: str) -> str:
@@ -79,7 +83,7 @@ def with_weights(module: ModuleOp, arrays: Mapping[str, np.ndarray], file: str) 
         for fact in facts:
             name = fact["graph.name"]
             if isinstance(name, StringAttr) and name.data in arrays:
-                fact["graph.source"] = StringAttr(load_source(file, name.data))
+                fact["graph.source"] = StringAttr(load_source(file_of(arrays[name.data], file), name.data))
         func.arg_attrs = ArrayAttr(map(DictionaryAttr, facts))
     return other
 

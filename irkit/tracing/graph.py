@@ -50,7 +50,8 @@ class Graph:
     # -- text ---------------------------------------------------------------------------------------------------
 
     def tg(self, weights: str | None = None) -> str:
-        """The function in the language. Parameters with data load it from the file `weights`, NAME.safetensors by default."""
+        """The function in the language. Parameters with data load it from the file `weights`, NAME.safetensors by default;
+        from a `.npz` beside it where that format lacks their dtype."""
         from irkit.lang.unparse import unparse
         from irkit.tracing.build import with_weights
 
@@ -64,18 +65,18 @@ class Graph:
         return out.getvalue() + "\n"
 
     def save_tg(self, path: str | os.PathLike[str]) -> None:
-        """Writes the `.tg` file, and the data of its parameters beside it as `.safetensors`: both whole or neither.
+        """Writes the `.tg` file, and the data of its parameters beside it as `.safetensors`, c128 as `.npz`: all or nothing.
 
         `irkit run` on the file gives the same numbers. Raises IrkitError.
         """
         from irkit.files import write_files
-        from irkit.tracing.weights import safetensors_bytes
+        from irkit.tracing.weights import weight_files
 
         target = Path(path)
         if target.suffix != ".tg":
             raise IrkitError(f"'{target}' is no .tg file", hint=f"write to {target.name}.tg")
         data = target.with_suffix(".safetensors").name
-        files = {data: safetensors_bytes(self.arrays)} if self.arrays else {}
+        files = weight_files(self.arrays, data)
         write_files(target.parent, {**files, target.name: self.tg(data).encode()})
 
     # -- running ------------------------------------------------------------------------------------------------

@@ -38,3 +38,28 @@ func.func @f(%x: tensor<?xf32, #graph.t<dims=[min(N, 4)]>>) -> tensor<?xf32, #gr
   attributes {graph.symbols = #dim.symbols<[N: 1 to 64]>} {
   func.return %x : tensor<?xf32, #graph.t<dims=[min(N, 4)]>>
 }
+
+// -----
+
+// CHECK: :[[# @LINE + 4]]:3: error: the language has no such setting
+// CHECK: found: ["a"]
+// CHECK: expected: a number, true or false, a word, or a list of numbers
+func.func @f(%x: tensor<3xf32>) -> tensor<3xf32> {
+  %y = graph.custom g(%x) {k = ["a"]} : (tensor<3xf32>) -> tensor<3xf32> {
+  ^bb0(%a: tensor<3xf32>):
+    graph.yield %a : tensor<3xf32>
+  }
+  func.return %y : tensor<3xf32>
+}
+
+// -----
+
+// CHECK: error: 'return' cannot be the name of a setting
+// CHECK: expected: an identifier that the language has no meaning for
+func.func @f(%x: tensor<3xf32>) -> tensor<3xf32> {
+  %y = graph.custom g(%x) {"return" = 1 : i64} : (tensor<3xf32>) -> tensor<3xf32> {
+  ^bb0(%a: tensor<3xf32>):
+    graph.yield %a : tensor<3xf32>
+  }
+  func.return %y : tensor<3xf32>
+}

@@ -82,7 +82,7 @@ def test_every_op(sample: Sample):
     assert a == b
 
 
-@pytest.mark.parametrize("name", [n for n in programs() if n != "custom"])
+@pytest.mark.parametrize("name", programs())
 def test_every_program(name: str):
     file, text, dims = programs()[name]
     module = to_graph(parse(text, file), None, dims)

@@ -19,6 +19,9 @@ from tests.ops.harness import Call, check, check_all, module_of
 F32 = np.float32
 RNG = np.random.default_rng(0)
 X = (RNG.standard_normal((3, 5)) * 3).astype(F32)
+FAR = np.arange(63, dtype=F32).reshape(1, 1, 7, 9)
+"""An image where windows stand next to what is infinite and to NaN."""
+FAR[0, 0, [0, 6, 3], [8, 0, 3]] = np.inf, -np.inf, np.nan
 CUBE = np.arange(24, dtype=F32).reshape(2, 3, 4)
 NUMBERS = np.array(
     [0, -0.0, 1e-8, -1e-8, 1e-3, -1e-3, 0.3, -0.7, 0.5, -0.5, 1, -1, 1.5, 2.5, -2.5, 30, -30, 90, -90, 1e30], F32
@@ -126,6 +129,8 @@ def layers() -> list[Call]:
         Call("huber", [X, X[::-1].copy()], {"delta": 0.25}),
         Call("binary_cross_entropy", [X * 40, (X > 0).astype(F32)]),
         Call("kl_divergence", [X, np.abs(X) * (X > 0)]),
+        Call("kl_divergence", [np.float32([0, 0, -np.inf]), np.float32([np.nan, -1, 0])]),
+        Call("binary_cross_entropy", [np.float32([np.inf, -np.inf]), np.float32([0, 0.5])]),
         Call("cross_entropy", [X * 40, np.array([0, 4, 2])]),
         Call("cross_entropy", [normal(2, 3, 5), RNG.integers(0, 5, (2, 3)).astype(np.int32)]),
         Call(
@@ -151,6 +156,11 @@ def layers() -> list[Call]:
             Call(f"adaptive_{kind}_pool2d", [normal(2, 3, 7, 10)], {"size": size})
             for kind in ("avg", "max")
             for size in ((3, 4), (7, 1), (9, 11))
+        ),
+        *(
+            Call(f"adaptive_{kind}_pool2d", [FAR], {"size": size})
+            for kind in ("avg", "max")
+            for size in ((5, 2), (9, 11))
         ),
         Call("adaptive_max_pool2d", [-np.abs(normal(1, 1, 4, 4)).astype(np.float16)], {"size": (2, 3)}),
         Call("global_avg_pool", [normal(2, 3, 4, 5)]),

@@ -13,7 +13,7 @@ from dialects.graph import OPS
 from irkit.files import write_atomically
 from tools.ops_docs.examples import Shown, shown
 from tools.ops_docs.pages import Cells, index, page, read_cells
-from tools.ops_docs.table import blank, measured, rows
+from tools.ops_docs.table import blank, measured, rows, with_torch
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -24,18 +24,19 @@ def documented() -> list[str]:
     return sorted(name for name, op in OPS.items() if op.__module__.startswith("dialects."))
 
 
-def reference(table: Callable[[list[Shown]], Cells] | None = None, docs: Path = DOCS) -> Mapping[Path, str]:
+Table = Callable[[list[Shown], Cells], Cells]
+"""Makes the table of dtypes of examples and an earlier table."""
+
+
+def reference(table: Table | None = None, docs: Path = DOCS) -> Mapping[Path, str]:
     """The files of the reference; the table of dtypes keeps what was measured before where it is not made anew.
 
     Raises IrkitError that names every op without an example.
     """
     examples = list(all_examples())
-    if table is None:
-        place = docs / "ops.md"
-        known = read_cells(place.read_text(encoding="utf-8")) if place.exists() else {}
-        cells: Cells = blank(rows(examples), known)
-    else:
-        cells = table(examples)
+    place = docs / "ops.md"
+    known = read_cells(place.read_text(encoding="utf-8")) if place.exists() else {}
+    cells: Cells = blank(rows(examples), known) if table is None else table(examples, known)
     files = {docs / "ops" / f"{e.name}.md": page(e) for e in examples}
     return {docs / "ops.md": index(examples, cells), **files}
 
@@ -77,10 +78,19 @@ def main() -> int:
     parser.add_argument(
         "--keep-table", action="store_true", help="run nothing; keep the marks of the table of dtypes"
     )
+    parser.add_argument("--torch", action="store_true", help="measure the column of torch alone")
     args = parser.parse_args()
     note: Callable[[str], None] = lambda text: print(text, file=sys.stderr)  # noqa: E731
     try:
-        files = reference(None if args.keep_table else lambda examples: measured(rows(examples), note))
+        files = reference(
+            None
+            if args.keep_table
+            else lambda examples, known: (
+                with_torch(blank(rows(examples), known), note)
+                if args.torch
+                else measured(rows(examples), note, known)
+            )
+        )
     except IrkitError as fault:
         print(fault, file=sys.stderr)
         return 1

@@ -15,6 +15,7 @@ from irkit.lang.usage import spellings
 from tools.ops_docs.errors import messages
 from tools.ops_docs.examples import Shown
 from tools.ops_docs.facts import Group, chosen, groups, stated_by
+from tools.ops_docs.torch_table import VERSION
 
 FLOATS = tuple(d for d in DTYPES if d[0] in "fb" and d != "bool")
 INTEGERS = tuple(d for d in DTYPES if d[0] in "iu" and d not in ("i4", "u4"))
@@ -147,7 +148,9 @@ def summary(cls: type[GraphOp]) -> str:
 
 
 Cells = Mapping[str, Mapping[str, str]]
-"""The mark of each dtype, for each row of the table."""
+"""The mark of each dtype, and what is said of torch, for each row of the table."""
+
+TORCH = "torch"
 
 HEAD = f"""{NOTICE}
 # Ops
@@ -164,7 +167,9 @@ TABLE = """
 
 Floats are {floats}; integers are {integers}.
 
-Each cell was found by compiling the op for the dtype and comparing its results with those of its NumPy reference:
+Each cell was found by compiling the op for the dtype and comparing its results with those of its NumPy reference.
+What NumPy has no function for was compared with torch too: the last column has its function and the dtypes in which the
+compiled C agrees with it, which are all that both take (torch {torch}; `F` is `torch.nn.functional`).
 
 | | |
 |---|---|
@@ -184,9 +189,9 @@ def index(examples: Sequence[Shown], cells: Cells) -> str:
     for example in examples:
         forms = "<br>".join(f"`{form}`" for form in spellings(example.name)).replace("|", "\\|")
         rows.append(f"| {_link(example.name)} | {forms} | {summary(OPS[example.name])} |\n")
-    table = TABLE.format(floats=_listed(FLOATS), integers=_listed(INTEGERS))
-    columns = list(DTYPES)
-    table += f"| | {' | '.join(columns)} |\n|---|{':-:|' * len(columns)}\n"
+    table = TABLE.format(floats=_listed(FLOATS), integers=_listed(INTEGERS), torch=VERSION)
+    columns = [*DTYPES, TORCH]
+    table += f"| | {' | '.join(columns)} |\n|---|{':-:|' * len(DTYPES)}---|\n"
     for row, marks in cells.items():
         name, _, rest = row.partition(" ")
         label = _link(name) + (f" `{rest}`" if rest else "")
@@ -211,6 +216,7 @@ def read_cells(text: str) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for match in _ROW.finditer(table):
         marks = match[3].split(" | ")
-        if len(marks) == len(DTYPES):
-            found[f"{match[1]} {match[2]}" if match[2] else match[1]] = dict(zip(DTYPES, marks, strict=True))
+        if len(marks) == len(DTYPES) + 1:
+            label = f"{match[1]} {match[2]}" if match[2] else match[1]
+            found[label] = dict(zip([*DTYPES, TORCH], marks, strict=True))
     return found

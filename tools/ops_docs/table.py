@@ -14,8 +14,11 @@ from dialects.types import DTYPES, np_dtype, tensor
 from irkit.runtime.module import Program
 from tests.graph.samples import SAMPLES, Sample, op_of, random_array
 from tests.ops.harness import Call, built, check, module_of
+from tests.ops.torch_calls import FUNCTIONS
 from tools.ops_docs.examples import Shown
 from tools.ops_docs.facts import Group, groups, principal, stored_in
+from tools.ops_docs.pages import TORCH
+from tools.ops_docs.torch_table import VERSION, Note, column, is_measured_with
 
 AGREES, REFUSED, ONLY_REFERENCE, DIFFERS, UNKNOWN = "✓", "·", "ref", "✗", "?"
 
@@ -50,6 +53,7 @@ def blank(table: Sequence[Row], known: Mapping[str, Mapping[str, str]]) -> dict[
         cells[row.label] = {
             d: REFUSED if d not in row.group.results else _not_refused(before.get(d, UNKNOWN)) for d in DTYPES
         }
+        cells[row.label][TORCH] = (before.get(TORCH) or UNKNOWN) if row.label in FUNCTIONS else ""
     return cells
 
 
@@ -57,9 +61,12 @@ def _not_refused(mark: str) -> str:
     return UNKNOWN if mark == REFUSED else mark
 
 
-def measured(table: Sequence[Row], note: object = print) -> dict[str, dict[str, str]]:
-    """The table with every cell run; one C program for each dtype."""
-    cells = blank(table, {})
+def measured(
+    table: Sequence[Row], note: Note = print, known: Mapping[str, Mapping[str, str]] | None = None
+) -> dict[str, dict[str, str]]:
+    """The table with every cell run; one C program for each dtype. What is said of torch is taken from an earlier table
+    where torch is not installed."""
+    cells = blank(table, {} if known is None else known)
     for dtype in DTYPES:
         calls = [
             (row.label, call) for row in table if dtype in row.group.results for call in _calls(row, dtype)
@@ -67,6 +74,16 @@ def measured(table: Sequence[Row], note: object = print) -> dict[str, dict[str, 
         marks = _marks(calls, dtype, note)
         for label, mark in marks.items():
             cells[label][dtype] = mark
+    return with_torch(cells, note)
+
+
+def with_torch(cells: dict[str, dict[str, str]], note: Note) -> dict[str, dict[str, str]]:
+    """The table with the column of torch measured, where it is installed in the version of the table."""
+    if is_measured_with():
+        for label, text in column(note).items():
+            cells[label][TORCH] = text
+    else:
+        note(f"torch {VERSION} is not installed: what the table says of it is kept")
     return cells
 
 
@@ -125,7 +142,7 @@ def _in_dtype(array: np.ndarray, dtype: str) -> np.ndarray:
 # -- running --------------------------------------------------------------------------------------------------------
 
 
-def _marks(calls: list[tuple[str, Call]], dtype: str, note: object) -> dict[str, str]:
+def _marks(calls: list[tuple[str, Call]], dtype: str, note: Note) -> dict[str, str]:
     """The mark of each row that has calls: the worst of its calls."""
     marks = {label: AGREES for label, _ in calls}
     program, kept, refused = _compiled(calls)
@@ -138,7 +155,7 @@ def _marks(calls: list[tuple[str, Call]], dtype: str, note: object) -> dict[str,
     for (label, call), found in zip(kept, listed, strict=True):
         if fault := _fault(call, found):
             marks[label] = DIFFERS
-            note(f"{label} in {dtype}: {call}: {fault}")  # pyright: ignore[reportCallIssue]
+            note(f"{label} in {dtype}: {call}: {fault}")
     return marks
 
 

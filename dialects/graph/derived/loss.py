@@ -45,16 +45,20 @@ elementwise(
 )
 elementwise(
     "binary_cross_entropy",
-    in_f64(lambda x, y: np.maximum(x, 0) - x * y + np.log1p(np.exp(-np.abs(x)))),
-    lambda x, y: (x.of("relu") - x * y) + (-abs(x)).of("exp").of("log1p"),
-    "-(y log p + (1 - y) log(1 - p)) with p = sigmoid(x), from the logits x, without overflow.",
+    in_f64(lambda x, y: np.where(x > 0, (1 - y) * x, -y * x) + np.log1p(np.exp(-np.abs(x)))),
+    lambda x, y: (x > 0.0).where((1.0 - y) * x, -y * x) + (-abs(x)).of("exp").of("log1p"),
+    """-(y log p + (1 - y) log(1 - p)) with p = sigmoid(x), from the logits x, without overflow.
+
+An infinite logit gives inf, or NaN where the target is what it says; torch's loss is NaN at -inf whatever the target.""",
     operands=("logits", "target"),
 )
 elementwise(
     "kl_divergence",
-    in_f64(lambda q, p: np.where(p > 0, p * (np.log(np.where(p > 0, p, 1)) - q), 0)),
-    lambda q, p: (p > 0.0).where(p * ((p > 0.0).where(p, 1.0).of("log") - q), 0.0),
-    "p (log p - q), with q the logarithm of the predicted probability; zero where p is.",
+    in_f64(lambda q, p: np.where(p == 0, 0, p * (np.log(np.where(p == 0, 1, p)) - q))),
+    lambda q, p: p.equals(0.0).where(0.0, p * (p.equals(0.0).where(1.0, p).of("log") - q)),
+    """p (log p - q), with q the logarithm of the predicted probability; zero where p is.
+
+Where p is zero torch's kl_div is NaN for an infinite q or a NaN, and for an infinite p it is NaN.""",
     operands=("log_prediction", "target"),
 )
 

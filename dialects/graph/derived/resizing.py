@@ -20,7 +20,8 @@ from dialects.types import AnyTensor, dims_of, type_text
 class ResizeNearestOp(Derived):
     """The last two dims brought to a size, each element that of the nearest place: `graph.resize_nearest %x {size = ...}`.
 
-    Element i of n is taken at floor(i * size / n), as ONNX's asymmetric mode with rounding down has it.
+    Element i of n is taken at floor(i * size / n), as ONNX's asymmetric mode with rounding down has it. torch multiplies
+    by a rounded ratio, and so takes the element before for a few pairs of sizes, such as 14 to 46.
     """
 
     name = "graph.resize_nearest"

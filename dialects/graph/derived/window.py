@@ -99,7 +99,10 @@ def _shares(x: Term, windows: Sequence[tuple[int, int]], outside: float, inside:
 
 
 def _pooled(x: Term, values: Values, outside: float, kind: str) -> Term:
-    """Combines the windows of x, each weighted (sum) or shifted (max) by its table."""
+    """Combines the windows of x, each weighted (sum) or shifted (max) by its table.
+
+    What is read outside of a window is left out and not only weighted, since it may be infinite or NaN.
+    """
     wide = x.cast("f32") if x.dtype in SMALL else x
     if any(d.value is None for d in (*x.dims[2:], *extents(values, "size"))):
         return _pooled_by_places(wide, extents(values, "size"), outside, kind).cast(x.dtype)
@@ -114,14 +117,17 @@ def _pooled(x: Term, values: Values, outside: float, kind: str) -> Term:
         index.append(axis(2 + i) * old // new + axis(4 + i))
     reads = [Access(0, tuple(index), "clamp"), *(Access(1 + i, (axis(2 + i), axis(4 + i))) for i in (0, 1))]
     join = arith.MulfOp if kind == "mean" else arith.AddfOp
+    element = wide.type.element_type
 
     def body(block: Block) -> SSAValue:
         shares = join(block.args[1], block.args[2])
         total = join(block.args[0], shares.result)
-        block.add_ops([shares, total])
-        return total.result
+        other = arith.ConstantOp(FloatAttr(outside, element))  # pyright: ignore
+        is_outside = arith.CmpfOp(shares, other, "oeq")
+        chosen = arith.SelectOp(is_outside, other, total)
+        block.add_ops([shares, total, other, is_outside, chosen])
+        return chosen.result
 
-    element = wide.type.element_type
     combiner = "sum" if kind == "mean" else "max"
     return x.sketch.points([wide, *tables], axes[:4], reads, element, body, combiner, axes[4:]).cast(x.dtype)
 

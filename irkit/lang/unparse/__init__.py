@@ -21,6 +21,7 @@ from dialects.errors import IrkitError
 from dialects.quant import QuantType
 from dialects.types import DTYPE_NAMES, EncodingAttr, dims_of
 from irkit.lang.format import format_text
+from irkit.lang.unparse.custom import Customs
 from irkit.lang.unparse.function import FunctionPrinter
 from irkit.lang.unparse.text import MEANINGS, RESERVED, Expr, Names, identifier, type_text
 from irkit.params import INITIALISERS
@@ -54,17 +55,22 @@ class _Module:
         self.params: dict[str, str] = {}
 
     def lines(self) -> Iterator[str]:
+        for func in self.funcs:
+            self.declare_dims(func)
+        facts = [f for func in self.funcs for f in _facts(func.arg_attrs, 0)]
+        params = {identifier(_text(f, "graph.name")) for f in facts if _text(f, "graph.kind") == "param"}
+        customs = self.customs = Customs(self.funcs, self.dims, params)
         functions = [self.function(func) for func in self.funcs]
         for group in (self.dims, self.params):
             yield from group.values()
             if group:
                 yield ""
+        yield from customs.lines
         for lines in functions:
             yield from lines
             yield ""
 
     def function(self, func: FuncOp) -> list[str]:
-        self.declare_dims(func)
         names = Names({*self.dims, *self.params})
         facts = _facts(func.arg_attrs, len(func.args))
         args = list(zip(func.args, facts, strict=True))
@@ -80,9 +86,10 @@ class _Module:
                 default = "" if source is None else f" = {_initialiser(source, func, wanted, name)}"
                 inputs.append(f"{name}: {_type(arg.type, func)}{default}")
             texts.append((arg, Expr(name)))
-        own = Names().fresh(func.sym_name.data, "main", RESERVED | names.taken)
+        own = Names(self.customs.names.taken).fresh(func.sym_name.data, "main", RESERVED | names.taken)
         results = self.results(func, names)
-        printer = FunctionPrinter(func, names, frozenset({*self.dims, *self.params}))
+        names.taken |= self.customs.names.taken
+        printer = FunctionPrinter(func, names, frozenset({*self.dims, *self.params}), self.customs)
         printer.exprs.update(texts)  # pyright: ignore
         printer.block(func.body.block)
         last = func.body.block.last_op

@@ -30,8 +30,11 @@ FILL = 16
 """Elements from which on a constant of one number is written as `full`."""
 
 
-def expression(op: graph.GraphOp, expr: ExprOf) -> Expr:
-    """The text of an op whose operands have theirs. Raises IrkitError for what the language has no word for."""
+def expression(op: graph.GraphOp, expr: ExprOf, named: Mapping[str, str]) -> Expr:
+    """The text of an op whose operands have theirs; `named` are parameters that stand by a name.
+
+    Raises IrkitError for what the language has no word for.
+    """
     name = short_name(op)
     if graph.OPS.get(name) is not type(op):
         raise IrkitError(f"the language has no '{op.name}'", op, expected="an op that is registered")
@@ -46,7 +49,7 @@ def expression(op: graph.GraphOp, expr: ExprOf) -> Expr:
         return _infix(op, COMPARE[str(op.values()["pred"])], expr)
     if name in PREFIX:
         return Expr(PREFIX[name] + expr(op.operands[0]).within(UNARY + 1), UNARY)
-    return _call(op, name, expr)
+    return _call(op, name, expr, named)
 
 
 # -- operators and calls ----------------------------------------------------------------------------------------
@@ -73,22 +76,23 @@ def _infix(op: graph.GraphOp, sign: str, expr: ExprOf) -> Expr:
     return Expr(f"{left.within(low)} {sign} {f'({text})' if text.startswith('-') else text}", level)
 
 
-def _call(op: graph.GraphOp, name: str, expr: ExprOf) -> Expr:
+def _call(op: graph.GraphOp, name: str, expr: ExprOf, named: Mapping[str, str]) -> Expr:
     together = name in SPELT
     operands = [e.text for e in (bare(op.operands, expr) if together else map(expr, op.operands))]
     spelt = SPELT.get(name, name.removeprefix("reduce_"))
-    return Expr(f"{spelt}({', '.join([*operands, *_parameters(op, name)])})")
+    return Expr(f"{spelt}({', '.join([*operands, *_parameters(op, name, named)])})")
 
 
-def _parameters(op: graph.GraphOp, name: str) -> list[str]:
+def _parameters(op: graph.GraphOp, name: str, named: Mapping[str, str]) -> list[str]:
     """The parameters that have to be given: by place as far as the op must have them, else by name."""
-    given, words = needed(op), []
+    needs, words = needed(op), []
+    given = {k: v for k, v in op.values().items() if k in needs or k in named}
     by_place = True
     for key, value in given.items():
         param = op.PARAMS[key]
         full = len(op.operands) == op.ARITY[1] or param.kind in ("ints", "dims", "dtype", "element")
         by_place = by_place and param.default is graph.Param.REQUIRED and full and param.kind != "str"
-        text = parameter_text(value, op)
+        text = named.get(key) or parameter_text(value, op)
         if name.startswith("reduce_") and key == "axes":
             key = "axis"
         words.append(text if by_place else f"{key}={text}")

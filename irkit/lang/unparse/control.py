@@ -180,7 +180,7 @@ def _may_take_over(
     owner = final.owner
     if not isinstance(owner, Operation) or owner.parent is not block or final in printer.wanted:
         return False
-    if not isinstance(owner, graph.GraphOp | graph.IndexOp) or printer.inlines(owner):
+    if not isinstance(owner, graph.GraphOp | graph.IndexOp | graph.CustomOp) or printer.inlines(owner):
         return False
     if any(use.operation is last for use in arg.uses):
         return False

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from xdsl.dialects.builtin import ArrayAttr, StringAttr
-from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Block, Operation, SSAValue
 
 from dialects import graph
 from dialects.errors import IrkitError
 from dialects.graph.base import short_name
-from dialects.types import dims_of
+from dialects.types import dims_of, dtype_name
 from irkit.lang.unparse.calls import expression, row_of
 from irkit.lang.unparse.control import choice, loop
 from irkit.lang.unparse.index import index_statement
 from irkit.lang.unparse.text import Expr, Names
+
+if TYPE_CHECKING:
+    from irkit.lang.unparse.custom import Customs
+
+Named = Mapping[Operation, Mapping[str, str]]
+"""The numbers that stand by a name: for each op its parameters that do; a constant itself is called ""."""
 
 INDENT = "  "
 WIDTH = 50
@@ -25,12 +32,21 @@ DEEPEST = 12
 
 
 class FunctionPrinter:
-    """Writes the body of a function. `declared` are the names of dims and parameters, which nothing may hide."""
+    """Writes the body of a function or of an op of the file. `declared` are the names of dims, parameters and settings,
+    which nothing may hide; `customs` are the ops of the file, and `named` the numbers that are settings."""
 
-    def __init__(self, func: FuncOp, names: Names, declared: frozenset[str]):
-        self.func = func
+    def __init__(
+        self,
+        func: Operation,
+        names: Names,
+        declared: frozenset[str],
+        customs: Customs,
+        named: Named | None = None,
+    ):
         self.names = names
         self.declared = declared
+        self.customs = customs
+        self.named = named or {}
         self.lines: list[str] = []
         self.depth = 1
         self.exprs: dict[SSAValue, Expr] = {}
@@ -105,13 +121,13 @@ class FunctionPrinter:
                 loop(self, op)
             elif isinstance(op, graph.IfOp):
                 choice(self, op)
-            elif isinstance(op, graph.GraphOp):
+            elif isinstance(op, graph.GraphOp | graph.CustomOp):
                 self.graph_op(op)
             else:
                 hint = "only graph ops and their loops are of the language"
                 raise IrkitError(f"the language has no '{op.name}'", op, hint=hint)
 
-    def graph_op(self, op: graph.GraphOp) -> None:
+    def graph_op(self, op: graph.GraphOp | graph.CustomOp) -> None:
         found = self.expression(op)
         deepest = 1 + max((self.nesting.get(v, 0) for v in op.operands), default=0)
         result = op.results[0]
@@ -124,8 +140,14 @@ class FunctionPrinter:
             self.exprs.update({r: Expr(n) for r, n in zip(op.results, names, strict=True)})
             self.write(f"{', '.join(names)} = {found.text}{schedule(op)}")
 
-    def expression(self, op: graph.GraphOp) -> Expr:
+    def expression(self, op: graph.GraphOp | graph.CustomOp) -> Expr:
         """The text of an op; a slice that stands inside it may become a place of a tensor."""
+        named = self.named.get(op, {})
+        if isinstance(op, graph.CustomOp):
+            return self.customs.call(op, self.expr, named)
+        if "" in named:
+            dtype = dtype_name(op.results[0].type.element_type)  # pyright: ignore[reportAttributeAccessIssue]
+            return Expr(f"cast({named['']}, {dtype})", number=named[""])
         if short_name(op) == "reshape":
             source = op.operands[0].owner
             if (
@@ -135,11 +157,13 @@ class FunctionPrinter:
                 and (found := row_of(op, source, self.expr)) is not None
             ):
                 return found
-        return expression(op, self.expr)
+        return expression(op, self.expr, named)
 
     def inlines(self, op: Operation) -> bool:
         """Whether an op may stand inside the expression that uses it."""
-        if not isinstance(op, graph.GraphOp) or len(op.results) != 1 or "graph.schedule" in op.attributes:
+        if not isinstance(op, graph.GraphOp | graph.CustomOp) or len(op.results) != 1:
+            return False
+        if "graph.schedule" in op.attributes:
             return False
         if _is_number(op):
             return True
@@ -149,7 +173,9 @@ class FunctionPrinter:
         user = uses[0].operation
         if isinstance(user, graph.IfOp):
             return user.condition is op.results[0] and user.parent is op.parent
-        return isinstance(user, graph.GraphOp | ReturnOp) and user.parent is op.parent
+        if isinstance(user, graph.YieldOp):
+            return isinstance(user.parent_op(), graph.CustomOp)
+        return isinstance(user, graph.GraphOp | graph.CustomOp | ReturnOp) and user.parent is op.parent
 
     def written_with(self, op: Operation) -> Operation:
         """The op in whose statement the text of an op stands."""

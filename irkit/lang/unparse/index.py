@@ -140,7 +140,8 @@ class _Plain:
         texts = [Scalar(Expr(r), dtype_name(e)) for r, e in zip(self.reads, elements, strict=True)]
         texts += [Scalar(Expr(self.place(name)), "i64") for name, _ in op.extents()]
         result: SSAValue = op.results[0]
-        body = finished(Body(op.body.block, texts, self.keep).result, result.type.element_type)  # pyright: ignore
+        whole = Body(op.body.block, texts, self.keep, lambda inner: printer.named.get(inner, {}).get(""))
+        body = finished(whole.result, result.type.element_type)  # pyright: ignore
         text = self.whole(body).text
         if op.combiner is not None:
             text = self.reduction(text, [self.axis[n] for n, _ in op.reduced.data], body.expr)

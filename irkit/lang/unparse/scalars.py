@@ -7,7 +7,7 @@ dtype that the text gives it, and a cast stands where an op reads the same bits 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType
@@ -82,9 +82,17 @@ CASTS = {
 
 
 class Body:
-    """Writes the value that a body yields. `texts` are those of the block's arguments."""
+    """Writes the value that a body yields. `texts` are those of the block's arguments; `named` gives the name of a
+    constant that has one."""
 
-    def __init__(self, block: Block, texts: Sequence[Scalar], keep: Callable[[Scalar], Scalar]):
+    def __init__(
+        self,
+        block: Block,
+        texts: Sequence[Scalar],
+        keep: Callable[[Scalar], Scalar],
+        named: Callable[[Operation], str | None],
+    ):
+        self.named = named
         self.known: dict[SSAValue, Scalar] = dict(zip(block.args, texts, strict=True))
         self.keep = keep
         for op in block.ops:
@@ -99,7 +107,8 @@ class Body:
 
     def _op(self, op: Operation) -> Scalar:
         if isinstance(op, arith.ConstantOp):
-            return _constant(op)
+            found = _constant(op)
+            return replace(found, expr=Expr(word)) if (word := self.named(op)) else found
         name = f"{op.name}.{op.kind.data}" if op.name == "kernel.integer" else op.name  # pyright: ignore
         operands = [self.known[v] for v in op.operands]
         if name in INFIX:
