@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from irkit.files import write_atomically
-from tools.bench import budgets, memory, report, rows, worker
+from tools.bench import budgets, cores, memory, report, rows, worker
 from tools.bench.peers import PEERS, absent
 
 SCALES = (*rows.SCALES, "compile")
@@ -35,12 +35,17 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here, row by row")
     parser.add_argument("--markdown", metavar="FILE", help="also write the tables as Markdown")
     parser.add_argument("--plot", metavar="FILE", help="also draw ratios, or the curves of --scale (.svg)")
+    parser.add_argument(
+        "--cores", type=int, metavar="N", help="measure nothing: count what keeps the rows from N cores"
+    )
     parser.add_argument("--list", action="store_true", help="list the rows that match")
     args = parser.parse_args(argv)
     args.peers = [p for p in args.peers.split(",") if p]
     args.cc = [cc for cc in args.cc.split(",") if cc] or [None]
     if unknown := set(args.peers) - set(PEERS):
         parser.error(f"unknown peer {min(unknown)}; known are {', '.join(PEERS)}")
+    if args.cores is not None and args.cores < 1:
+        parser.error("a machine has at least 1 core")
     if min(args.threads) < 1 or args.rounds < 1:
         parser.error("a thread count is at least 1, and so is the number of rounds")
     args.names = _names(args)
@@ -64,6 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = arguments(argv)
     if args.list:
         print("\n".join(args.names))
+        return 0
+    if args.cores is not None:
+        print(cores.table((row for row in rows.ROWS if row.name in args.names), args.cores))
         return 0
     gone = absent(args.peers)
     for peer, word in gone.items():
