@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
 
@@ -14,6 +15,9 @@ from lowering.c.emit import source_line
 from lowering.c.types import c_type
 from lowering.cuda.function import CudaEmitter, Launch
 from lowering.target import Target
+
+CUDA_INCLUDE = Path(__file__).resolve().parent / "include"
+"""The folder of irk_cuda.h; what it includes of C's is in the folder of the same name beside the C emitter."""
 
 
 @dataclass(frozen=True)
