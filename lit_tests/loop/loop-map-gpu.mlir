@@ -121,6 +121,31 @@ loop.func @tiles (in %x: !buffer.ref<[100, 40], f32>, in %w: !buffer.ref<[40, 19
 
 // -----
 
+// Zeros in place of what lies outside would add exp(0) * exp(0): the inner loop ends where the operands do.
+// CHECK-LABEL: loop.func @prologue
+// CHECK: loop.for k in 0 to min(-ko + 20, 16) unrolled iter
+// CHECK: loop.load %x_tile
+// CHECK: math.exp
+// CHECK: loop.contract
+loop.func @prologue (in %x: !buffer.ref<[64, 20], f32>, in %w: !buffer.ref<[20, 64], f32>, out %y: !buffer.ref<[64, 64], f32>) {
+  loop.for i in 0 to 64 step 4 parallel {
+    loop.for j in 0 to 64 step 4 {
+      %zero = arith.constant dense<0.0> : vector<4x4xf32>
+      %s = loop.for k in 0 to 20 iter (%c = %zero : vector<4x4xf32>) {
+        %a = loop.load %x[i, k] along [0] : vector<4xf32>
+        %b = loop.load %w[k, j] along [1] : vector<4xf32>
+        %ea = math.exp %a : vector<4xf32>
+        %eb = math.exp %b : vector<4xf32>
+        %n = loop.contract %ea, %eb, %c : vector<4x4xf32>
+        loop.yield %n : vector<4x4xf32>
+      }
+      loop.store %s, %y[i, j] along [0, 1] : vector<4x4xf32>
+    }
+  }
+}
+
+// -----
+
 // What has a block loop is left alone.
 // CHECK-LABEL: loop.func @mapped
 // CHECK-NOT: align

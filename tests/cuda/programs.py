@@ -62,6 +62,7 @@ SHAPES: dict[str, str] = {
     "tiles-f16": gemm(40, 48, 72, "f16"),
     "tiles-large": gemm(257, 24, 130),
     "transposed": "fn main(x: f32[40, 70], w: f32[90, 70]) -> f32[40, 90] { return x @ transpose(w) }",
+    "prologue": "fn main(x: f32[20, 21], w: f32[21, 30]) -> f32[20, 30] { return (1 / (x * x + 1)) @ (w + 1) }",
     "batch": "fn main(x: f32[3, 20, 17], w: f32[3, 17, 70]) -> f32[3, 20, 70] { return x @ w }",
     "stencil": "fn main(u: f32[40, 50]) -> f32[40, 50] { v[i, j] = u[i-1, j] + u[i, j+1], boundary=zero return v }",
     "integers": "fn main(x: i32[9, 100], y: i8[100]) -> (i32[9], i8[100]) { return max(x, axis=1), y * y }",

@@ -2,142 +2,29 @@
 
 What the nest computes with one register tile becomes the work of a thread. A block has SIDE x SIDE of them; for every DEPTH
 points of the reduced axis they copy what they all read to shared arrays, wait, add up products, and wait again. What lies
-outside the operands is zero there, so that the inner loop has no conditions. The structure is that of the kernel level's
+outside the operands is zero there, so that the inner loop has no conditions and, where products of these zeros are zeros, one
+length. The structure is that of the kernel level's
 packed products, with shared memory for a cache (V. Volkov and J. Demmel, "Benchmarking GPUs to tune dense linear algebra",
 2008).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-from xdsl.dialects import arith
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, IntegerType, VectorType
-from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
+from xdsl.ir import Block, SSAValue
 
 from dialects import loop
-from dialects.dims import ONE, ZERO, Dim, ceildiv, dmin, product
-from dialects.types import RefType, element_bytes, ref
-from lowering.loop.gpu.aligned import unit_lanes
+from dialects.dims import Dim, ceildiv, dmin, product
+from dialects.types import RefType, ref
 from lowering.loop.gpu.chain import Axis, Chain, Mover, fresh_name, numbers_of
+from lowering.loop.gpu.products import Operand, Tile, is_padded_by_zeros, needed, only_for_product, product_of
+from lowering.loop.gpu.staging import DEPTH, Copy, Part
 from lowering.target import Gpu
 
 SIDE = 16
 """Threads along each side of a block's tile."""
 
-DEPTH = 16
-"""Points of the reduced axis that are staged at once."""
-
 PAD = 4
 """Elements between the rows of a shared array, so that what threads store side by side lies in different banks."""
-
-
-@dataclass(frozen=True)
-class Operand:
-    """A load of the inner loop that all threads of a row or column of the block's tile make."""
-
-    load: loop.LoadOp
-    axis: Axis
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A sum of products in a register tile: the loop that adds them up, the loops along its rows and columns."""
-
-    sum: loop.ForOp
-    rows: Axis
-    columns: Axis
-    operands: tuple[Operand, Operand]
-
-
-def tile_of(chain: Chain) -> Tile | None:
-    """The product that the body of a chain sums, where it can be staged."""
-    found = next((op for op in chain.body if isinstance(op, loop.ForOp) and len(op.inits) == 1), None)
-    if found is None or found.step != ONE or found.lower != ZERO or _product(found) is None:
-        return None
-    axes = {axis.variable: axis for axis in chain.axes}
-    outer = [op for op in chain.body if op is not found]
-    if any(isinstance(op, loop.ForOp | loop.IfOp) for op in outer) or _needs_memory(found, outer):
-        return None
-    operands = [_operand(op, found, axes) for op in found.block.ops if isinstance(op, loop.LoadOp)]
-    if len(operands) != 2 or None in operands:
-        return None
-    lhs, rhs = _product(found) or (None, None)
-    assert lhs is not None and rhs is not None
-    by_source = {_source(lhs): 0, _source(rhs): 1}
-    ordered = sorted((o for o in operands if o is not None), key=lambda o: by_source.get(o.load, 2))
-    if [o.load for o in ordered] != [_source(lhs), _source(rhs)] or ordered[0].axis is ordered[1].axis:
-        return None
-    return Tile(found, ordered[0].axis, ordered[1].axis, (ordered[0], ordered[1]))
-
-
-def _product(op: loop.ForOp) -> tuple[SSAValue, SSAValue] | None:
-    """The two vectors whose products a loop adds to the tile that it carries."""
-    last, tile = op.block.last_op, op.block.args[0].type
-    if not isinstance(last, loop.YieldOp) or not isinstance(tile, VectorType) or tile.get_num_dims() != 2:
-        return None
-    total = last.values[0].owner
-    if isinstance(total, loop.ContractOp):
-        return (total.lhs, total.rhs) if total.acc is op.block.args[0] else None
-    if not isinstance(total, arith.AddfOp) or op.block.args[0] not in total.operands:
-        return None
-    factor = total.rhs if total.lhs is op.block.args[0] else total.lhs
-    if not isinstance(multiply := factor.owner, arith.MulfOp):
-        return None
-    sides: dict[int, SSAValue] = {}
-    for side in multiply.operands:
-        if not isinstance(wide := side.owner, loop.BroadcastOp) or len(wide.along.data) != 1:
-            return None
-        sides[wide.along.data[0].value or 0] = wide.value
-    return (sides[0], sides[1]) if len(sides) == 2 else None
-
-
-def _source(value: SSAValue) -> Operation | None:
-    """The load that a vector is computed from, by ops that take nothing else that is loaded."""
-    while isinstance(op := value.owner, Operation) and not isinstance(op, loop.LoadOp):
-        vectors = [v for v in op.operands if isinstance(v.type, VectorType) and not _is_constant(v)]
-        if len(vectors) != 1:
-            return None
-        value = vectors[0]
-    return op if isinstance(op, loop.LoadOp) else None
-
-
-def _is_constant(value: SSAValue) -> bool:
-    return isinstance(value.owner, arith.ConstantOp)
-
-
-def _operand(load: loop.LoadOp, around: loop.ForOp, axes: dict[str, Axis]) -> Operand | None:
-    """What a load reads, where that depends on the reduced axis and on one axis of the tile, lane by lane."""
-    if load.guard is not None or load.indices or load.along is None or len(load.along.data) != 1:
-        return None
-    (along,) = load.along.data
-    inside = [load.index.data[along.value or 0].coefficient(name) for name in axes]
-    named = [name for name, factor in zip(axes, inside, strict=True) if factor == ONE]
-    others = [e for n, e in enumerate(load.index.data) if n != along.value]
-    if len(named) != 1 or any(named[0] in e.names() for e in others):
-        return None
-    axis, shape = axes[named[0]], load.result.type
-    assert isinstance(shape, VectorType)
-    reduced = any(around.variable in e.names() for e in load.index.data)
-    return Operand(load, axis) if reduced and axis.step == Dim.of(shape.get_shape()[0]) else None
-
-
-def _needs_memory(found: loop.ForOp, outer: Sequence[Operation]) -> bool:
-    """Whether the sum needs anything that is loaded before it."""
-    return any(isinstance(op, loop.LoadOp) for op in _needed(found, outer))
-
-
-def _needed(found: loop.ForOp, outer: Sequence[Operation]) -> list[Operation]:
-    """The ops of a body that a loop needs, in order."""
-    work = [v for op in found.walk() for v in op.operands]
-    needed: set[Operation] = set()
-    while work:
-        owner = work.pop().owner
-        if isinstance(owner, Operation) and owner in outer and owner not in needed:
-            needed.add(owner)
-            work += owner.operands
-    return [op for op in outer if op in needed]
 
 
 def map_tiles(func: loop.FuncOp, chain: Chain, tile: Tile, body: Block, gpu: Gpu) -> None:
@@ -174,12 +61,13 @@ class _Tiles:
 
     def fill(self) -> None:
         outer = [op for op in self.chain.body if op is not self.tile.sum]
-        before = _needed(self.tile.sum, outer)
+        before = needed(self.tile.sum, outer)
         inside = self.threads.block
         for op in before:
             self.mover.copy(op, inside)
         self._sum(inside)
-        if conditions := self.unproved([axis.upper - 1 - self.own[axis] for axis in self.place]):
+        part = Part(self.first, 0, self.ranges)
+        if conditions := part.unproved([axis.upper - 1 - self.own[axis] for axis in self.place]):
             branch = loop.IfOp(conditions)
             inside.add_op(branch)
             inside = branch.then.block
@@ -187,10 +75,6 @@ class _Tiles:
             if op not in before:
                 self.mover.copy(op, inside)
         self.blocks.block.add_op(self.threads)
-
-    def unproved(self, conditions: Sequence[Dim]) -> list[Dim]:
-        """The conditions (each at least zero) that do not hold for all blocks and threads."""
-        return [c for c in conditions if c.bounds(self.ranges)[0] < 0]
 
     def _sum(self, inside: Block) -> None:
         found = self.tile.sum
@@ -209,7 +93,10 @@ class _Tiles:
         )
         arrays = {o.load: self._stage(o, Dim.of(step.variable), step.block) for o in self.tile.operands}
         step.block.add_op(loop.BarrierOp())
-        points = loop.ForOp(found.variable, 0, DEPTH, role="unrolled", inits=list(step.block.args))
+        count = Dim.of(DEPTH)
+        if not is_padded_by_zeros(found) and (last is None or last % DEPTH):
+            count = dmin(DEPTH, found.upper - Dim.of(step.variable))
+        points = loop.ForOp(found.variable, 0, count, role="unrolled", inits=list(step.block.args))
         step.block.add_op(points)
         self._products(found, points, arrays)
         step.block.add_op(loop.BarrierOp())
@@ -220,9 +107,9 @@ class _Tiles:
         """One point of the reduced axis: operands come from shared arrays, else as the nest has it."""
         inner = Mover(self.mover.names, dict(self.mover.values))
         inner.values.update(zip(found.block.args, points.block.args, strict=True))
-        factors = _product(found)
+        factors = product_of(found)
         assert factors is not None
-        wide = _only_for_product(found)
+        wide = only_for_product(found)
         operands = {o.load: o for o in self.tile.operands}
         for op in found.block.ops:
             if isinstance(op, loop.LoadOp):
@@ -248,7 +135,8 @@ class _Tiles:
         )
         alloc.result.name_hint = f"{load.array.name_hint or 'operand'}_tile"
         self.blocks.block.add_op(alloc)
-        copy = _Copy(self, operand, start, length)
+        part = Part(self.first, length, self.ranges)
+        copy = Copy(operand, self.tile.sum, start, part, self.gpu.access)
         count = DEPTH * length // copy.lanes
         rounds = -(-count // (SIDE * SIDE))
         over = loop.ForOp(fresh_name("s", self.func), 0, rounds, role="unrolled")
@@ -260,75 +148,5 @@ class _Tiles:
             branch = loop.IfOp([count - 1 - point])
             inside.add_op(branch)
             inside = branch.then.block
-        copy.emit(point, alloc.result, inside)
+        copy.emit(point, self.mover.values[load.array], alloc.result, inside)
         return alloc.result
-
-
-class _Copy:
-    """One vector on its way from an operand to shared memory, along the dim in which the operand is contiguous."""
-
-    def __init__(self, tiles: _Tiles, operand: Operand, start: Dim, length: int):
-        self.tiles, self.operand, self.start, self.length = tiles, operand, start, length
-        load, reduced = operand.load, tiles.tile.sum
-        self.names = {axis.variable: point for axis, point in tiles.first.items()}
-        array = load.array.type
-        assert isinstance(array, RefType) and load.along is not None
-        self.element: Attribute = array.element_type
-        self.axis_dim = load.along.data[0].value or 0
-        named = [n for n, e in enumerate(load.index.data) if e.coefficient(reduced.variable) == ONE]
-        self.reduced_dim = named[0] if len(named) == 1 and named[0] != self.axis_dim else None
-        most = tiles.gpu.access // element_bytes(self.element)
-        self.along_reduced, self.lanes = False, 1
-        for dim, along_reduced in ((self.axis_dim, False), (self.reduced_dim, True)):
-            steps = {(reduced if along_reduced else operand.axis).variable: most}
-            lanes = 1 if dim is None else unit_lanes(array, load.index.data, dim, most, steps)
-            if lanes > self.lanes:
-                self.along_reduced, self.lanes = along_reduced, lanes
-        if self.lanes == 1:
-            self.along_reduced = self.reduced_dim is not None and array.strides.data[self.reduced_dim] == ONE
-
-    def emit(self, number: Dim, shared: SSAValue, block: Block) -> None:
-        """The copy with a number: neighbouring ones follow the dim that is contiguous."""
-        lanes, axis, reduced = self.lanes, self.operand.axis, self.tiles.tile.sum
-        if self.along_reduced:
-            k, point = number % (DEPTH // lanes) * lanes, number // (DEPTH // lanes)
-        else:
-            k, point = number // (self.length // lanes), number % (self.length // lanes) * lanes
-        base = self.tiles.first[axis]
-        left_k, left_point = reduced.upper - self.start - k, axis.upper - base - point
-        names = {**self.names, axis.variable: base + point, reduced.variable: self.start + k}
-        index = [e.subst(names) for e in self.operand.load.index.data]
-        array = self.tiles.mover.values.get(self.operand.load.array, self.operand.load.array)
-        guard = [left_point - 1, left_k - 1]
-        shape, along, valid = (), [], None
-        if lanes > 1:
-            left = left_k if self.along_reduced else left_point
-            guard = [left_point - 1] if self.along_reduced else [left_k - 1]
-            dim = self.reduced_dim if self.along_reduced else self.axis_dim
-            assert dim is not None
-            shape, along = [lanes], [dim]
-            valid = [dmin(lanes, left)] if self.tiles.unproved([left - lanes]) else None
-        guard = self.tiles.unproved(guard)
-        otherwise = _zero(self.element) if guard else None
-        load = loop.LoadOp(
-            array, index, shape=shape, along=along, valid=valid, guard=guard or None, otherwise=otherwise
-        )
-        store = loop.StoreOp(load.result, shared, [k, point], along=[0 if self.along_reduced else 1])
-        block.add_ops([load, store])
-
-
-def _only_for_product(found: loop.ForOp) -> set[Operation]:
-    """The ops of a sum that a contraction of its two factors stands for."""
-    last = found.block.last_op
-    assert last is not None
-    total = last.operands[0].owner
-    assert isinstance(total, Operation)
-    out = {last, total}
-    for value in total.operands:
-        if not isinstance(value, BlockArgument) and isinstance(owner := value.owner, arith.MulfOp):
-            out |= {owner, *(v.owner for v in owner.operands if isinstance(v.owner, Operation))}
-    return out
-
-
-def _zero(element: Attribute) -> Attribute:
-    return IntegerAttr(0, element) if isinstance(element, IntegerType) else FloatAttr(0.0, element)  # pyright: ignore
