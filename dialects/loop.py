@@ -21,6 +21,20 @@ Every function is SPMD: all threads of a team run it; a `parallel` loop is split
 everything else is done by each; `loop.barrier` makes what one thread wrote visible to the others. `scratch` arrays
 belong to one thread, `team` arrays to all of them, both live in the arena; `stack` arrays are small and on the stack.
 
+A function that is mapped to a GPU has a `block` loop in place of the parallel one, and in it a `thread` loop: what a block
+does, and what each of its threads does. A `shared` array belongs to a block, and `loop.barrier` joins its threads:
+
+    loop.for b in 0 to 16 block {
+      %s = loop.alloc : !buffer.ref<[32], f32, space = shared>
+      loop.for t in 0 to 32 thread {
+        %v = loop.load %x[b * 32 + t] : f32
+        loop.store %v, %s[t] : f32
+        loop.barrier
+        %w = loop.load %s[31 - t] : f32
+        loop.store %w, %y[b * 32 + t] : f32
+      }
+    }
+
 What the level can no longer say: fields over axes. What it cannot say: where an array is placed.
 """
 
@@ -52,11 +66,12 @@ from xdsl.utils.exceptions import VerifyException
 
 from dialects.dims import ONE, ZERO, Dim, DimAttr, DimsAttr, dims_text, parse_dim, parse_dims
 from dialects.kernel import ArgAttr, parse_signature, print_signature, resolve_by_name, verify_access
+from dialects.loop_roles import verify_roles
 from dialects.signature import verify_names, verify_outputs
 from dialects.syntax import SymbolsAttr, parse_access, parse_symbols, print_access, symbols_text
 from dialects.types import RefType
 
-ROLES = ("serial", "parallel", "unrolled", "vector", "block", "cluster", "warp", "lane")
+ROLES = ("serial", "parallel", "unrolled", "vector", "block", "cluster", "thread", "warp", "lane")
 """What a loop is mapped to; serial is the default and is not printed."""
 
 
@@ -135,6 +150,7 @@ class FuncOp(IRDLOperation):
                 if isinstance(op, ForOp) and op.variable in names:
                     raise VerifyException(f"loop variable {op.variable} is already in scope")
                 work.extend((b, inner) for region in op.regions for b in region.blocks)
+        verify_roles(self)
 
 
 def _verify_names(op: object, names: set[str]) -> None:
@@ -527,7 +543,8 @@ class StoreOp(IRDLOperation):
 class AllocOp(IRDLOperation):
     """An array of the function's own: `%p = loop.alloc : !buffer.ref<[256, 32], f32, space = scratch>`.
 
-    scratch: one for each thread, in the arena; team: one for all; stack: one for each thread, small, of constant size.
+    scratch: one for each thread, in the arena; team: one for all; stack: one for each thread, small, of constant size;
+    shared: one for each block of a GPU, of constant size, gone when the block ends.
     """
 
     name = "loop.alloc"
@@ -734,8 +751,72 @@ class FoldOp(IRDLOperation):
 
 
 @irdl_op_definition
+class FoldThreadsOp(IRDLOperation):
+    """Combines what neighbouring threads of a block hold, in a fixed tree; each of them gets the result.
+
+    %m, %l = loop.fold_threads (%m0, %l0) of 32 : (f32, f32) {
+    ^bb0(%a: f32, %b: f32, %c: f32, %d: f32):
+      ... loop.yield %m2, %l2 : f32, f32
+    }
+
+    Threads t with the same t floordiv 32 are a group; its size is a power of two, and no more than a warp. In the region
+    the tuple of the lower thread comes first.
+    """
+
+    name = "loop.fold_threads"
+
+    MOST: ClassVar = 32
+
+    inputs = var_operand_def()
+    size = prop_def(DimAttr)
+    results_ = var_result_def()
+    combine = region_def("single_block")
+
+    def __init__(self, inputs: Sequence[SSAValue], size: int, combine: Region):
+        super().__init__(
+            operands=[list(inputs)],
+            properties={"size": DimAttr(Dim.of(size))},
+            result_types=[[v.type for v in inputs]],
+            regions=[combine],
+        )
+
+    @property
+    def threads(self) -> int:
+        """Threads of a group."""
+        return self.size.data.value or 0
+
+    @classmethod
+    def parse(cls, parser: Parser) -> FoldThreadsOp:
+        names = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_unresolved_operand)
+        parser.parse_keyword("of")
+        size = parser.parse_integer()
+        parser.parse_punctuation(":")
+        types = parser.parse_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
+        return cls(parser.resolve_operands(names, types, parser.pos), size, parser.parse_region())
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(" (")
+        printer.print_list(self.inputs, printer.print_ssa_value)
+        printer.print_string(f") of {self.size.data} : (")
+        printer.print_list([v.type for v in self.inputs], printer.print_attribute)
+        printer.print_string(") ")
+        printer.print_region(self.combine)
+
+    def verify_(self) -> None:
+        size, types = self.threads, [v.type for v in self.inputs]
+        if not 0 < size <= self.MOST or size & (size - 1):
+            raise VerifyException(
+                f"joins groups of {self.size.data} threads: expected 1, 2, 4, ... {self.MOST}"
+            )
+        if any(isinstance(t, VectorType) for t in types):
+            raise VerifyException("joins scalars: fold the lanes of vectors first")
+        if [r.type for r in self.results] != types or [a.type for a in self.combine.block.args] != types * 2:
+            raise VerifyException("the region takes the tuples of two threads")
+
+
+@irdl_op_definition
 class BarrierOp(IRDLOperation):
-    """All threads of the team arrive here before any goes on."""
+    """All threads of the team arrive here before any goes on; in a `thread` loop, all threads of the block."""
 
     name = "loop.barrier"
     assembly_format = "attr-dict"
@@ -755,6 +836,7 @@ Loop = Dialect(
         BroadcastOp,
         IndexOp,
         FoldOp,
+        FoldThreadsOp,
         BarrierOp,
     ],
     [],

@@ -50,7 +50,7 @@ from lowering.remarks import Remarks
 if TYPE_CHECKING:
     from irkit.checking import Checker
 
-EMIT = ("ast", "tg", *pipeline.LEVELS, pipeline.UPSTREAM)
+EMIT = ("ast", "tg", *pipeline.LEVELS, pipeline.CUDA, pipeline.UPSTREAM)
 SPLIT = "// -----"
 SPLIT_LINE = re.compile(rf"^{SPLIT}.*$", re.MULTILINE)
 PARSE_FAULTS = (IrkitError, ErrorList, ParseError)
@@ -236,13 +236,15 @@ class OptMain(xDSLOptMain):
             if self.entry is not None and self.args.crash_reproducer_local:
                 self.entry = Entry(module.clone(), (), self.args.emit)
             standard = self._standard_steps(module)
-            to_c = "c" if self.args.emit == "c" else None
+            to_c = self.args.emit if self.args.emit in ("c", pipeline.CUDA) else None
             if self.entry is not None and not self.args.crash_reproducer_local:
                 self.entry = Entry(self.entry.module, (*steps, *standard), to_c)
             self._run_passes(module, standard)
             if self.entry is not None and self.args.crash_reproducer_local:
                 self.entry = Entry(module.clone(), (), to_c)
         with self.manager.timed("print"):
+            if self.args.emit == pipeline.CUDA:
+                return self._cuda_text(module)
             return self._c_text(module) if self.args.emit == "c" else self.output_resulting_program(module)
 
     def _enter(self, module: ModuleOp, step: Step) -> None:
@@ -251,6 +253,8 @@ class OptMain(xDSLOptMain):
 
     def _standard_steps(self, module: ModuleOp) -> list[Step]:
         level, goal = pipeline.level_of(module), self.args.emit
+        if goal == pipeline.CUDA:
+            return [Step(run) for run in pipeline.passes_cuda(level, self._device())]
         if goal == pipeline.UPSTREAM:
             return [Step(run) for run in pipeline.passes_upstream(level, self.args.machine, self.args.cc)]
         if pipeline.LEVELS.index(goal) < pipeline.LEVELS.index(level):
@@ -323,6 +327,16 @@ class OptMain(xDSLOptMain):
         from lowering.target import get_target
 
         return emit_c(module, get_target(self.args.machine, self.args.cc))
+
+    def _cuda_text(self, module: ModuleOp) -> str:
+        from lowering.cuda.emit import emit_cuda
+        from lowering.target import get_target
+
+        return emit_cuda(module, get_target(self._device())).source
+
+    def _device(self) -> str:
+        """The machine to emit CUDA text for, where one is named."""
+        return pipeline.CUDA if self.args.machine == "native" else self.args.machine
 
     def report(self, fault: BaseException, name: str, tolerated: bool = False) -> None:
         """Prints an error with its source lines; one that the command line expects does not fail the run."""

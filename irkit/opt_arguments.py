@@ -52,7 +52,8 @@ def add_pass_arguments(parser: argparse.ArgumentParser, emit: Sequence[str]) -> 
         "--emit",
         choices=emit,
         help="then run the standard pipeline from the level of the IR to this one; ast prints the syntax tree of a "
-        ".tg file, tg the graph as a .tg file without any pass but those of -p, c the C text, upstream what mlir-opt takes",
+        ".tg file, tg the graph as a .tg file without any pass but those of -p, c the C text, cuda the CUDA text of the kernels, "
+        "upstream what mlir-opt takes",
     )
     group.add_argument("--target", dest="machine", default="native", help="the machine to compile for")
     group.add_argument("--cc", default="gcc", help="the C compiler that the schedule is made for")

@@ -13,9 +13,13 @@ from xdsl.passes import ModulePass
 from dialects.errors import IrkitError
 from irkit.collector import paused
 from irkit.plugins import plugin_dialects
+from lowering.target import CUDA_TARGETS
 from lowering.verify import check_only
 
 LEVELS = ("graph", "kernel", "loop", "buffer", "c")
+
+CUDA = "cuda"
+"""What CUDA text is called: kernels of the loop level, mapped to blocks and threads."""
 
 UPSTREAM = "upstream"
 """What the way to MLIR's own dialects is called: it leaves irkit's levels after the buffer level."""
@@ -44,6 +48,9 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Each level with the passes that lead to it from the one before."""
 
+MAPPING: dict[str, tuple[str, ...]] = {"kernel-to-loop": ("loop-map-gpu",)}
+"""Passes that follow a standard one where the target has blocks and threads."""
+
 PASSES: dict[str, tuple[str, str]] = {
     "graph-simplify": ("lowering.graph.simplify", "GraphSimplify"),
     "graph-cse": ("lowering.graph.cse", "GraphCse"),
@@ -59,6 +66,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "kernel-collapse-axes": ("lowering.kernel.collapse", "KernelCollapseAxes"),
     "kernel-schedule": ("lowering.kernel.schedule", "KernelSchedule"),
     "kernel-to-loop": ("lowering.loop.kernel_to_loop", "KernelToLoop"),
+    "loop-map-gpu": ("lowering.loop.map_gpu", "LoopMapGpu"),
     "kernel-to-buffer": ("lowering.buffer.kernel_to_buffer", "KernelToBuffer"),
     "buffer-tile-time": ("lowering.buffer.tile_time", "BufferTileTime"),
     "buffer-place-barriers": ("lowering.buffer.barriers", "BufferPlaceBarriers"),
@@ -101,8 +109,12 @@ ALLOWED: dict[str, frozenset[str]] = {
 }
 """What may be left after each change of level: ops by name, and whole dialects."""
 
-TARGETED = frozenset({"kernel-schedule", "buffer-tile-time"})
-"""Passes whose options name the target and the compiler."""
+TARGETED = {
+    "kernel-schedule": ("target", "cc"),
+    "loop-map-gpu": ("target",),
+    "buffer-tile-time": ("target", "cc"),
+}
+"""Passes whose options name the target, and the compiler."""
 
 
 def all_passes() -> dict[str, Callable[[], type[ModulePass]]]:
@@ -117,8 +129,8 @@ def all_passes() -> dict[str, Callable[[], type[ModulePass]]]:
 def make_pass(name: str, target: str = "native", cc: str = "gcc") -> ModulePass:
     """A pass with the options that the standard pipeline gives it."""
     cls = all_passes()[name]()
-    options = {"target": target, "cc": cc} if name in TARGETED else {}
-    return cls(**options)
+    options = {"target": target, "cc": cc}
+    return cls(**{n: options[n] for n in TARGETED.get(name, ())})
 
 
 def passes_to(level_from: str, level_to: str, target: str = "native", cc: str = "gcc") -> list[ModulePass]:
@@ -130,7 +142,25 @@ def passes_to(level_from: str, level_to: str, target: str = "native", cc: str = 
     stop = min(LEVELS.index(level_to), len(STAGES) - 1)
     first = start if start == 0 else start + 1
     standard = [name for _, names in STAGES[first : stop + 1] for name in names]
-    return [make_pass(n, target, cc) for name in standard for n in (name, *AFTER.get(name, ()))]
+    mapping = MAPPING if target in CUDA_TARGETS else {}
+    return [
+        make_pass(n, target, cc)
+        for name in standard
+        for n in (name, *AFTER.get(name, ()), *mapping.get(name, ()))
+    ]
+
+
+def passes_cuda(level_from: str, target: str) -> list[ModulePass]:
+    """The passes that bring a module of one level to kernels that are mapped to blocks and threads. Raises IrkitError where
+    the module is below the loop level."""
+    if level_from == "loop":
+        return [make_pass("loop-map-gpu", target)]
+    if LEVELS.index(level_from) > LEVELS.index("loop"):
+        raise IrkitError(
+            f"the input is at the {level_from} level already, which is below the loop level",
+            hint="CUDA text is made of kernels at the loop level",
+        )
+    return passes_to(level_from, "loop", target)
 
 
 def passes_upstream(level_from: str, target: str = "native", cc: str = "gcc") -> list[ModulePass]:

@@ -15,6 +15,21 @@ from dialects.types import element_bytes
 
 
 @dataclass(frozen=True)
+class Gpu:
+    """What a CUDA device has: threads and shared memory (bytes) of a block, registers of a thread, multiprocessors; the
+    bytes that a thread reads at once; and the name that nvcc has for its instruction set."""
+
+    arch: str
+    processors: int
+    threads: int = 256
+    most_threads: int = 1024
+    warp: int = 32
+    shared: int = 48 << 10
+    registers: int = 255
+    access: int = 16
+
+
+@dataclass(frozen=True)
 class Target:
     """A declared machine. Sizes in bytes; `tile` is the register tile (rows, registers of columns).
 
@@ -22,7 +37,8 @@ class Target:
     panels of columns takes `long_kc` points of all rows, as long as these need no more than `resident` bytes.
     `portable` asks for C99 and nothing else: one number at a time, no extension, no library. `packs` allows copies of
     operands in panels; `streams` says that stores can bypass the caches;
-    `whole` is the longest axis that a kernel keeps in registers or on its stack.
+    `whole` is the longest axis that a kernel keeps in registers or on its stack. `gpu` is set where loops are mapped to blocks
+    and threads; `tile` is then what one thread holds of a result.
     """
 
     name: str
@@ -43,6 +59,7 @@ class Target:
     packs: bool = True
     whole: int = 256
     streams: bool = False
+    gpu: Gpu | None = None
 
     def lanes(self, element: Attribute) -> int:
         """Elements in a vector register, at least one; small types get as many as 32-bit ones."""
@@ -97,6 +114,16 @@ C99 = Target(
 )
 
 DECLARED = {t.name: t for t in (AVX512, AVX2, NEON, SSE2, SCALAR, C99)}
+
+DEVICES = {"cuda:sm_80": Gpu("sm_80", 108), "cuda:sm_90": Gpu("sm_90", 132)}
+"""The figures of an A100 and an H100."""
+
+CUDA = {
+    name: Target(name, 16, gpu.registers, tile=(8, 2), packs=False, whole=64, gpu=gpu)
+    for name, gpu in DEVICES.items()
+}
+CUDA_TARGETS = CUDA | {"cuda": CUDA["cuda:sm_90"]}
+DECLARED |= CUDA_TARGETS
 
 CLANG_TILES = {"avx512": (12, 2), "avx2": (6, 2)}
 """The tiles that clang keeps in registers."""

@@ -11,6 +11,18 @@ loop.func @waits (in %x: !buffer.ref<[4], f32>, out %y: !buffer.ref<[4], f32>) {
 
 // -----
 
+loop.func @mapped (in %x: !buffer.ref<[4], f32>, out %y: !buffer.ref<[4], f32>) {
+  // CHECK: errors.mlir:{{.*}}: error: a block loop has no upstream form
+  // CHECK: expected: kernels for a CPU
+  // CHECK: help: --emit=cuda prints what is mapped to a GPU
+  loop.for b in 0 to 4 block {
+    %v = loop.load %x[b] : f32
+    loop.store %v, %y[b] : f32
+  }
+}
+
+// -----
+
 loop.func @tangent (in %x: !buffer.ref<[], f32>, out %y: !buffer.ref<[], f32>) {
   %a = loop.load %x[] : f32
   // CHECK: errors.mlir:{{.*}}: error: 'math.tan' has no upstream form

@@ -82,6 +82,12 @@ def emit_c(module: ModuleOp, target: Target, prefix: str | None = None) -> str:
 
 
 def _emitter(kernel: loop.FuncOp, target: Target) -> FunctionEmitter:
+    if target.gpu is not None:
+        raise IrkitError(
+            f"target '{target.name}' has CUDA text for its kernels, and no C",
+            kernel,
+            hint="irkit-opt --emit=cuda prints it; for a program in C leave the target out",
+        )
     return (PortableEmitter if target.portable else FunctionEmitter)(kernel, target.vector_bytes, source_line)
 
 

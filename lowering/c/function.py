@@ -22,6 +22,7 @@ from dialects.dims import ONE, Dim
 from dialects.errors import IrkitError, op_loc
 from dialects.graph.kernels import CArray, Code, Tensor
 from dialects.kernel import CompareOp, ConvertOp, ExternOp, SelectOp
+from dialects.loop_roles import GPU_ROLES
 from dialects.types import RefType, element_bytes, np_dtype
 from lowering.c.dims import c_dim, c_factor
 from lowering.c.scalars import CMPF, CMPI, FUNCTIONS, INFIX, SUPPORTED, WRAPPING, scalar
@@ -100,16 +101,15 @@ def kernel_name(symbol: str) -> str:
     return "k_" + re.sub(r"\W", "_", symbol)
 
 
-def loop_name(variable: str) -> str:
-    """The C name of a loop variable; arrays and values take other names."""
-    return variable if variable not in RESERVED else variable + "_"
-
-
 class FunctionEmitter:
     """Walks a nest once and writes it down; all decisions were taken before."""
 
     ALIGNED = " __attribute__((aligned(64)))"
     UNROLL = "IRK_UNROLL "
+    UNROLL_FOLD = ""
+    INDEX = "int64_t"
+    RESTRICT = "restrict"
+    RESERVED = RESERVED
 
     def __init__(self, func: loop.FuncOp, vector_bytes: int, source_line: Callable[[str, int], str | None]):
         self.func = func
@@ -119,13 +119,18 @@ class FunctionEmitter:
         self.depth = 1
         self.names: dict[SSAValue, str] = {}
         loops = (op.variable for op in func.walk() if isinstance(op, loop.ForOp))
-        self.used: set[str] = {*RESERVED, *(n for n, _, _ in func.symbols.data), *map(loop_name, loops)}
+        symbols = (n for n, _, _ in func.symbols.data)
+        self.used: set[str] = {*self.RESERVED, *symbols, *map(self.loop_name, loops)}
         self.ranges: dict[str, tuple[float, float]] = func.symbols.ranges()
         self.variables: dict[str, str] = {}
         self.folded: set[SSAValue] = set()
         self.lanes: set[int] = set()
         self.rows: dict[SSAValue, str] = {}
         """Rows of scalars that are read where they are used: the text of the scalar of row `r`."""
+
+    def loop_name(self, variable: str) -> str:
+        """The C name of a loop variable; arrays and values take other names."""
+        return variable if variable not in self.RESERVED else variable + "_"
 
     # -- text -------------------------------------------------------------------------------------------------
 
@@ -170,31 +175,39 @@ class FunctionEmitter:
 
     def _head(self) -> list[str]:
         func = self.func
-        aliased = {
-            i for p, f in enumerate(func.signature.data) if f.alias_of is not None for i in (p, f.alias_of)
-        }
-        params = [f"int64_t {name}" for name, _, _ in func.symbols.data]
-        for position, (arg, facts) in enumerate(zip(func.block.args, func.signature.data, strict=True)):
-            type_ = arg.type
-            assert isinstance(type_, RefType)
-            const = "" if facts.is_output else "const "
-            restrict = "" if position in aliased else "restrict "
-            params.append(f"{const}{c_type(type_.element_type)} *{restrict}{self.new(arg)}")
-        params += ["char *scratch", "char *team_mem", "int tid", "int nthreads", "irk_team *team"]
-        comment = []
-        loc = op_loc(func)
-        if loc is not None:
-            text = self.source_line(loc.file, loc.line)
-            comment = [f"// {loc.file}:{loc.line}:{loc.col}" + (f"  {text.strip()}" if text else "")]
+        memory = ["char *scratch", "char *team_mem", "int tid", "int nthreads", "irk_team *team"]
         name = kernel_name(func.sym_name.data)
-        pad = ",\n" + " " * (len(name) + 13)
+        params = (",\n" + " " * (len(name) + 13)).join([*self._params(), *memory])
         unused = (
             "  "
             + " ".join(f"(void){n};" for n in ("scratch", "team_mem", "tid", "nthreads", "team"))
             + "".join(f" (void){n};" for n, _, _ in func.symbols.data)
             + "".join(f" (void){self.names[a]};" for a in func.block.args if a.first_use is None)
         )
-        return [*comment, f"static void {name}({pad.join(params)}) {{", unused]
+        return [*self._source(), f"static void {name}({params}) {{", unused]
+
+    def _params(self) -> list[str]:
+        """Symbols and arrays, in the order of the signature."""
+        func = self.func
+        aliased = {
+            i for p, f in enumerate(func.signature.data) if f.alias_of is not None for i in (p, f.alias_of)
+        }
+        params = [f"{self.INDEX} {name}" for name, _, _ in func.symbols.data]
+        for position, (arg, facts) in enumerate(zip(func.block.args, func.signature.data, strict=True)):
+            type_ = arg.type
+            assert isinstance(type_, RefType)
+            const = "" if facts.is_output else "const "
+            restrict = "" if position in aliased else self.RESTRICT + " "
+            params.append(f"{const}{c_type(type_.element_type)} *{restrict}{self.new(arg)}")
+        return params
+
+    def _source(self) -> list[str]:
+        """The line that the function comes from, as a comment."""
+        loc = op_loc(self.func)
+        if loc is None:
+            return []
+        text = self.source_line(loc.file, loc.line)
+        return [f"// {loc.file}:{loc.line}:{loc.col}" + (f"  {text.strip()}" if text else "")]
 
     def _allocations(self) -> None:
         for op, offset in alloc_offsets(self.func):
@@ -318,6 +331,12 @@ class FunctionEmitter:
         low, high = op.lower.bounds(self.ranges)[0], op.upper.bounds(self.ranges)[1] - 1
         outer = self.ranges.get(variable)
         lower, upper = self.dim(op.lower), self.dim(op.upper)
+        if op.role.data in GPU_ROLES:
+            raise IrkitError(
+                f"a {op.role.data} loop has no C form",
+                op,
+                hint="--emit=cuda prints what is mapped to a GPU; leave out loop-map-gpu for a CPU",
+            )
         if op.role.data == "parallel":
             self.line("{")
             self.depth += 1
@@ -326,7 +345,7 @@ class FunctionEmitter:
             self.line(f"irk_chunk({lower}, {upper}, {self.dim(op.step)}, tid, nthreads, &{first}, &{last});")
             lower, upper = first, last
         self.ranges[variable] = (low, max(low, high))
-        name = self.variables[variable] = loop_name(variable)
+        name = self.variables[variable] = self.loop_name(variable)
         single = (
             op.role.data != "parallel"
             and ((op.upper - op.lower).value or 0) > 0
@@ -337,10 +356,10 @@ class FunctionEmitter:
         if single:
             self.line("{")
             self.depth += 1
-            self.line(f"const int64_t {name} = {lower};")
+            self.line(f"const {self.INDEX} {name} = {lower};")
             self.line(f"(void){name};")
         else:
-            self.line(f"{unroll}for (int64_t {name} = {lower}; {name} < {upper}; {step}) {{")
+            self.line(f"{unroll}for ({self.INDEX} {name} = {lower}; {name} < {upper}; {step}) {{")
             self.depth += 1
         self._share_variables(op)
         self._block(op.block)
@@ -865,7 +884,8 @@ class FunctionEmitter:
         count = len(arrays)
         half = self.fresh("half")
         self.line(
-            f"for (int {half} = {width // 2}; {half} > 0; {half} /= 2) for (int l = 0; l < {half}; l++) {{"
+            f"{self.UNROLL_FOLD}for (int {half} = {width // 2}; {half} > 0; {half} /= 2) "
+            f"{self.UNROLL_FOLD}for (int l = 0; l < {half}; l++) {{"
         )
         self.depth += 1
         for position, arg in enumerate(op.combine.block.args):

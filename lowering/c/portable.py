@@ -106,7 +106,7 @@ class PortableEmitter(FunctionEmitter):
         """One statement where all lanes exist, another one that asks for each where some do not."""
         full = self._full(op)
         if full is None:
-            self.each(layout, whole)
+            self._all_lanes(op, layout, whole)
             return
         assert op.valid is not None
         counts = [*layout.rows, layout.parts]
@@ -117,13 +117,17 @@ class PortableEmitter(FunctionEmitter):
         )
         self.line(f"if ({full}) {{")
         self.depth += 1
-        self.each(layout, whole)
+        self._all_lanes(op, layout, whole)
         self.depth -= 1
         self.line("} else {")
         self.depth += 1
         self.each(layout, part.replace("{inside}", inside))
         self.depth -= 1
         self.line("}")
+
+    def _all_lanes(self, op: loop.LoadOp | loop.StoreOp, layout: Vector, statement: str) -> None:
+        """An access all of whose lanes exist."""
+        self.each(layout, statement)
 
     def _to_lanes(self, name: str, layout: Vector, tmp: str, width: int) -> None:
         source = name + (self.subscript(layout) if layout.count > 1 else "")

@@ -17,6 +17,7 @@ from lowering.kernel import schedule_remarks
 from lowering.kernel.contraction import Contraction, match_contraction
 from lowering.kernel.fields import Axes, field_axes
 from lowering.kernel.keep import kept_of
+from lowering.kernel.schedule_gpu import choose_gpu
 from lowering.kernel.schedule_remarks import Unpacked
 from lowering.loop.contraction import can_pack
 from lowering.schedule import scanned_axes
@@ -230,6 +231,8 @@ def _direct(
         if sizes[a] <= target.whole and dict(kernel.axes.data)[a].value
     ]
     out += [f"whole {a}" for a in dict.fromkeys(whole)]
+    if target.gpu is not None:
+        return out or choose_gpu(kernel, free, sizes, contraction, target)
     lanes = target.lanes(_widest(kernel))
     one_by_one = target.portable and contraction is None
     vector = None if whole or one_by_one else _best(free, scores, sizes)

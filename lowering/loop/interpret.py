@@ -1,7 +1,8 @@
 """Runs functions of the loop level in Python and NumPy, one op at a time, with every access checked.
 
 Threads of the team take turns: each runs to its next barrier. What a function allocates holds garbage first, so that
-a value read too early shows.
+a value read too early shows. The blocks of a GPU are split between the team, and the threads of a block take turns in
+the same way.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dialects.loop import (
     BroadcastOp,
     ContractOp,
     FoldOp,
+    FoldThreadsOp,
     ForOp,
     FuncOp,
     IfOp,
@@ -35,8 +37,8 @@ from lowering.kernel.extern import run_extern
 
 Array = np.ndarray
 Names = dict[str, int]
-Steps = Generator[None, None, list[Array]]
-"""Runs until the next barrier at each `next`; gives the values of a block's terminator."""
+Steps = Generator[Operation, None, list[Array]]
+"""Runs until threads meet next at each `next`, and tells the op where; gives the values of a block's terminator."""
 
 GARBAGE = 0xA5
 
@@ -65,16 +67,19 @@ def run_function(
         for tid in (reversed(range(threads)) if backwards else range(threads))
     ]
     with np.errstate(all="ignore"):
-        running = [_goes_on(thread) for thread in team]
-        while any(running):
-            if not all(running):
-                raise IrkitError("a thread ends while others wait at a barrier", func)
-            running = [_goes_on(thread) for thread in team]
+        while _meet(team, func) is not None:
+            pass
 
 
-def _goes_on(thread: Steps) -> bool:
-    """Lets a thread run to its next barrier; false where it has ended."""
-    return next(thread, StopIteration) is not StopIteration
+def _meet(threads: Sequence[Steps], blame: Operation) -> Operation | None:
+    """Lets all threads run until they meet, and tells at which op; None where all have ended."""
+    places = [next(thread, None) for thread in threads]
+    first = places[0] if places else None
+    if any(place is None for place in places) and any(place is not None for place in places):
+        raise IrkitError("a thread ends while others wait at a barrier", blame)
+    if any(place is not first for place in places):
+        raise IrkitError("threads wait for one another at different places", first or blame)
+    return first
 
 
 def _shape(type_: Attribute, symbols: Mapping[str, int]) -> list[int]:
@@ -115,7 +120,9 @@ class _Thread:
                 case YieldOp():
                     return [self.env[v] for v in op.operands]
                 case BarrierOp():
-                    yield
+                    yield op
+                case FoldThreadsOp():
+                    yield op
                 case ForOp():
                     yield from self._for(op)
                 case IfOp():
@@ -137,7 +144,10 @@ class _Thread:
     def _for(self, op: ForOp) -> Steps:
         lower, upper, step = (d.evaluate(self.names) for d in (op.lower, op.upper, op.step))
         points = range(lower, upper, step)
-        if op.role.data == "parallel":
+        if op.role.data == "thread":
+            self._block_of_threads(op, points)
+            return []
+        if op.role.data in ("parallel", "block"):
             each, extra = divmod(len(points), self.threads)
             begin = self.tid * each + min(self.tid, extra)
             points = points[begin : begin + each + (self.tid < extra)]
@@ -148,6 +158,20 @@ class _Thread:
         self.names.pop(op.variable, None)
         self.env.update(zip(op.results, carried, strict=True))
         return []
+
+    def _block_of_threads(self, op: ForOp, points: range) -> None:
+        """Runs the threads of a block, each from one place where they meet to the next."""
+        threads = [_Thread(self.tid, self.threads, self.shared) for _ in points]
+        for thread in threads:
+            thread.env.update(self.env)
+        running = [
+            thread.block(op.block, {}, {**self.names, op.variable: point})
+            for thread, point in zip(threads, points, strict=True)
+        ]
+        while (place := _meet(running, op)) is not None:
+            if isinstance(place, FoldThreadsOp):
+                for first in range(0, len(threads), place.threads):
+                    _fold_group(place, threads[first : first + place.threads])
 
     # -- memory -------------------------------------------------------------------------------------------------
 
@@ -259,8 +283,10 @@ class _Thread:
         return [np.broadcast_to(lanes, shape)]
 
     def _fold(self, op: FoldOp) -> Sequence[Array]:
-        lanes = [self.env[v] for v in op.inputs]
-        block = op.combine.block
+        return self.fold(op.combine.block, [self.env[v] for v in op.inputs])
+
+    def fold(self, block: Block, lanes: list[Array]) -> list[Array]:
+        """Combines lanes in halves."""
         last = block.last_op
         assert last is not None
         while (half := lanes[0].shape[-1] // 2) > 0:
@@ -271,6 +297,14 @@ class _Thread:
                     self.env[inner.results[0]] = run_scalar(inner, [self.env[v] for v in inner.operands])
             lanes = [self.env[v] for v in last.operands]
         return [v[..., 0] for v in lanes]
+
+
+def _fold_group(op: FoldThreadsOp, threads: Sequence[_Thread]) -> None:
+    """What a group of threads holds, combined; each of them gets it."""
+    lanes = [np.stack([thread.env[v] for thread in threads]) for v in op.inputs]
+    found = threads[0].fold(op.combine.block, lanes)
+    for thread in threads:
+        thread.env.update(zip(op.results, found, strict=True))
 
 
 def _numbers(dims: DimsAttr | None) -> list[int]:

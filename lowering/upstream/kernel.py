@@ -13,6 +13,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from dialects import loop
 from dialects.errors import IrkitError
 from dialects.kernel import ExternOp
+from dialects.loop_roles import GPU_ROLES
 from dialects.types import RefType
 from lowering.c.function import kernel_name
 from lowering.loop.memory import ALIGNMENT
@@ -92,6 +93,13 @@ class _Kernel:
     # -- control --------------------------------------------------------------------------------------------------
 
     def _for(self, op: loop.ForOp) -> None:
+        if op.role.data in GPU_ROLES:
+            raise IrkitError(
+                f"a {op.role.data} loop has no upstream form",
+                op,
+                expected="kernels for a CPU",
+                hint="--emit=cuda prints what is mapped to a GPU; leave out loop-map-gpu, or the CUDA target",
+            )
         build = self.build
         lower, upper, step = (index_of(build, d) for d in (op.lower, op.upper, op.step))
         low, high = op.lower.bounds(build.ranges)[0], op.upper.bounds(build.ranges)[1] - 1

@@ -32,6 +32,9 @@
 #if defined(IRK_C99)
 #define IRK_INLINE static inline
 #define IRK_COLD static inline
+#elif defined(__CUDACC__)
+#define IRK_INLINE static __device__ __forceinline__
+#define IRK_COLD static __device__ __noinline__
 #elif defined(__GNUC__)
 #define IRK_INLINE static inline __attribute__((always_inline, unused))
 #define IRK_COLD static __attribute__((noinline, cold, unused))
@@ -43,6 +46,8 @@
 /* Before a loop of constant length: unrolls all of it. */
 #if defined(IRK_C99)
 #define IRK_UNROLL
+#elif defined(__CUDACC__)
+#define IRK_UNROLL _Pragma("unroll")
 #elif defined(__clang__)
 #define IRK_UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)
@@ -53,7 +58,7 @@
 
 #if defined(IRK_C99)
 #include "irk_c99.h"
-#elif defined(__GNUC__)
+#elif defined(__GNUC__) && !defined(__CUDACC__)
 #ifndef INFINITY
 #define INFINITY (__builtin_inff())
 #define NAN (__builtin_nanf(""))
@@ -106,6 +111,9 @@ IRK_INLINE double irk_float_f64(int64_t b) {
 /* -- angles too large for a subtraction ------------------------------------------------------------------------------ */
 
 /* The first 1216 bits of 2/pi, in 32-bit words. */
+#ifdef __CUDACC__
+__device__
+#endif
 static const uint32_t irk_two_over_pi[38] = {
   0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599, 0x3c439041, 0xfe5163ab, 0xdebbc561,
   0xb7246e3a, 0x424dd2e0, 0x06492eea, 0x09d1921c, 0xfe1deb1c, 0xb129a73e, 0xe88235f5, 0x2ebb4484,
@@ -220,7 +228,10 @@ IRK_BINARY(pow)
 
 /* a * b + c, rounded once where the machine can. Left to itself the compiler may round a sum in a loop that it has
    unrolled otherwise than in what remains of it, and results would depend on how the loop is split between threads. */
-#if (defined(__FMA__) || defined(__aarch64__)) && !defined(IRK_C99)
+#if defined(__CUDACC__)
+IRK_INLINE float irk_fma_f32(float a, float b, float c) { return fmaf(a, b, c); }
+IRK_INLINE double irk_fma_f64(double a, double b, double c) { return fma(a, b, c); }
+#elif (defined(__FMA__) || defined(__aarch64__)) && !defined(IRK_C99)
 IRK_INLINE float irk_fma_f32(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 IRK_INLINE double irk_fma_f64(double a, double b, double c) { return __builtin_fma(a, b, c); }
 #else

@@ -1,0 +1,1 @@
+"""CUDA text of functions that are mapped to blocks and threads."""

@@ -1,0 +1,258 @@
+"""CUDA text of one loop.func that is mapped to blocks and threads: a `__global__` function.
+
+The C99 emitter with parts overridden: a vector is an array of numbers that the compiler keeps in registers, an access whose
+lanes lie side by side moves as many bytes at once as it can be proved to be aligned to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import gcd
+
+from xdsl.ir import Operation
+
+from dialects import loop
+from dialects.dims import ONE, ZERO, Dim, DimAttr, DimsAttr
+from dialects.errors import IrkitError
+from dialects.types import RefType, element_bytes
+from lowering.c.function import RESERVED, kernel_name
+from lowering.c.portable import PortableEmitter
+from lowering.c.types import Vector, c_type
+from lowering.loop.gpu.aligned import divisor, offset
+from lowering.target import Gpu
+
+MOST = 1 << 30
+"""Places up to here, and sums of a few of them, are counted by an int."""
+
+WORDS = """
+alignas alignof and bool catch class constexpr delete explicit export false friend mutable namespace new not operator or
+private protected public template this throw true try typeid typename using virtual wchar_t xor
+threadIdx blockIdx blockDim gridDim warpSize stream blocks
+"""
+"""Words of C++ and of CUDA, and names that the emitted text uses itself."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a kernel is launched: a grid of blocks, the threads of each, the shared memory that they have (bytes)."""
+
+    kernel: str
+    symbols: tuple[str, ...]
+    blocks: Dim
+    threads: int
+    shared: int
+
+
+def launch_of(func: loop.FuncOp) -> Launch:
+    """The launch of a mapped function. Raises IrkitError where it is not mapped."""
+    symbols = tuple(n for n, _, _ in func.symbols.data)
+    name = kernel_name(func.sym_name.data)
+    nests = [op for op in func.block.ops if isinstance(op, loop.ForOp)]
+    if not nests:
+        return Launch(name, symbols, ZERO, 1, 0)
+    threads = [op for op in nests[0].block.ops if isinstance(op, loop.ForOp) and op.role.data == "thread"]
+    if len(nests) > 1 or nests[0].role.data != "block" or len(threads) != 1:
+        raise IrkitError(
+            f"@{func.sym_name.data} is not mapped to blocks and threads",
+            func,
+            expected="one block loop around one thread loop",
+            hint="run loop-map-gpu first",
+        )
+    shared = 0
+    for array in func.allocs("shared"):
+        shared = -(-shared // 16) * 16
+        shared += _elements(array.ref_type) * element_bytes(array.ref_type.element_type)
+    return Launch(name, symbols, nests[0].upper, threads[0].upper.value or 1, shared)
+
+
+def _elements(type_: RefType) -> int:
+    """From the first element of an array to one past its last."""
+    places = zip(type_.shape.data, type_.strides.data, strict=True)
+    last = sum(((size.value or 1) - 1) * (stride.value or 0) for size, stride in places)
+    return last + 1
+
+
+class CudaEmitter(PortableEmitter):
+    """The emitter for targets with blocks and threads."""
+
+    UNROLL = UNROLL_FOLD = "IRK_UNROLL "
+    RESTRICT = "__restrict__"
+    RESERVED = RESERVED.union(WORDS.split())
+
+    def __init__(self, func: loop.FuncOp, gpu: Gpu, source_line: Callable[[str, int], str | None]):
+        super().__init__(func, gpu.access, source_line)
+        self.gpu = gpu
+        self.launch = launch_of(func)
+        self.INDEX = "int" if _is_small(func, self.ranges) else "int64_t"
+        self.multiples: dict[str, int] = {}
+
+    # -- the function -----------------------------------------------------------------------------------------
+
+    def _head(self) -> list[str]:
+        launch = self.launch
+        name = launch.kernel
+        pad = ",\n" + " " * 8
+        shape = f"// {self.dim(launch.blocks)} blocks of {launch.threads} threads, {launch.shared} bytes of shared memory"
+        params = pad.join(self._params())
+        start = (
+            f'extern "C" __global__ void __launch_bounds__({launch.threads}) {name}(\n{" " * 8}{params}) {{'
+        )
+        unused = [*launch.symbols, *(self.names[a] for a in self.func.block.args if a.first_use is None)]
+        return [*self._source(), shape, start, *(f"  (void){name};" for name in unused)]
+
+    def _allocations(self) -> None:
+        pass  # they stand where they are made
+
+    def _op(self, op: Operation) -> None:
+        match op:
+            case loop.AllocOp():
+                self._shared(op)
+            case loop.BarrierOp():
+                self.line("__syncthreads();")
+            case loop.FoldThreadsOp():
+                self._fold_threads(op)
+            case _:
+                super()._op(op)
+
+    def _shared(self, op: loop.AllocOp) -> None:
+        type_ = op.ref_type
+        space = "__shared__ " if type_.space.data == "shared" else ""
+        name = self.new(op.result)
+        self.line(f"{space}__align__(16) {c_type(type_.element_type)} {name}[{_elements(type_)}];")
+
+    # -- loops ------------------------------------------------------------------------------------------------
+
+    def _for(self, op: loop.ForOp) -> None:
+        self.multiples[op.variable] = divisor(op.lower, self.multiples)
+        if op.upper - op.lower != ONE:
+            step = divisor(op.step, self.multiples)
+            self.multiples[op.variable] = gcd(self.multiples[op.variable], step)
+        if op.role.data not in ("block", "thread"):
+            if op.role.data == "parallel":
+                raise IrkitError("a parallel loop has no CUDA form", op, hint="run loop-map-gpu first")
+            super()._for(op)
+            return
+        name = self.variables[op.variable] = self.loop_name(op.variable)
+        self.ranges[op.variable] = (0, max(0, op.upper.bounds(self.ranges)[1] - 1))
+        source = "blockIdx.x" if op.role.data == "block" else "threadIdx.x"
+        self.line(f"const {self.INDEX} {name} = {source};")
+        if not _is_named(op):
+            self.line(f"(void){name};")
+        self._block(op.block)
+
+    # -- memory -----------------------------------------------------------------------------------------------
+
+    def declare(self, value, name=None):  # pyright: ignore
+        layout = self.layout(value.type)
+        name = name or self.new(value)
+        self.line(
+            f"__align__({self._align(layout)}) {layout.name} {name}{layout.dims if layout.count > 1 else ''};"
+        )
+        return name, layout
+
+    def _align(self, layout: Vector) -> int:
+        """The bytes at once that a variable's last dim may be moved in."""
+        size = layout.parts * element_bytes(layout.element)
+        return min(self.gpu.access, size & -size)
+
+    def _all_lanes(self, op: loop.LoadOp | loop.StoreOp, layout: Vector, statement: str) -> None:
+        lanes = self._at_once(op, layout)
+        if lanes == 1:
+            super()._all_lanes(op, layout, statement)
+            return
+        size = lanes * element_bytes(layout.element)
+        value = self.names[op.result if isinstance(op, loop.LoadOp) else op.value]
+        rows = "".join(f"[r{d or ''}]" for d in range(len(layout.rows)))
+        step = f" + p * {lanes}" if lanes < layout.parts else ""
+        outside = f"{self.names[op.array]} + {self._base(op)}{self._row_offset(self._steps(op))}{step}"
+        inside = f"{value}{rows}{step}"
+        to, source = (inside, outside) if isinstance(op, loop.LoadOp) else (outside, inside)
+        moved = Moved(layout.element, layout.rows, layout.parts // lanes, lanes)
+        self.each(moved, f"irk_move<{size}>({to}, {source});")
+
+    def each(self, layout: Vector, body: str) -> None:
+        if isinstance(layout, Moved) and layout.count == 1 and not layout.rows:
+            self.line(body.replace(" + p * ", " + 0 * "))
+            return
+        super().each(layout, body)
+
+    def _at_once(self, op: loop.LoadOp | loop.StoreOp, layout: Vector) -> int:
+        """How many lanes an access moves at once."""
+        array, steps = op.array.type, self._steps(op)
+        assert isinstance(array, RefType)
+        if steps[-1] != ONE or op.indices or not self._is_array(op, layout):
+            return 1
+        most = min(self._align(layout), self._aligned_to(op)) // element_bytes(array.element_type)
+        common = gcd(divisor(offset(array, op.index.data), self.multiples), most)
+        for step in steps[:-1]:
+            common = gcd(common, divisor(step, self.multiples))
+        return max(1, common & -common)
+
+    def _is_array(self, op: loop.LoadOp | loop.StoreOp, layout: Vector) -> bool:
+        """Whether the value is a variable of several lanes."""
+        return layout.parts > 1 and (isinstance(op, loop.LoadOp) or op.value not in self.same)
+
+    def _aligned_to(self, op: loop.LoadOp | loop.StoreOp) -> int:
+        """Bytes of which the array's address is a multiple."""
+        for arg, facts in zip(self.func.block.args, self.func.signature.data, strict=True):
+            if arg is op.array:
+                return facts.align.data.value or 1
+        return 16
+
+    # -- values -----------------------------------------------------------------------------------------------
+
+    def _fold_threads(self, op: loop.FoldThreadsOp) -> None:
+        """A tree over the bits of the threads' numbers; the lower thread of each pair comes first."""
+        states = [self.new(r) for r in op.results]
+        for name, value in zip(states, op.inputs, strict=True):
+            self.line(f"{c_type(value.type)} {name} = {self.names[value]};")
+        if op.threads == 1:
+            return
+        distance = self.fresh("distance")
+        self.line(
+            f"{self.UNROLL}for (int {distance} = {op.threads // 2}; {distance} > 0; {distance} /= 2) {{"
+        )
+        self.depth += 1
+        args, count = op.combine.block.args, len(states)
+        for position, name in enumerate(states):
+            low, high = self.new(args[position]), self.new(args[position + count])
+            self.line(f"{c_type(args[position].type)} {low}, {high};")
+            self.line(f"irk_pair({name}, {distance}, &{low}, &{high});")
+        self._block(op.combine.block)
+        last = op.combine.block.last_op
+        assert last is not None
+        for name, value in zip(states, last.operands, strict=True):
+            self.line(f"{name} = {self.names[value]};")
+        self.depth -= 1
+        self.line("}")
+
+
+@dataclass(frozen=True)
+class Moved(Vector):
+    """A vector in parts that are moved at once."""
+
+
+def _is_named(op: loop.ForOp) -> bool:
+    """Whether anything in a loop depends on its variable."""
+    for inner in op.body.walk():
+        for value in inner.properties.values():
+            exprs = value.data if isinstance(value, DimsAttr) else ()
+            exprs = (value.data,) if isinstance(value, DimAttr) else exprs
+            if any(op.variable in e.names() for e in exprs):
+                return True
+    return False
+
+
+def _is_small(func: loop.FuncOp, ranges: dict[str, tuple[float, float]]) -> bool:
+    """Whether an int counts all elements of each array, and all that loops and indices count."""
+    known = dict(ranges)
+    exprs = [arg.type.bytes() for arg in func.block.args if isinstance(arg.type, RefType)]
+    for op in func.body.walk():
+        if isinstance(op, loop.ForOp):
+            low, high = op.lower.bounds(known)[0], op.upper.bounds(known)[1]
+            known[op.variable] = (low, max(low, high))
+            exprs += [op.lower, op.upper]
+        elif isinstance(op, loop.IndexOp):
+            exprs.append(op.expr.data)
+    return all(max(map(abs, expr.bounds(known))) < MOST for expr in exprs)

@@ -1,0 +1,102 @@
+"""The cost model for targets with blocks and threads: what one thread holds of a result, and reads at once.
+
+A schedule says nothing of blocks and threads: `loop-map-gpu` finds them from the nest that the schedule leads to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dialects.dims import ONE
+from dialects.kernel import DefOp, ReadOp, ReduceOp, WriteOp
+from dialects.types import RefType, element_bytes
+from lowering.kernel.contraction import Contraction
+from lowering.loop.gpu.aligned import unit_lanes
+from lowering.loop.gpu.tiles import SIDE
+from lowering.target import Gpu, Target
+
+SMALL = 4
+"""Rows and columns of a thread's tile where larger ones would leave processors without work."""
+
+
+def choose_gpu(
+    kernel: DefOp,
+    free: Sequence[str],
+    sizes: Mapping[str, int],
+    contraction: Contraction | None,
+    target: Target,
+) -> list[str]:
+    """The directives of one kernel. `free` are the axes of its result along which no state is carried."""
+    gpu = target.gpu
+    assert gpu is not None
+    if contraction is not None:
+        tiled = _tile(kernel, contraction, free, sizes, target, gpu)
+        if tiled:
+            return tiled
+    out: list[str] = []
+    for op in kernel.block.ops:
+        if isinstance(op, ReduceOp):
+            out += [f"vector {a} {_lanes(kernel, a, gpu)}" for a in op.axes[-1:] if _is_contiguous(kernel, a)]
+    last = next((a for a in reversed(free) if _is_contiguous(kernel, a)), None)
+    if last is not None and (lanes := _lanes(kernel, last, gpu)) > 1:
+        out.append(f"vector {last} {lanes}")
+    return list(dict.fromkeys(out))
+
+
+def _tile(
+    kernel: DefOp,
+    c: Contraction,
+    free: Sequence[str],
+    sizes: Mapping[str, int],
+    target: Target,
+    gpu: Gpu,
+) -> list[str]:
+    """A register tile over the last axis of each operand; a smaller one where there are few blocks of the large one."""
+    rows, columns = [a for a in c.m if a in free], [a for a in c.n if a in free]
+    if not rows or not columns:
+        return []
+    i, j = rows[-1], columns[-1]
+    side = target.tile[0]
+    blocks = 1
+    for axis in free:
+        blocks *= -(-sizes[axis] // (SIDE * side if axis in (i, j) else 1))
+    side = side if blocks >= gpu.processors else SMALL
+    return [f"tile {i} {min(side, sizes[i])}", f"vector {j} {min(side, _power(sizes[j]))}"]
+
+
+def _power(size: int) -> int:
+    """The next power of two."""
+    return 1 << max(0, size - 1).bit_length()
+
+
+def _accesses(kernel: DefOp, axis: str) -> list[tuple[ReadOp | WriteOp, int]]:
+    """The accesses that move with an axis, with the dim in which they do."""
+    return [
+        (op, dim)
+        for op in kernel.block.ops
+        if isinstance(op, ReadOp | WriteOp)
+        for dim, expr in enumerate(op.index.data)
+        if axis in expr.names()
+    ]
+
+
+def _is_contiguous(kernel: DefOp, axis: str) -> bool:
+    """Whether no access along an axis jumps."""
+    found = _accesses(kernel, axis)
+    return bool(found) and all(
+        isinstance(op.array.type, RefType)
+        and op.array.type.strides.data[dim].value == 1
+        and op.index.data[dim].coefficient(axis) == ONE
+        for op, dim in found
+    )
+
+
+def _lanes(kernel: DefOp, axis: str, gpu: Gpu) -> int:
+    """The elements that every access along an axis may take at once."""
+    lanes = gpu.access
+    for op, dim in _accesses(kernel, axis):
+        array = op.array.type
+        assert isinstance(array, RefType)
+        most = gpu.access // element_bytes(array.element_type)
+        lanes = min(lanes, unit_lanes(array, op.index.data, dim, most, {axis: most}))
+    return lanes

@@ -1,0 +1,1 @@
+"""The generated CUDA kernels on a GPU: built, checked and timed by one script."""
