@@ -159,8 +159,9 @@ class _Plan:
             nest.close()
 
     def _rows(self, nest: Nest, outer: Sequence[str], lanes: str, row: Callable[[bool], None]) -> None:
-        """A row, in two forms where a test of the axes around it spares tests in it; `row` is told whether it is common."""
-        light = self._is_light(nest, lanes)
+        """A row, in two forms where a test of the axes around it spares tests in it; `row` is told whether it is common.
+        Where no axis is around it the one loop stays one, so that threads split all of it."""
+        light = bool(outer) and self._is_light(nest, lanes)
         found = inside(self.kernel, outer, nest) if light else None
         if found is None:
             row(light)
