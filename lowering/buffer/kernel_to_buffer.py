@@ -11,10 +11,12 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
 from dialects.buffer import ProgramOp
+from dialects.dims import product
 from dialects.errors import IrkitError
 from dialects.kernel import DefOp, LaunchOp
 from dialects.loop import FuncOp as LoopFunc
 from dialects.syntax import SymbolsAttr
+from dialects.types import dims_of
 from lowering.buffer import remarks
 from lowering.buffer.arrays import ArrayTypes, Storage
 from lowering.buffer.liveness import Liveness, analyse_liveness
@@ -108,3 +110,12 @@ def check_host(func: FuncOp, module: ModuleOp, kernels: Mapping[str, LoopFunc]) 
                 found=f"{len(op.inputs)} operands and {len(op.results)} results",
                 expected=f"arguments ({', '.join(modes)})",
             )
+        for value, argument in zip([*op.inputs, *op.results], kernels[name].block.args, strict=True):
+            given, taken = product(dims_of(value.type)).value, product(dims_of(argument.type)).value
+            if given != taken and None not in (given, taken):
+                raise IrkitError(
+                    f"an array of kernel @{name} is launched with another size",
+                    op,
+                    found=f"{given} elements",
+                    expected=f"{taken}, as its signature says",
+                )

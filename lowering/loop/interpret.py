@@ -8,6 +8,7 @@ the same way.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from math import prod
 
 import numpy as np
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, VectorType
@@ -56,9 +57,17 @@ def run_function(
     Arrays are contiguous, hold integers as signed ones, and may have any shape with the right number of elements.
     Raises IrkitError for an access outside an array, and where threads do not meet at the same barriers.
     """
-    views = [
-        array.reshape(_shape(arg.type, symbols)) for arg, array in zip(func.block.args, arrays, strict=True)
-    ]
+    views: list[Array] = []
+    for arg, array in zip(func.block.args, arrays, strict=True):
+        shape = _shape(arg.type, symbols)
+        if prod(shape) != array.size:
+            raise IrkitError(
+                f"an array of @{func.sym_name.data} is launched with another size",
+                func,
+                found=f"{array.size} elements",
+                expected=f"{' x '.join(map(str, shape))}, as its signature says",
+            )
+        views.append(array.reshape(shape))
     shared: dict[Operation, Array] = {}
     team = [
         _Thread(tid, threads, shared).block(

@@ -22,3 +22,28 @@ def test_an_empty_reduction_still_writes_its_result():
 def test_scalar_bools_are_one_and_lanes_all_bits():
     x = np.array([[0.5, 2, 1, 3, 0], [2, 1, 1, 0, 0], [1, 1, 4, 3, -1]], F32)
     check_all([Call("argmax", [x], {"axis": 0}), Call("logical_not", [np.array([True, False, True])])])
+
+
+def test_a_transposed_convolution_multiplies_no_zeros_that_are_not_there():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((2, 4, 5)).astype(F32), rng.standard_normal((4, 3, 3)).astype(F32)
+    w[1, 2, 0] = np.inf
+    image, filters = (
+        rng.standard_normal((1, 2, 4, 5)).astype(F32),
+        rng.standard_normal((2, 3, 3, 2)).astype(F32),
+    )
+    filters[0, 1, 2, 1], image[0, 1, 2, 3] = np.nan, -np.inf
+    check_all(
+        [
+            Call(
+                "conv_transpose1d",
+                [x, w],
+                {"stride": 3, "padding": (0, 1), "output_padding": 1, "dilation": 2, "groups": 2},
+            ),
+            Call(
+                "conv_transpose2d",
+                [image, filters],
+                {"stride": (2, 3), "padding": (1, 0), "dilation": (1, 2)},
+            ),
+        ]
+    )

@@ -9,7 +9,7 @@ import numpy as np
 from xdsl.dialects import arith
 from xdsl.ir import Block, SSAValue
 
-from dialects.dims import ONE, ZERO, Dim
+from dialects.dims import ONE, ZERO, Dim, product
 from dialects.graph.base import Array, Mismatch, Param, Value, Values, register_op, same_dtype, short_name
 from dialects.graph.derived.base import SMALL, Derived, computed
 from dialects.graph.elementwise import check_kind
@@ -286,35 +286,29 @@ class ConvTranspose2dOp(Transposed):
 
     @classmethod
     def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
+        """A product gives what each element adds to each place of its window; a sum gathers what meets at one place. No
+        zero stands for an element that is not there: times an infinite weight it would be NaN."""
         a, w, *bias = x
-        groups = integer(values, "groups")
-        stride, dilation, added = (ints(values, k) for k in ("stride", "dilation", "output_padding"))
-        spread = a
-        for i, s in enumerate(stride):
-            spread = _spread(spread, 2 + i, s)
-        kernel = [d.value or 0 for d in w.dims[2:]]
-        around = [
-            (d * (k - 1) - before, d * (k - 1) - after + more)
-            for k, d, (before, after), more in zip(kernel, dilation, edges(values, 2), added, strict=True)
-        ]
-        flat = [max(0, p) for edge in around for p in edge]
-        out = spread.of("conv2d", _turned(w, groups), *bias, padding=flat, dilation=dilation, groups=groups)
-        cut = [(max(0, -before), max(0, -after)) for before, after in around]
-        if not any(map(any, cut)):
-            return [out]
-        starts = [0, 0, *(before for before, _ in cut)]
-        stops = [*out.dims[:2], *(n - after for n, (_, after) in zip(out.dims[2:], cut, strict=True))]
-        return [out.of("slice", starts=starts, stops=stops)]
-
-
-def _turned(w: Term, groups: int) -> Term:
-    """Filters [C, O / groups, h, w] as those of a convolution, [O, C / groups, h, w], turned around."""
-    c, o, *window = w.dims
-    turned = w.of("flip", axes=(2, 3))
-    if groups == 1:
-        return turned.of("transpose", perm=(1, 0, 2, 3))
-    split = turned.reshape([groups, c // groups, o, *window]).of("transpose", perm=(0, 2, 1, 3, 4))
-    return split.reshape([o * groups, c // groups, *window])
+        groups, out = integer(values, "groups"), cls.sizes([a.type, w.type], values)
+        wide, filters = (t.cast("f32") if t.dtype in SMALL else t for t in (a, w))
+        channels, (each, *kernel) = a.dims[1] // groups, w.dims[1:]
+        taps = product([each, *kernel])
+        turned = filters.reshape([groups, channels, taps]).of("transpose", perm=(0, 2, 1))
+        flat = wide.reshape([a.dims[0], groups, channels, a.dims[2] * a.dims[3]])
+        parts = turned.of("matmul", flat).reshape([a.dims[0], each * groups, *kernel, *a.dims[2:]])
+        index = [axis(i) for i in (0, 1, 4, 5)]
+        for i, (n, s, d, (before, _)) in enumerate(
+            zip(a.dims[2:], ints(values, "stride"), ints(values, "dilation"), edges(values, 2), strict=True)
+        ):
+            place = axis(2 + i) + before - axis(4 + i) * d
+            beyond = n + d * (kernel[i].value or 0)  # takes any place between two elements out of the array
+            index.append(place // s + place % s * beyond)
+        named = [(str(axis(i)), size) for i, size in enumerate([a.dims[0], each * groups, *out, *kernel])]
+        read = [Access(0, tuple(index), "zero")]
+        element = wide.type.element_type
+        total = a.sketch.points([parts], named[:4], read, element, lambda b: b.args[0], "sum", named[4:])
+        total = total.cast(a.dtype)
+        return [total + bias[0].reshape([each * groups, ONE, ONE]) if bias else total]
 
 
 @register_op
@@ -331,17 +325,3 @@ class ConvTranspose1dOp(Transposed):
     @classmethod
     def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
         return [_as_image("conv_transpose2d", x, values)]
-
-
-def _spread(x: Term, along: int, stride: int) -> Term:
-    """stride - 1 zeros between the elements along a dim: a new dim of zeros after each, cut at the end."""
-    if stride == 1:
-        return x
-    rank = len(x.dims)
-    wide = x.reshape([*x.dims[: along + 1], ONE, *x.dims[along + 1 :]])
-    pads = [0] * (2 * (rank + 1))
-    pads[2 * (along + 1) + 1] = stride - 1
-    long = [d * stride if i == along else d for i, d in enumerate(x.dims)]
-    padded = wide.of("pad", pads=tuple(pads)).reshape(long)
-    kept = [d - (stride - 1) if i == along else d for i, d in enumerate(long)]
-    return padded.sketch.moved(padded, kept, [axis(i) for i in range(rank)])
