@@ -17,8 +17,9 @@ from irkit.files import check_writable, read_text, write_atomically, write_files
 from irkit.footprint import build_flags, footprint
 from irkit.runtime.artefact import SUFFIX
 from irkit.runtime.compiler import INCLUDE, find_compiler
-from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec, c_field
+from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec
 from lowering.c.literals import c_words
+from lowering.c.names import c_field
 from lowering.target import get_target
 
 ALIGNMENT = 64

@@ -19,7 +19,8 @@ from dialects.dims import Dim
 from dialects.errors import IrkitError
 from dialects.types import np_dtype
 from irkit.diagnostics import nearest
-from lowering.c.abi import ERRORS, ArgSpec, ProgramSpec, c_field
+from lowering.c.abi import ERRORS, ArgSpec, ProgramSpec
+from lowering.c.names import c_field
 
 if TYPE_CHECKING:
     from irkit.profiling import Profile

@@ -24,85 +24,16 @@ from dialects.graph.kernels import CArray, Code, Tensor
 from dialects.kernel import CompareOp, ConvertOp, ExternOp, SelectOp
 from dialects.types import RefType, element_bytes, np_dtype
 from lowering.c.dims import c_dim, c_factor
+from lowering.c.names import c_local
 from lowering.c.scalars import CMPF, CMPI, FUNCTIONS, INFIX, SUPPORTED, WRAPPING, scalar
 from lowering.c.types import Vector, c_type, short_name, unsigned_vector, vector_layout
 from lowering.kernel.extern import call, implementation
 from lowering.loop.memory import alloc_offsets
 
-RESERVED = frozenset(
-    [
-        "auto",
-        "break",
-        "case",
-        "char",
-        "const",
-        "continue",
-        "default",
-        "do",
-        "double",
-        "else",
-        "enum",
-        "extern",
-        "float",
-        "for",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-        "register",
-        "restrict",
-        "return",
-        "short",
-        "signed",
-        "sizeof",
-        "static",
-        "struct",
-        "switch",
-        "typedef",
-        "union",
-        "unsigned",
-        "void",
-        "volatile",
-        "while",
-        "tid",
-        "nthreads",
-        "team",
-        "scratch",
-        "team_mem",
-        "arena",
-        "args",
-        "main",
-        "context",
-        "lanes",
-        "r",
-        "r1",
-        "r2",
-        "p",
-        "l",
-        "asm",
-        "typeof",
-        "linux",
-        "unix",
-        "NULL",
-        "INFINITY",
-        "NAN",
-        "memcpy",
-        "size_t",
-        *(f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)),
-    ]
-)
-"""Words and macros of GNU C, and names that the emitted text uses itself."""
-
 
 def kernel_name(symbol: str) -> str:
     """The C name of a kernel: it must not be one of the C library's, as `index` is."""
     return "k_" + re.sub(r"\W", "_", symbol)
-
-
-def loop_name(variable: str) -> str:
-    """The C name of a loop variable; arrays and values take other names."""
-    return variable if variable not in RESERVED else variable + "_"
 
 
 class FunctionEmitter:
@@ -119,9 +50,9 @@ class FunctionEmitter:
         self.depth = 1
         self.names: dict[SSAValue, str] = {}
         loops = (op.variable for op in func.walk() if isinstance(op, loop.ForOp))
-        self.used: set[str] = {*RESERVED, *(n for n, _, _ in func.symbols.data), *map(loop_name, loops)}
+        self.variables: dict[str, str] = {name: c_local(name) for name, _, _ in func.symbols.data}
+        self.used: set[str] = {*self.variables.values(), *map(c_local, loops)}
         self.ranges: dict[str, tuple[float, float]] = func.symbols.ranges()
-        self.variables: dict[str, str] = {}
         self.folded: set[SSAValue] = set()
         self.lanes: set[int] = set()
         self.rows: dict[SSAValue, str] = {}
@@ -134,9 +65,10 @@ class FunctionEmitter:
 
     def fresh(self, hint: str) -> str:
         """A C name that is not in use."""
-        base = re.sub(r"\W", "_", hint) or "v"
+        base = re.sub(r"\W", "_", hint, flags=re.ASCII) or "v"
         if base[0].isdigit():
             base = "v" + base
+        base = c_local(base)
         name, count = base, 0
         while name in self.used:
             count += 1
@@ -167,7 +99,8 @@ class FunctionEmitter:
         aliased = {
             i for p, f in enumerate(func.signature.data) if f.alias_of is not None for i in (p, f.alias_of)
         }
-        params = [f"int64_t {name}" for name, _, _ in func.symbols.data]
+        symbols = [self.variables[name] for name, _, _ in func.symbols.data]
+        params = [f"int64_t {name}" for name in symbols]
         for position, (arg, facts) in enumerate(zip(func.block.args, func.signature.data, strict=True)):
             type_ = arg.type
             assert isinstance(type_, RefType)
@@ -185,7 +118,7 @@ class FunctionEmitter:
         unused = (
             "  "
             + " ".join(f"(void){n};" for n in ("scratch", "team_mem", "tid", "nthreads", "team"))
-            + "".join(f" (void){n};" for n, _, _ in func.symbols.data)
+            + "".join(f" (void){n};" for n in symbols)
             + "".join(f" (void){self.names[a]};" for a in func.block.args if a.first_use is None)
         )
         return [*comment, f"static void {name}({pad.join(params)}) {{", unused]
@@ -319,7 +252,7 @@ class FunctionEmitter:
             self.line(f"irk_chunk({lower}, {upper}, {self.dim(op.step)}, tid, nthreads, &{first}, &{last});")
             lower, upper = first, last
         self.ranges[variable] = (low, max(low, high))
-        name = self.variables[variable] = loop_name(variable)
+        name = self.variables[variable] = c_local(variable)
         single = (
             op.role.data != "parallel"
             and ((op.upper - op.lower).value or 0) > 0
