@@ -24,6 +24,7 @@ from lowering.target import get_target
 
 ALIGNMENT = 64
 PER_LINE = 12
+_INTERFACE = ("args", "run", "info", "arena_bytes", "team_create", "team_destroy", "bind_weights")
 
 
 def execute(args: argparse.Namespace) -> None:
@@ -129,7 +130,7 @@ def const_header(
             "",
             "// Points the arguments at the data.",
             f"static inline void {name}_bind_weights({name}_args *args) {{",
-            *(f"  args->{c_field(a.name)} = {name}_{a.name};" for a in args),
+            *(f"  args->{c_field(a.name)} = {array_name(spec, a)};" for a in args),
             "}",
             "",
             "#endif",
@@ -147,7 +148,13 @@ def _guard(spec: ProgramSpec) -> list[str]:
 def _declared(spec: ProgramSpec, arg: ArgSpec, value: np.ndarray, portable: bool) -> str:
     count = max(1, value.size * (2 if value.dtype.kind == "c" else 1))
     aligned = "" if portable else f" __attribute__((aligned({ALIGNMENT})))"
-    return f"{C_TYPES[arg.dtype]} {spec.name}_{arg.name}[{count}]{aligned}"
+    return f"{C_TYPES[arg.dtype]} {array_name(spec, arg)}[{count}]{aligned}"
+
+
+def array_name(spec: ProgramSpec, arg: ArgSpec) -> str:
+    """The C name of the data of an argument: the interface has others that begin like it, as `mlp_run`."""
+    taken = arg.name.rstrip("_") in _INTERFACE
+    return f"{spec.name}_{arg.name}{'_' if taken else ''}"
 
 
 # -- weights in a file ----------------------------------------------------------------------------------------

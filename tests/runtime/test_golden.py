@@ -52,3 +52,13 @@ def test_the_example_checks_itself(weights: str, tmp_path: Path, capsys: pytest.
             shlex.quote(name)
         )
         header.write_text(text)
+
+
+def test_parameters_called_like_parts_of_the_interface(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    names = ["run", "args", "info", "arena_bytes", "bind_weights", "run_", "m_constant_0"]
+    model, folder = tmp_path / "m.tg", tmp_path / "out"
+    params = "\n".join(f"param {n}: f32[3] = {i}" for i, n in enumerate(names))
+    model.write_text(f"{params}\nfn f(x: f32[3]) -> f32[3] {{\n  return x + {' + '.join(names)}\n}}\n")
+    assert main(["compile", str(model), "-o", str(folder), "--golden", "--target", "c99"]) == 0
+    done = built(folder, capsys.readouterr().out)
+    assert done.returncode == 0, done.stdout + done.stderr
