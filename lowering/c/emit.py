@@ -25,7 +25,7 @@ from dialects.types import RefType, element_bytes, np_dtype
 from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec, c_prefix, header_text, info_text
 from lowering.c.dims import c_dim
 from lowering.c.function import FunctionEmitter, kernel_name
-from lowering.c.literals import c_words
+from lowering.c.literals import c_comment, c_words
 from lowering.c.names import c_field, c_local
 from lowering.c.portable import PortableEmitter
 from lowering.c.record import Recorder, Task
@@ -101,7 +101,7 @@ def _has_doubles(module: ModuleOp) -> bool:
 @lru_cache(maxsize=32)
 def _lines(file: str) -> tuple[str, ...]:
     try:
-        return tuple(Path(file).read_text(encoding="utf-8").splitlines())
+        return tuple(Path(file).read_text(encoding="utf-8").split("\n"))
     except (OSError, UnicodeDecodeError):
         return ()
 
@@ -314,7 +314,7 @@ class _Program:
         symbols = [self.symbols[name] for name, _, _ in self.kernels[kernel].symbols.data]
         team = f"arena + {self.dim(op.team.data)}" if op.team is not None else "arena"
         args = [*symbols, *(self.names[v] for v in op.args_), "scratch", team, "tid", "nthreads", "team"]
-        comment = f"  // {loc.file}:{loc.line}" if loc is not None else ""
+        comment = f"  {c_comment(f'{loc.file}:{loc.line}')}" if loc is not None else ""
         self._task(op, f"{kernel_name(kernel)}({', '.join(args)})", comment)
 
     def _copy(self, op: buffer.CopyOp) -> None:

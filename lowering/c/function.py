@@ -24,6 +24,7 @@ from dialects.graph.kernels import CArray, Code, Tensor
 from dialects.kernel import CompareOp, ConvertOp, ExternOp, SelectOp
 from dialects.types import RefType, element_bytes, np_dtype
 from lowering.c.dims import c_dim, c_factor
+from lowering.c.literals import c_comment
 from lowering.c.names import c_local
 from lowering.c.scalars import CMPF, CMPI, FUNCTIONS, INFIX, SUPPORTED, WRAPPING, scalar
 from lowering.c.types import Vector, c_type, short_name, unsigned_vector, vector_layout
@@ -112,7 +113,7 @@ class FunctionEmitter:
         loc = op_loc(func)
         if loc is not None:
             text = self.source_line(loc.file, loc.line)
-            comment = [f"// {loc.file}:{loc.line}:{loc.col}" + (f"  {text.strip()}" if text else "")]
+            comment = [c_comment(f"{loc.file}:{loc.line}:{loc.col}" + (f"  {text.strip()}" if text else ""))]
         name = kernel_name(func.sym_name.data)
         pad = ",\n" + " " * (len(name) + 13)
         unused = (

@@ -243,6 +243,29 @@ def test_show():
     assert re.search(r"intermediates [\d.]+ kB at the peak, lower bound [\d.]+ kB", out)
 
 
+@pytest.mark.parametrize("name", ['m{1} "& <b>.tg', "two\nlines.tg"])
+def test_any_name_of_a_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text("fn f(x: f32[3]) -> f32[3] {\n  return exp(x)\n}\n")
+    for words in (
+        ["run"],
+        ["show"],
+        ["bisect"],
+        ["show", "--html", "page.html"],
+        ["reduce", "--test", "grep -q exp"],
+    ):
+        code, _, err = irkit_cli(words[0], name, *words[1:])
+        assert code == 0, err
+
+
+@pytest.mark.parametrize("target", ["native", "c99"])
+def test_comments_of_the_source_end_with_their_line_in_c(target: str, tmp_path: Path):
+    text = "fn f(x: f32[3], w: f32[3]) -> f32 {\n  y = x @ w  // in C:\\\\dir\\\\\n  return y + 1  // what??/\n}\n"
+    (tmp_path / "m.tg").write_text(text)
+    one = np.ones(3, np.float32)
+    assert irkit.compile(tmp_path / "m.tg", target=target)(one, one) == 4
+
+
 @pytest.mark.parametrize("weights", ["const", "bin"])
 @pytest.mark.parametrize("cc", ["gcc", "clang"])
 def test_compile_writes_files_that_stand_alone(tmp_path: Path, weights: str, cc: str):
