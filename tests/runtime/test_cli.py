@@ -197,6 +197,23 @@ def test_failures_are_told_without_a_traceback(case: str, scale: Path, tmp_path:
     assert message in err and more in err
 
 
+NO_NUMBERS = [("b", "128"), ("b", "2.5"), ("b", "nan"), ("b", "9" * 30), ("c", "2"), ("a", "much")]
+
+
+def test_numbers_as_inputs(tmp_path: Path):
+    types = "f32, i8, bool, f8e4m3"
+    (tmp_path / "n.tg").write_text(
+        f"fn f(a: f32, b: i8, c: bool, d: f8e4m3) -> ({types}) {{ return a, b, c, d }}\n"
+    )
+    given = {"a": "nan", "b": "-128", "c": "1", "d": "1.5"}
+    code, out, _ = irkit_cli("run", tmp_path / "n.tg", *(f"--input={n}={v}" for n, v in given.items()))
+    assert code == 0 and out.startswith("out0 nan\nout1 -128\nout2 True\nout3 1.5\n")
+    for name, bad in NO_NUMBERS:
+        words = [f"--input={n}={v}" for n, v in (given | {name: bad}).items()]
+        code, _, err = irkit_cli("run", tmp_path / "n.tg", *words)
+        assert code == 1 and (f"{bad} is no" in err or f"there is no file '{bad}'" in err)
+
+
 def test_errors_of_the_text_show_line_and_caret(tmp_path: Path):
     path = tmp_path / "bad.tg"
     path.write_text("fn main(x: f32[2]) -> f32[2] {\n  return relo(x)\n}\n")
