@@ -231,15 +231,17 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
             value = "i % 2" if arg.dtype == "bool" else f"({kind})(i % 8)"
             if arg.dtype in ("f64", "f32"):
                 value = f"({kind})(i % 8) / 8"
-            body.append(f"  for (size_t i = 0; i < {count}; i++) {arg.name}_data[i] = {value};")
+            if count:
+                body.append(f"  for (size_t i = 0; i < {count}; i++) {arg.name}_data[i] = {value};")
         else:
             cast, conversion = _printed(arg.dtype)
-            shown += [
-                f'  printf("{arg.name}");',
-                f"  for (size_t i = 0; i < {min(count, 8)}; i++) "
-                f'printf(" {conversion}", ({cast}){arg.name}_data[i]);',
-                f'  printf("{" ..." if count > 8 else ""}\\n");',
-            ]
+            shown.append(f'  printf("{arg.name}");')
+            if count:
+                shown.append(
+                    f"  for (size_t i = 0; i < {min(count, 8)}; i++) "
+                    f'printf(" {conversion}", ({cast}){arg.name}_data[i]);'
+                )
+            shown.append(f'  printf("{" ..." if count > 8 else ""}\\n");')
         body.append(f"  args.{field} = {arg.name}_data;")
         counts[arg.name] = count
         release.append(f"  release({arg.name}_data);")
