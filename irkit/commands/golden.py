@@ -79,6 +79,7 @@ def compared(spec: ProgramSpec, counts: Mapping[str, int]) -> list[str]:
     lines = ["  double worst;"] if any(counts[a.name] for a in spec.with_role("output")) else []
     for arg in spec.with_role("output"):
         if not (count := min(counts[arg.name], MOST)):
+            lines.append(f'  printf("{arg.name}: largest difference 0, allowed 0\\n");')
             continue
         lines += [
             "  worst = 0;",
