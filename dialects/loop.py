@@ -68,7 +68,7 @@ from dialects.dims import ONE, ZERO, Dim, DimAttr, DimsAttr, dims_text, parse_di
 from dialects.kernel import ArgAttr, parse_signature, print_signature, resolve_by_name, verify_access
 from dialects.loop_roles import verify_roles
 from dialects.signature import verify_names, verify_outputs
-from dialects.syntax import SymbolsAttr, parse_access, parse_symbols, print_access, symbols_text
+from dialects.syntax import SymbolsAttr, parse_access, parse_name, parse_symbols, print_access, symbols_text
 from dialects.types import RefType
 
 ROLES = ("serial", "parallel", "unrolled", "vector", "block", "cluster", "thread", "warp", "lane")
@@ -240,7 +240,7 @@ class ForOp(IRDLOperation):
 
     @classmethod
     def parse(cls, parser: Parser) -> ForOp:
-        var = parser.parse_identifier("loop variable")
+        var = parse_name(parser, "loop variable")
         parser.parse_keyword("in")
         lower = parse_dim(parser)
         parser.parse_keyword("to")

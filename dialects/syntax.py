@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from xdsl.ir import Attribute, Block, Data, Operation, Region, SSAValue
@@ -33,11 +34,20 @@ class SymbolsAttr(Data[tuple[tuple[str, int, int], ...]]):
         return {name: high for name, _, high in self.data}
 
 
+def parse_name(parser: AttrParser, what: str) -> str:
+    """Reads a name that can stand in a dim expression; `_0`, `_1` ... are gathered places there."""
+    start = parser.pos
+    name = parser.parse_identifier(what)
+    if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):
+        parser.raise_error(f"'{name}' cannot be the name of a {what}", start, parser.pos)
+    return name
+
+
 def parse_symbols(parser: AttrParser) -> tuple[tuple[str, int, int], ...]:
     """Reads `[B: 1 to 64, ...]`."""
 
     def one() -> tuple[str, int, int]:
-        name = parser.parse_identifier("dim symbol")
+        name = parse_name(parser, "dim symbol")
         parser.parse_punctuation(":")
         low = parser.parse_integer()
         parser.parse_keyword("to")
@@ -69,7 +79,7 @@ def parse_axes(parser: AttrParser) -> tuple[tuple[str, Dim], ...]:
     """Reads `[i: B, k: 64]`."""
 
     def one() -> tuple[str, Dim]:
-        name = parser.parse_identifier("axis")
+        name = parse_name(parser, "axis")
         parser.parse_punctuation(":")
         return name, parse_dim(parser)
 

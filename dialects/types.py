@@ -116,6 +116,12 @@ def np_dtype(element: Attribute | str) -> np.dtype:
     return _NUMPY[element if isinstance(element, str) else DTYPE_NAMES[element]]
 
 
+def integer_range(name: str) -> tuple[int, int]:
+    """The least and greatest value of an integer dtype such as `i8` or `u4`."""
+    bits = int(name[1:])
+    return (0, 2**bits - 1) if name[0] == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
 def is_float(element: Attribute) -> bool:
     """Whether an element type is a real floating-point type."""
     return DTYPE_NAMES.get(element, "").startswith(("f", "bf"))

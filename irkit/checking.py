@@ -216,7 +216,7 @@ def slacks(
     func: FuncOp, inputs: Arrays, sizes: Mapping[str, int], expected: Sequence[np.ndarray]
 ) -> list[float]:
     """For each result: four times its largest rounding error, as the same ops in f64 show it."""
-    wide = {n: a.astype(np.float64) if _is_float(a.dtype) else a for n, a in inputs.items()}
+    wide = {n: _widened(a) for n, a in inputs.items()}
     try:
         with np.errstate(all="ignore"):
             better = run_graph(func, wide, sizes, checked=False)
@@ -225,7 +225,21 @@ def slacks(
     return [4 * _distance(a, b) for a, b in zip(expected, better, strict=True)]
 
 
+def _widened(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind == "c":
+        return array.astype(np.complex128)
+    return array.astype(np.float64) if _is_float(array.dtype) else array
+
+
+def _parts(array: np.ndarray) -> np.ndarray:
+    """Complex numbers as pairs of real ones, along a last dim of their own."""
+    if array.dtype.kind != "c":
+        return array
+    return np.stack([np.real(array), np.imag(array)], axis=-1)
+
+
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = _parts(a), _parts(b)
     if not _is_float(a.dtype):
         return 0.0
     x, y = a.astype(np.float64), b.astype(np.float64)
@@ -246,17 +260,19 @@ def compare(what: str, func: FuncOp, found: np.ndarray, expected: np.ndarray, sl
             found=f"{found.dtype}{list(found.shape)}",
             expected=f"{expected.dtype}{list(expected.shape)}",
         )
-    if not _is_float(expected.dtype):
+    if expected.dtype.kind != "c" and not _is_float(expected.dtype):
         wrong = found != expected
         bound = 0.0
     else:
-        a, b = found.astype(np.float64), expected.astype(np.float64)
+        a, b = _parts(found).astype(np.float64), _parts(expected).astype(np.float64)
         finite = np.isfinite(b)
-        eps = float(ml_dtypes.finfo(expected.dtype).eps)
+        eps = float(ml_dtypes.finfo(_parts(expected).dtype).eps)
         bound = slack + ULPS * eps * float(np.max(np.abs(b[finite]), initial=0.0))
         with np.errstate(invalid="ignore"):
             near = np.abs(a - b) <= bound
         wrong = ~np.where(finite, near, (a == b) | (np.isnan(a) & np.isnan(b)))
+        if expected.dtype.kind == "c":
+            wrong = np.any(wrong, axis=-1)
     if np.any(wrong):
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise IrkitError(

@@ -81,7 +81,7 @@ _STRINGS = re.compile(r'[^"/]+|"(?:[^"\\]|\\.)*"|/(?!/)')
 
 def _check_strings(text: str, file: str) -> None:
     """Finds a string that its line does not close; xDSL's lexer takes time without end over one. Raises IrkitError."""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if '"' not in line:
             continue
         at = 0

@@ -34,7 +34,7 @@ def execute(args: argparse.Namespace) -> None:
     """Runs the command; raises IrkitError, also for the fault that it finds."""
     if args.output:
         check_writable(args.output)
-    module, _, name = read_module(args.file, args.fn, read_dims(args.dim))
+    module, _, name = read_module(Path(args.file), args.fn, read_dims(args.dim))
     funcs = [op for op in module.ops if isinstance(op, FuncOp) and not op.is_declaration]
     if len(funcs) != 1:
         raise IrkitError(

@@ -17,12 +17,14 @@ from irkit.files import check_writable, read_text, write_atomically, write_files
 from irkit.footprint import build_flags, footprint
 from irkit.runtime.artefact import SUFFIX
 from irkit.runtime.compiler import INCLUDE, find_compiler
-from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec, c_field
+from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec
 from lowering.c.literals import c_words
+from lowering.c.names import c_field
 from lowering.target import get_target
 
 ALIGNMENT = 64
 PER_LINE = 12
+_INTERFACE = ("args", "run", "info", "arena_bytes", "team_create", "team_destroy", "bind_weights")
 
 
 def execute(args: argparse.Namespace) -> None:
@@ -128,7 +130,7 @@ def const_header(
             "",
             "// Points the arguments at the data.",
             f"static inline void {name}_bind_weights({name}_args *args) {{",
-            *(f"  args->{c_field(a.name)} = {name}_{a.name};" for a in args),
+            *(f"  args->{c_field(a.name)} = {array_name(spec, a)};" for a in args),
             "}",
             "",
             "#endif",
@@ -146,7 +148,13 @@ def _guard(spec: ProgramSpec) -> list[str]:
 def _declared(spec: ProgramSpec, arg: ArgSpec, value: np.ndarray, portable: bool) -> str:
     count = max(1, value.size * (2 if value.dtype.kind == "c" else 1))
     aligned = "" if portable else f" __attribute__((aligned({ALIGNMENT})))"
-    return f"{C_TYPES[arg.dtype]} {spec.name}_{arg.name}[{count}]{aligned}"
+    return f"{C_TYPES[arg.dtype]} {array_name(spec, arg)}[{count}]{aligned}"
+
+
+def array_name(spec: ProgramSpec, arg: ArgSpec) -> str:
+    """The C name of the data of an argument: the interface has others that begin like it, as `mlp_run`."""
+    taken = arg.name.rstrip("_") in _INTERFACE
+    return f"{spec.name}_{arg.name}{'_' if taken else ''}"
 
 
 # -- weights in a file ----------------------------------------------------------------------------------------
@@ -223,15 +231,17 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
             value = "i % 2" if arg.dtype == "bool" else f"({kind})(i % 8)"
             if arg.dtype in ("f64", "f32"):
                 value = f"({kind})(i % 8) / 8"
-            body.append(f"  for (size_t i = 0; i < {count}; i++) {arg.name}_data[i] = {value};")
+            if count:
+                body.append(f"  for (size_t i = 0; i < {count}; i++) {arg.name}_data[i] = {value};")
         else:
             cast, conversion = _printed(arg.dtype)
-            shown += [
-                f'  printf("{arg.name}");',
-                f"  for (size_t i = 0; i < {min(count, 8)}; i++) "
-                f'printf(" {conversion}", ({cast}){arg.name}_data[i]);',
-                f'  printf("{" ..." if count > 8 else ""}\\n");',
-            ]
+            shown.append(f'  printf("{arg.name}");')
+            if count:
+                shown.append(
+                    f"  for (size_t i = 0; i < {min(count, 8)}; i++) "
+                    f'printf(" {conversion}", ({cast}){arg.name}_data[i]);'
+                )
+            shown.append(f'  printf("{" ..." if count > 8 else ""}\\n");')
         body.append(f"  args.{field} = {arg.name}_data;")
         counts[arg.name] = count
         release.append(f"  release({arg.name}_data);")

@@ -35,7 +35,7 @@ def execute(args: argparse.Namespace) -> None:
         )
     if args.output:
         check_writable(args.output)
-    module, _, name = read_module(args.file, args.fn, read_dims(args.dim))
+    module, _, name = read_module(Path(args.file), args.fn, read_dims(args.dim))
     verify_module(module)
     interesting = _test(args, module, name)
     start, before = time.monotonic(), _size(module)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import sys
 import time
 import zipfile
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dialects.errors import IrkitError
-from dialects.types import np_dtype
+from dialects.types import integer_range, np_dtype
 from irkit.api import compile_text
 from irkit.commands import reports
 from irkit.commands.arguments import bytes_text, read_dims, seconds_text
@@ -36,6 +37,7 @@ def execute(args: argparse.Namespace) -> None:
     name = "<stdin>" if args.file == "-" else args.file
     sources = dict(split_input(item) for item in args.input)
     if name.endswith(SUFFIX):
+        _check_compiled(args)
         program = load_program(name, args.threads)
     else:
         dims = read_dims(args.dim)
@@ -68,6 +70,22 @@ def execute(args: argparse.Namespace) -> None:
     reports.write(args, call)
     if args.output:
         _write(args.output, results)
+
+
+def _check_compiled(args: argparse.Namespace) -> None:
+    """Raises IrkitError for options of the compiler beside a program that is compiled."""
+    given = {"--fn": args.fn, "--dim": args.dim, "--cc": args.cc, "--target": args.target != "native"}
+    given |= {
+        "--profile": args.profile,
+        "--trace-file": args.trace_file,
+        "--dump-intermediates": args.dump_intermediates,
+    }
+    if option := next((name for name, value in given.items() if value), None):
+        raise IrkitError(
+            f"{option} has no effect on a program that is compiled",
+            found=args.file,
+            hint="give the .tg or .mlir file instead",
+        )
 
 
 def _parameters(path: str, program: Program) -> dict[str, np.ndarray]:
@@ -103,13 +121,8 @@ def load_input(arg: ArgSpec, source: str) -> np.ndarray:
     if not colon or Path(source).is_file():
         file, key = source, arg.name
     path = Path(file)
-    if not path.is_file() and not arg.dims:
-        try:
-            return np.asarray(float(source) if "." in source or "e" in source else int(source)).astype(
-                np_dtype(arg.dtype)
-            )
-        except ValueError:
-            pass
+    if not path.is_file() and not arg.dims and (number := _number(arg, source)) is not None:
+        return number
     if path.is_dir():
         raise IrkitError(f"'{file}' is a folder", expected="an .npz, .npy or .safetensors file")
     if not path.is_file():
@@ -123,6 +136,25 @@ def load_input(arg: ArgSpec, source: str) -> np.ndarray:
         raise IrkitError(
             f"cannot read '{path}': {reason}", expected="an .npz, .npy or .safetensors file of numbers"
         ) from None
+
+
+def _number(arg: ArgSpec, text: str) -> np.ndarray | None:
+    """A number in the dtype of an argument; None for a text that is none. Raises IrkitError where the dtype lacks it."""
+    try:
+        number = int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text)
+    except ValueError:
+        return None
+    if arg.dtype == "bool" or arg.dtype[0] in "iu":
+        low, high = (0, 1) if arg.dtype == "bool" else integer_range(arg.dtype)
+        if not low <= number <= high or number != int(number):
+            raise IrkitError(
+                f"{text} is no {arg.dtype}",
+                found=f"--input {arg.name}={text}",
+                expected=f"an integer from {low} to {high}",
+            )
+        number = int(number)
+    with np.errstate(over="ignore"):
+        return np.asarray(number).astype(np_dtype(arg.dtype))
 
 
 def _from_file(arg: ArgSpec, path: Path, key: str) -> np.ndarray:

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation
@@ -50,7 +51,7 @@ def _show(args: argparse.Namespace) -> None:
         return
     if args.roof is not None:
         raise IrkitError("--roof is for the page alone", hint="add --html FILE, or leave it out")
-    module = lower(args.file, "graph", args.fn, read_dims(args.dim), args.target, cc)
+    module = lower(Path(args.file), "graph", args.fn, read_dims(args.dim), args.target, cc)
     ops = graph_ops(module)
     lower(module, "kernel", target=args.target, cc=cc)
     costs = {c.name: c for c in kernel_costs(module)}

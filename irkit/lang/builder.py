@@ -18,6 +18,7 @@ from dialects.types import (
     AnyTensor,
     Coded,
     dtype_name,
+    integer_range,
     is_complex,
     is_float,
     is_integer,
@@ -137,9 +138,3 @@ def _is_kept_finite(value: float, element: Attribute) -> bool:
             return not math.isfinite(value) or bool(np.isfinite(np_dtype(element).type(float(value))))
     except OverflowError:
         return False
-
-
-def integer_range(name: str) -> tuple[int, int]:
-    """The least and greatest value of an integer dtype such as `i8` or `u4`."""
-    bits = int(name[1:])
-    return (0, 2**bits - 1) if name[0] == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)

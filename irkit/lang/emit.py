@@ -357,7 +357,8 @@ class Emitter:
         left, right = self.integer(node.left, frame), self.integer(node.right, frame)
         if isinstance(left, Dim) and isinstance(right, Dim):
             return folding.fold_integer(node.op, left, right, self.loc(node))
-        return self.infix(node, left, right)
+        known = [v.value if isinstance(v, Dim) and v.value is not None else v for v in (left, right)]
+        return self.infix(node, *known)
 
     # -- expressions --------------------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ def _lines(text: str) -> Iterator[Line]:
     """The lines of a text; a line stands as deep as the number of lines above that left a bracket open."""
     open_brackets: list[tuple[str, int]] = []
     before = Token("", "")
-    for number, row in enumerate(text.splitlines()):
+    for number, row in enumerate(text.split("\n")):
         line = Line([])
         is_leading = True
         line.depth = len({where for _, where in open_brackets})

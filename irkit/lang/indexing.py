@@ -159,10 +159,13 @@ class IndexStatement:
         if axis.id in scope:
             raise IrkitError(f"'{axis.id}' is an axis already", self.loc(axis), hint="choose another name")
         self.emitter.program.check_new_name(axis, in_op=bool(self.emitter.ops))
-        name, number = axis.id, 1
-        while name in self.places:
+        base = (
+            f"a{axis.id}" if axis.id.startswith("_") else axis.id
+        )  # in an index, `_0` is the first gathered place
+        name, number = base, 1
+        while name in self.places or name in self.emitter.program.ranges:
             number += 1
-            name = f"{axis.id}_{number}"
+            name = f"{base}_{number}"
         scope[axis.id] = name
         self.places[name] = self.loc(axis)
 

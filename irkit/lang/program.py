@@ -75,6 +75,9 @@ class Program:
 
     def _declare_dim(self, decl: tree.DimDecl) -> None:
         name = decl.name.id
+        if name.startswith("_"):
+            message = f"'{name}' cannot be the name of a dim"
+            raise IrkitError(message, self.module.loc(decl.name), expected="a name that begins with a letter")
         value = self.integer(decl.value)
         limits: tuple[int, int] | None = None
         if decl.low is not None and decl.high is not None:

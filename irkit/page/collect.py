@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
@@ -51,7 +52,7 @@ def collect(
     """The page of a `.tg` or `.mlir` file, or of `-` for standard input. Raises IrkitError or ErrorList."""
     machine = get_target(target, cc)
     ceiling = find_roof(machine, roof)
-    module, text, name = read_module(path, fn, dims)
+    module, text, name = read_module(Path(path), fn, dims)
     marks = Marks()
 
     lower(module, "graph", target=target, cc=cc)

@@ -19,7 +19,8 @@ from dialects.dims import Dim
 from dialects.errors import IrkitError
 from dialects.types import np_dtype
 from irkit.diagnostics import nearest
-from lowering.c.abi import ERRORS, ArgSpec, ProgramSpec, c_field
+from lowering.c.abi import ERRORS, ArgSpec, ProgramSpec
+from lowering.c.names import c_field
 
 if TYPE_CHECKING:
     from irkit.profiling import Profile
@@ -159,6 +160,10 @@ class Program:
     def set_params(self, values: Mapping[str, ArrayLike]) -> None:
         """Replaces parameters, and inputs with default data, for the calls to come: all of them, or none where one does
         not fit. Raises IrkitError."""
+        if not isinstance(values, Mapping):
+            raise IrkitError(
+                "set_params takes arrays by name", found=type(values).__name__, expected='{"w": array}'
+            )
         ready: dict[str, np.ndarray] = {}
         for name, value in values.items():
             arg = self._arg(name)

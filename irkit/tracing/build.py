@@ -16,6 +16,7 @@ from dialects import graph
 from dialects.errors import Loc
 from dialects.syntax import SymbolsAttr
 from irkit.lang.program import used_symbols
+from irkit.lang.unparse.text import is_name
 from irkit.tracing.errors import full_name
 from irkit.tracing.state import Parameter, Trace
 from irkit.tracing.weights import file_of
@@ -70,7 +71,7 @@ def _result_names(results: Sequence[tuple[str, SSAValue]], taken: set[str]) -> l
         others = [f"out{k}" for k in range(n, n + len(taken) + len(results) + 1)]
         first = ["out"] if len(results) == 1 else []
         options = [wanted, value.name_hint, *first, *others]
-        names.append(next(o for o in options if o and o.isidentifier() and o not in taken and o not in names))
+        names.append(next(o for o in options if o and is_name(o) and o not in taken and o not in names))
     return names
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from irkit.diagnostics import nearest
-from irkit.lang.unparse.text import MEANINGS
+from irkit.lang.unparse.text import is_name
 from irkit.params import INITIALISERS
 from irkit.tracing.errors import TraceError, place
 from irkit.tracing.sizes import dtype_of
@@ -65,9 +65,11 @@ def param(name: str, value: np.ndarray | Initial) -> Tensor:
     The data of an array is copied when the function is traced; `Program.set_params` gives it other data.
     """
     trace = current("irkit.param")
-    if not name.isidentifier() or name in MEANINGS:
+    if not is_name(name):
         raise TraceError(
-            f"'{name}' cannot be the name of a parameter", place(), expected="an identifier, as in w1"
+            f"'{name}' cannot be the name of a parameter",
+            place(),
+            expected="ASCII letters, digits and underscores, as in w1; no word of the language",
         )
     if isinstance(value, Initial):
         array, source, shape, dtype = None, value.source, value.shape, value.dtype

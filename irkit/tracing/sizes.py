@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -118,8 +119,12 @@ def dim(name: str, default: int, low: int | None = None, high: int | None = None
 
     Raises TraceError for a name that cannot be one, and for a default outside of the range.
     """
-    if not name.isidentifier() or name in MEANINGS:
-        raise TraceError(f"'{name}' cannot be the name of a dim", place(), expected="an identifier, as in B")
+    if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or name in MEANINGS:
+        raise TraceError(
+            f"'{name}' cannot be the name of a dim",
+            place(),
+            expected="letters, digits and underscores after a letter, as in B",
+        )
     if low is None and high is None:
         return default
     if low is None or high is None or not 0 <= low <= default <= high:

@@ -14,6 +14,7 @@ from dialects.dims import Dim
 from dialects.errors import Loc
 from dialects.types import DTYPES, dtype_name, is_complex, tensor, type_text
 from irkit.lang.builder import Builder, type_of
+from irkit.lang.unparse.text import is_name
 from irkit.tracing.errors import TraceError, place, user_frame
 from irkit.tracing.sizes import Range, Size, dtype_of
 
@@ -185,7 +186,7 @@ def _name_of(x: object) -> str | None:
     while frame is not None:
         for scope in (frame.f_locals, frame.f_globals):
             for name, value in list(scope.items()):
-                if value is x and not name.startswith("_"):
+                if value is x and not name.startswith("_") and is_name(name):
                     return name
         frame = frame.f_back
     return None

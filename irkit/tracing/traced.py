@@ -140,7 +140,7 @@ class Traced:
         if others or not results:
             found = (
                 "nothing"
-                if not others or others == [None]
+                if not others or others[0] is None
                 else f"an object of type '{type(others[0]).__name__}'"
             )
             hint = "return tensors alone, in tuples, lists or dicts"

@@ -11,6 +11,8 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import TypeAlias
 
+from lowering.c.names import c_field
+
 ABI_VERSION = 1
 
 ROLES = ("input", "param", "output")
@@ -37,74 +39,6 @@ C_TYPES: dict[str, str] = {
     "c128": "double",
 }
 """The C type of an element in the interface. Complex numbers are pairs: real part, imaginary part."""
-
-_C_WORDS = frozenset(
-    [
-        "auto",
-        "break",
-        "case",
-        "char",
-        "const",
-        "continue",
-        "default",
-        "do",
-        "double",
-        "else",
-        "enum",
-        "extern",
-        "float",
-        "for",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-        "register",
-        "restrict",
-        "return",
-        "short",
-        "signed",
-        "sizeof",
-        "static",
-        "struct",
-        "switch",
-        "typedef",
-        "typeof",
-        "union",
-        "unsigned",
-        "void",
-        "volatile",
-        "while",
-        "asm",
-        "bool",
-        "true",
-        "false",
-        "class",
-        "new",
-        "delete",
-        "this",
-        "template",
-        "namespace",
-        "using",
-        "public",
-        "private",
-        "protected",
-        "virtual",
-        "operator",
-        "friend",
-        "try",
-        "catch",
-        "throw",
-        "and",
-        "or",
-        "not",
-        "xor",
-        "linux",
-        "unix",
-        "NULL",
-        "errno",
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -176,11 +110,6 @@ def c_prefix(text: str) -> str:
     """A text, such as the stem of a file name, as the prefix of C names."""
     name = re.sub(r"\W", "_", text, flags=re.ASCII) or "program"
     return f"m_{name}" if name[0].isdigit() or name.startswith(("irk", "_")) else name
-
-
-def c_field(name: str) -> str:
-    """The field of the argument struct for an argument or a symbol: its name, changed where C reserves it."""
-    return f"{name}_" if name in _C_WORDS else name
 
 
 def header_text(spec: ProgramSpec) -> str:

@@ -22,10 +22,11 @@ from dialects import buffer, loop
 from dialects.dims import Dim, align
 from dialects.errors import IrkitError, op_loc
 from dialects.types import RefType, element_bytes, np_dtype
-from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec, c_field, c_prefix, header_text, info_text
+from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec, c_prefix, header_text, info_text
 from lowering.c.dims import c_dim
-from lowering.c.function import RESERVED, FunctionEmitter, kernel_name
-from lowering.c.literals import c_words
+from lowering.c.function import FunctionEmitter, kernel_name
+from lowering.c.literals import c_comment, c_words
+from lowering.c.names import c_field, c_local
 from lowering.c.portable import PortableEmitter
 from lowering.c.record import Recorder, Task
 from lowering.c.scalars import element_of
@@ -106,7 +107,7 @@ def _has_doubles(module: ModuleOp) -> bool:
 @lru_cache(maxsize=32)
 def _lines(file: str) -> tuple[str, ...]:
     try:
-        return tuple(Path(file).read_text(encoding="utf-8").splitlines())
+        return tuple(Path(file).read_text(encoding="utf-8").split("\n"))
     except (OSError, UnicodeDecodeError):
         return ()
 
@@ -175,7 +176,8 @@ class _Program:
         self.lines: list[str] = []
         self.depth = 1
         self.names: dict[SSAValue, str] = {}
-        self.used: set[str] = {*RESERVED, "c"}
+        self.symbols = {name: c_local(name) for name, _, _ in program.symbols.data}
+        self.used: set[str] = set(self.symbols.values())
         self.ranges = program.symbols.ranges()
         self.statics: list[str] = []
         self.scratch = align(program.scratch_bytes.data, 64)
@@ -185,7 +187,7 @@ class _Program:
 
     def fresh(self, hint: str | None) -> str:
         base = "".join(ch if ch.isalnum() else "_" for ch in hint or "v")
-        base = base if not base[0].isdigit() else "v" + base
+        base = c_local(f"v{base}" if base[0].isdigit() or base.startswith(f"{self.name}_") else base)
         name, count = base, 0
         while name in self.used:
             count += 1
@@ -194,14 +196,13 @@ class _Program:
         return name
 
     def dim(self, expr: Dim) -> str:
-        return c_dim(expr, self.ranges)
+        return c_dim(expr, self.ranges, self.symbols)
 
     def emit(self) -> str:
         name, program = self.name, self.program
-        for symbol, _, _ in program.symbols.data:
-            self.line(f"const int64_t {symbol} = args->{c_field(symbol)};")
-            self.line(f"(void){symbol};")
-            self.used.add(symbol)
+        for symbol, local in self.symbols.items():
+            self.line(f"const int64_t {local} = args->{c_field(symbol)};")
+            self.line(f"(void){local};")
         for value, entry, mode in zip(program.block.args, facts(program), program.signature, strict=True):
             type_ = value.type
             assert isinstance(type_, RefType)
@@ -244,8 +245,8 @@ class _Program:
                 f"size_t {name}_arena_bytes(const {name}_args *args, int nthreads) {{",
                 "  (void)args;",
                 *(
-                    f"  const int64_t {s} = args->{c_field(s)}; (void){s};"
-                    for s, _, _ in program.symbols.data
+                    f"  const int64_t {local} = args->{c_field(s)}; (void){local};"
+                    for s, local in self.symbols.items()
                 ),
                 f"  return (size_t)({arena} + (int64_t)nthreads * ({scratch}));",
                 "}",
@@ -316,10 +317,10 @@ class _Program:
         kernel = op.callee.root_reference.data
         if kernel not in self.kernels:
             raise IrkitError(f"the program calls @{kernel}, which is not in the module", op)
-        symbols = [name for name, _, _ in self.kernels[kernel].symbols.data]
+        symbols = [self.symbols[name] for name, _, _ in self.kernels[kernel].symbols.data]
         team = f"arena + {self.dim(op.team.data)}" if op.team is not None else "arena"
         args = [*symbols, *(self.names[v] for v in op.args_), "scratch", team, "tid", "nthreads", "team"]
-        comment = f"  // {loc.file}:{loc.line}" if loc is not None else ""
+        comment = f"  {c_comment(f'{loc.file}:{loc.line}')}" if loc is not None else ""
         self._task(op, f"{kernel_name(kernel)}({', '.join(args)})", comment)
 
     def _copy(self, op: buffer.CopyOp) -> None:

@@ -25,75 +25,12 @@ from dialects.kernel import CompareOp, ConvertOp, ExternOp, SelectOp
 from dialects.loop_roles import GPU_ROLES
 from dialects.types import RefType, element_bytes, np_dtype
 from lowering.c.dims import c_dim, c_factor
+from lowering.c.literals import c_comment
+from lowering.c.names import c_local
 from lowering.c.scalars import CMPF, CMPI, FUNCTIONS, INFIX, SUPPORTED, WRAPPING, scalar
 from lowering.c.types import Vector, c_type, short_name, unsigned_vector, vector_layout
 from lowering.kernel.extern import call, implementation
 from lowering.loop.memory import alloc_offsets
-
-RESERVED = frozenset(
-    [
-        "auto",
-        "break",
-        "case",
-        "char",
-        "const",
-        "continue",
-        "default",
-        "do",
-        "double",
-        "else",
-        "enum",
-        "extern",
-        "float",
-        "for",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-        "register",
-        "restrict",
-        "return",
-        "short",
-        "signed",
-        "sizeof",
-        "static",
-        "struct",
-        "switch",
-        "typedef",
-        "union",
-        "unsigned",
-        "void",
-        "volatile",
-        "while",
-        "tid",
-        "nthreads",
-        "team",
-        "scratch",
-        "team_mem",
-        "arena",
-        "args",
-        "main",
-        "context",
-        "lanes",
-        "r",
-        "r1",
-        "r2",
-        "p",
-        "l",
-        "asm",
-        "typeof",
-        "linux",
-        "unix",
-        "NULL",
-        "INFINITY",
-        "NAN",
-        "memcpy",
-        "size_t",
-        *(f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)),
-    ]
-)
-"""Words and macros of GNU C, and names that the emitted text uses itself."""
 
 
 def kernel_name(symbol: str) -> str:
@@ -109,7 +46,6 @@ class FunctionEmitter:
     UNROLL_FOLD = ""
     INDEX = "int64_t"
     RESTRICT = "restrict"
-    RESERVED = RESERVED
 
     def __init__(self, func: loop.FuncOp, vector_bytes: int, source_line: Callable[[str, int], str | None]):
         self.func = func
@@ -119,18 +55,17 @@ class FunctionEmitter:
         self.depth = 1
         self.names: dict[SSAValue, str] = {}
         loops = (op.variable for op in func.walk() if isinstance(op, loop.ForOp))
-        symbols = (n for n, _, _ in func.symbols.data)
-        self.used: set[str] = {*self.RESERVED, *symbols, *map(self.loop_name, loops)}
+        self.variables: dict[str, str] = {name: self.local(name) for name, _, _ in func.symbols.data}
+        self.used: set[str] = {*self.variables.values(), *map(self.local, loops)}
         self.ranges: dict[str, tuple[float, float]] = func.symbols.ranges()
-        self.variables: dict[str, str] = {}
         self.folded: set[SSAValue] = set()
         self.lanes: set[int] = set()
         self.rows: dict[SSAValue, str] = {}
         """Rows of scalars that are read where they are used: the text of the scalar of row `r`."""
 
-    def loop_name(self, variable: str) -> str:
-        """The C name of a loop variable; arrays and values take other names."""
-        return variable if variable not in self.RESERVED else variable + "_"
+    def local(self, name: str) -> str:
+        """The C name of a dim, an axis or an array."""
+        return c_local(name)
 
     # -- text -------------------------------------------------------------------------------------------------
 
@@ -139,9 +74,10 @@ class FunctionEmitter:
 
     def fresh(self, hint: str) -> str:
         """A C name that is not in use."""
-        base = re.sub(r"\W", "_", hint) or "v"
+        base = re.sub(r"\W", "_", hint, flags=re.ASCII) or "v"
         if base[0].isdigit():
             base = "v" + base
+        base = self.local(base)
         name, count = base, 0
         while name in self.used:
             count += 1
@@ -176,12 +112,13 @@ class FunctionEmitter:
     def _head(self) -> list[str]:
         func = self.func
         memory = ["char *scratch", "char *team_mem", "int tid", "int nthreads", "irk_team *team"]
+        symbols = [self.variables[name] for name, _, _ in func.symbols.data]
         name = kernel_name(func.sym_name.data)
         params = (",\n" + " " * (len(name) + 13)).join([*self._params(), *memory])
         unused = (
             "  "
             + " ".join(f"(void){n};" for n in ("scratch", "team_mem", "tid", "nthreads", "team"))
-            + "".join(f" (void){n};" for n, _, _ in func.symbols.data)
+            + "".join(f" (void){n};" for n in symbols)
             + "".join(f" (void){self.names[a]};" for a in func.block.args if a.first_use is None)
         )
         return [*self._source(), f"static void {name}({params}) {{", unused]
@@ -192,7 +129,7 @@ class FunctionEmitter:
         aliased = {
             i for p, f in enumerate(func.signature.data) if f.alias_of is not None for i in (p, f.alias_of)
         }
-        params = [f"{self.INDEX} {name}" for name, _, _ in func.symbols.data]
+        params = [f"{self.INDEX} {self.variables[name]}" for name, _, _ in func.symbols.data]
         for position, (arg, facts) in enumerate(zip(func.block.args, func.signature.data, strict=True)):
             type_ = arg.type
             assert isinstance(type_, RefType)
@@ -207,7 +144,7 @@ class FunctionEmitter:
         if loc is None:
             return []
         text = self.source_line(loc.file, loc.line)
-        return [f"// {loc.file}:{loc.line}:{loc.col}" + (f"  {text.strip()}" if text else "")]
+        return [c_comment(f"{loc.file}:{loc.line}:{loc.col}" + (f"  {text.strip()}" if text else ""))]
 
     def _allocations(self) -> None:
         for op, offset in alloc_offsets(self.func):
@@ -345,7 +282,7 @@ class FunctionEmitter:
             self.line(f"irk_chunk({lower}, {upper}, {self.dim(op.step)}, tid, nthreads, &{first}, &{last});")
             lower, upper = first, last
         self.ranges[variable] = (low, max(low, high))
-        name = self.variables[variable] = self.loop_name(variable)
+        name = self.variables[variable] = self.local(variable)
         single = (
             op.role.data != "parallel"
             and ((op.upper - op.lower).value or 0) > 0

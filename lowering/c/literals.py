@@ -1,4 +1,4 @@
-"""Array elements as C constants, exact to the bit."""
+"""Array elements as C constants, exact to the bit, and comments."""
 
 from __future__ import annotations
 
@@ -41,3 +41,9 @@ def _c_integer(x: int, dtype: str) -> str:
     if dtype == "i32" and x == -(2**31):
         return "INT32_MIN"
     return f"UINT64_C({x})" if dtype == "u64" else f"{x}u" if dtype == "u32" else str(x)
+
+
+def c_comment(text: str) -> str:
+    """A text as a comment to the end of the line: a backslash at its end, also as a trigraph, would take the next line."""
+    line = " ".join(text.split("\n"))
+    return f"// {line} ." if line.rstrip().endswith(("\\", "??/")) else f"// {line}"

@@ -65,7 +65,8 @@ def _table(launches: list[Launch]) -> list[str]:
 def _launcher(func: loop.FuncOp, emitter: CudaEmitter) -> str:
     """A host function: it takes what the kernel takes, and a stream."""
     launch = emitter.launch
-    params, names = [f"int64_t {n}" for n in launch.symbols], list(launch.symbols)
+    names = [emitter.variables[n] for n in launch.symbols]
+    params, sizes = [f"int64_t {n}" for n in names], frozenset(names)
     misaligned: list[str] = []
     for arg, facts in zip(func.block.args, func.signature.data, strict=True):
         type_, name = arg.type, emitter.names[arg]
@@ -73,14 +74,14 @@ def _launcher(func: loop.FuncOp, emitter: CudaEmitter) -> str:
         params.append(f"{'' if facts.is_output else 'const '}{c_type(type_.element_type)} *{name}")
         names.append(name)
         misaligned.append(f"(uintptr_t){name} % {facts.align.data}")
-    casts = [f"({emitter.INDEX}){n}" if n in launch.symbols else n for n in names]
+    casts = [f"({emitter.INDEX}){n}" if n in sizes else n for n in names]
     ranges = func.symbols.ranges()
     return "\n".join(
         [
             "// Arrays begin at multiples of their alignment. Returns 0, or the number of CUDA's error.",
             f'extern "C" int {launch.kernel}_launch(',
             f"        {', '.join([*params, 'void *stream'])}) {{",
-            f"  const int64_t blocks = {c_dim(launch.blocks, ranges)};",
+            f"  const int64_t blocks = {c_dim(launch.blocks, ranges, emitter.variables)};",
             f"  if ({' || '.join(misaligned) or '0'}) return IRK_MISALIGNED;",
             "  if (blocks == 0) return 0;",
             f"  return IRK_LAUNCH({launch.kernel}, blocks, {launch.threads}, stream, {', '.join(casts)});",

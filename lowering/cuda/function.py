@@ -16,7 +16,8 @@ from dialects import loop
 from dialects.dims import ONE, ZERO, Dim, DimAttr, DimsAttr
 from dialects.errors import IrkitError
 from dialects.types import RefType, element_bytes
-from lowering.c.function import RESERVED, kernel_name
+from lowering.c.function import kernel_name
+from lowering.c.names import c_local
 from lowering.c.portable import PortableEmitter
 from lowering.c.types import Vector, c_type
 from lowering.loop.gpu.aligned import divisor, offset
@@ -25,12 +26,8 @@ from lowering.target import Gpu
 MOST = 1 << 30
 """Places up to here, and sums of a few of them, are counted by an int."""
 
-WORDS = """
-alignas alignof and bool catch class constexpr delete explicit export false friend mutable namespace new not operator or
-private protected public template this throw true try typeid typename using virtual wchar_t xor
-threadIdx blockIdx blockDim gridDim warpSize stream blocks
-"""
-"""Words of C++ and of CUDA, and names that the emitted text uses itself."""
+WORDS = frozenset(["threadIdx", "blockIdx", "blockDim", "gridDim", "warpSize", "stream", "blocks", "throw"])
+"""What CUDA and the emitted launch functions give a meaning, beside the words that C and C++ do."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,6 @@ class CudaEmitter(PortableEmitter):
 
     UNROLL = UNROLL_FOLD = "IRK_UNROLL "
     RESTRICT = "__restrict__"
-    RESERVED = RESERVED.union(WORDS.split())
 
     def __init__(self, func: loop.FuncOp, gpu: Gpu, source_line: Callable[[str, int], str | None]):
         super().__init__(func, gpu.access, source_line)
@@ -86,6 +82,9 @@ class CudaEmitter(PortableEmitter):
         self.launch = launch_of(func)
         self.INDEX = "int" if _is_small(func, self.ranges) else "int64_t"
         self.multiples: dict[str, int] = {}
+
+    def local(self, name: str) -> str:
+        return f"{name}_" if name.rstrip("_") in WORDS else c_local(name)
 
     # -- the function -----------------------------------------------------------------------------------------
 
@@ -98,7 +97,10 @@ class CudaEmitter(PortableEmitter):
         start = (
             f'extern "C" __global__ void __launch_bounds__({launch.threads}) {name}(\n{" " * 8}{params}) {{'
         )
-        unused = [*launch.symbols, *(self.names[a] for a in self.func.block.args if a.first_use is None)]
+        unused = [
+            *(self.variables[s] for s in launch.symbols),
+            *(self.names[a] for a in self.func.block.args if a.first_use is None),
+        ]
         return [*self._source(), shape, start, *(f"  (void){name};" for name in unused)]
 
     def _allocations(self) -> None:
@@ -133,7 +135,7 @@ class CudaEmitter(PortableEmitter):
                 raise IrkitError("a parallel loop has no CUDA form", op, hint="run loop-map-gpu first")
             super()._for(op)
             return
-        name = self.variables[op.variable] = self.loop_name(op.variable)
+        name = self.variables[op.variable] = self.local(op.variable)
         self.ranges[op.variable] = (0, max(0, op.upper.bounds(self.ranges)[1] - 1))
         source = "blockIdx.x" if op.role.data == "block" else "threadIdx.x"
         self.line(f"const {self.INDEX} {name} = {source};")

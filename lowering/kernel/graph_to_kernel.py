@@ -145,10 +145,23 @@ def _write(
         return
     shape = b.shape(value)
     if shape not in axes:
-        own = [n for n, _ in owner.axes.data] if isinstance(owner, IndexOp) else []
-        axes[shape] = output_axes(b, shape, own)
+        axes[shape] = output_axes(b, shape, _own_names(b, value))
     index = axes[shape]
     _store(b, b.at(value, index), array, index)
+
+
+def _own_names(b: Builder, value: SSAValue) -> list[str]:
+    """The names that the program gives the axes of a result, itself in index notation or computed from what is."""
+    owner = value.owner
+    ops = [
+        owner,
+        *(
+            o
+            for o in b.source.block.ops
+            if isinstance(o, IndexOp) and b.shape(o.results[0]) == b.shape(value)
+        ),
+    ]
+    return next(([n for n, _ in o.axes.data] for o in ops if isinstance(o, IndexOp)), [])
 
 
 def output_axes(b: Builder, shape: Sequence[Dim], own: Sequence[str] = ()) -> tuple[Dim, ...]:

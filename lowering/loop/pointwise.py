@@ -291,7 +291,8 @@ class _Plan:
         for lower, upper in ((low, whole), (whole, high)):
             if lower == upper and low != high:
                 continue
-            if lower == whole and split and self._may_repeat(nest, high - low, size):
+            # Not where threads split the axis: two of them would write to one place.
+            if lower == whole and split and role != "parallel" and self._may_repeat(nest, high - low, size):
                 lower = high - size
             self._open_vector(nest, axis, lower, upper, size, role)
             nest.level.idle = held

@@ -18,8 +18,9 @@ from dialects.types import np_dtype
 from irkit import pipeline
 from irkit.checking import Arrays, compare, random_inputs, slacks
 from irkit.runtime.compiler import INCLUDE
-from lowering.c.abi import ProgramSpec, c_field
+from lowering.c.abi import ProgramSpec
 from lowering.c.emit import emit_program
+from lowering.c.names import c_field
 from lowering.graph.interpret import run_graph
 from lowering.target import get_target
 from tests.levels.test_round_trip import module_of

@@ -145,6 +145,13 @@ def test_standard_input_goes_to_standard_output():
     assert (code, out) == (1, "") and "there is no file 'nosuch.tg'" in err
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_a_comment_ends_where_its_line_does(separator: str):
+    text = f"fn f(x: f32[2]) -> f32[2] {{\n  return x  // one{separator}y = 2 * x\n}}\n"
+    assert format_text(text) == text
+    assert tree_of(text)
+
+
 def test_control_flow_and_settings():
     messy = """import   "lib/a.tg"
 fn main(x:f32[4],n:i32)->(f32[4],f32[3,4]){

@@ -9,6 +9,7 @@ import pytest
 from xdsl.context import Context
 from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
@@ -17,7 +18,7 @@ from dialects import buffer, kernel, loop
 from dialects.dims import Dim
 from dialects.errors import IrkitError
 from irkit import pipeline
-from irkit.checking import Checker, random_inputs
+from irkit.checking import Checker, compare, random_inputs
 from irkit.lang import parse, to_graph
 from irkit.mlir_parser import parse_mlir
 from irkit.pass_manager import PassManager, Watch
@@ -54,6 +55,17 @@ def test_every_pass_keeps_the_numbers(name: str):
         module = parse_mlir(pipeline.context(), text, f"{name}.mlir", True)
         assert pipeline.level_of(module) == level or level == "kernel"
         run_checked(module, Checker(seed=2))
+
+
+def test_complex_numbers_may_differ_by_rounding():
+    text = "fn f(x: c64[9, 9], y: c64[9, 9]) -> (c64[9, 9], c64[9, 9]) {\n  return x @ y, conj(x) * y / (y + 2)\n}\n"
+    run_checked(graph_of(text), Checker(seed=1))
+    func = next(iter(graph_of(text).ops))
+    assert isinstance(func, FuncOp)
+    z = np.array([1 + 2j, 3 + 4j], np.complex64)
+    compare("numbers", func, z + np.complex64(1e-7j), z, 0.0)
+    with pytest.raises(IrkitError, match="numbers"):
+        compare("numbers", func, z + np.complex64(1e-3j), z, 0.0)
 
 
 # -- planted faults -------------------------------------------------------------------------------------------------

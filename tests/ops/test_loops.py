@@ -43,7 +43,7 @@ fn main(x: f32[4], low: i32, high: i64) -> (f32[4], f32[4], f32[4]) {
   b = x
   for t in N..2*N with b { b = b * 1.5 + cast(t, f32) }
   c = x
-  for t in 0..low with c { c = c - 1 }
+  for t in low - 1..2 * (low + 3) / 4 with c { c = c * 1.5 - 1 }
   return a, b, c
 }
 """

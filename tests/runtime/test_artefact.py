@@ -141,6 +141,9 @@ def test_the_command_line(saved: Path, tmp_path: Path, capsys: pytest.CaptureFix
         ]
     )
     assert code == 1 and "b" in capsys.readouterr().err, "all parameters, or none"
+    for option in (["--dim", "B=2"], ["--fn", "main"], ["--target", "c99"], ["--profile"]):
+        assert main(["run", str(target), *option]) == 1
+        assert f"{option[0]} has no effect on a program that is compiled" in capsys.readouterr().err
     assert main(["compile", str(model), "-o", str(tmp_path / "no" / "m.irk")]) == 1
     assert "cannot write" in capsys.readouterr().err
     shutil.copy(saved, tmp_path / "copy.irk")

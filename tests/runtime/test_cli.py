@@ -197,6 +197,23 @@ def test_failures_are_told_without_a_traceback(case: str, scale: Path, tmp_path:
     assert message in err and more in err
 
 
+NO_NUMBERS = [("b", "128"), ("b", "2.5"), ("b", "nan"), ("b", "9" * 30), ("c", "2"), ("a", "much")]
+
+
+def test_numbers_as_inputs(tmp_path: Path):
+    types = "f32, i8, bool, f8e4m3"
+    (tmp_path / "n.tg").write_text(
+        f"fn f(a: f32, b: i8, c: bool, d: f8e4m3) -> ({types}) {{ return a, b, c, d }}\n"
+    )
+    given = {"a": "nan", "b": "-128", "c": "1", "d": "1.5"}
+    code, out, _ = irkit_cli("run", tmp_path / "n.tg", *(f"--input={n}={v}" for n, v in given.items()))
+    assert code == 0 and out.startswith("out0 nan\nout1 -128\nout2 True\nout3 1.5\n")
+    for name, bad in NO_NUMBERS:
+        words = [f"--input={n}={v}" for n, v in (given | {name: bad}).items()]
+        code, _, err = irkit_cli("run", tmp_path / "n.tg", *words)
+        assert code == 1 and (f"{bad} is no" in err or f"there is no file '{bad}'" in err)
+
+
 def test_errors_of_the_text_show_line_and_caret(tmp_path: Path):
     path = tmp_path / "bad.tg"
     path.write_text("fn main(x: f32[2]) -> f32[2] {\n  return relo(x)\n}\n")
@@ -241,6 +258,29 @@ def test_show():
     assert code == 0
     assert "2 matmul" in out and "matmul_add_relu" in out and "FLOPs" in out
     assert re.search(r"intermediates [\d.]+ kB at the peak, lower bound [\d.]+ kB", out)
+
+
+@pytest.mark.parametrize("name", ['m{1} "& <b>.tg', "two\nlines.tg"])
+def test_any_name_of_a_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text("fn f(x: f32[3]) -> f32[3] {\n  return exp(x)\n}\n")
+    for words in (
+        ["run"],
+        ["show"],
+        ["bisect"],
+        ["show", "--html", "page.html"],
+        ["reduce", "--test", "grep -q exp"],
+    ):
+        code, _, err = irkit_cli(words[0], name, *words[1:])
+        assert code == 0, err
+
+
+@pytest.mark.parametrize("target", ["native", "c99"])
+def test_comments_of_the_source_end_with_their_line_in_c(target: str, tmp_path: Path):
+    text = "fn f(x: f32[3], w: f32[3]) -> f32 {\n  y = x @ w  // in C:\\\\dir\\\\\n  return y + 1  // what??/\n}\n"
+    (tmp_path / "m.tg").write_text(text)
+    one = np.ones(3, np.float32)
+    assert irkit.compile(tmp_path / "m.tg", target=target)(one, one) == 4
 
 
 @pytest.mark.parametrize("weights", ["const", "bin"])

@@ -52,3 +52,35 @@ def test_the_example_checks_itself(weights: str, tmp_path: Path, capsys: pytest.
             shlex.quote(name)
         )
         header.write_text(text)
+
+
+def test_parameters_called_like_parts_of_the_interface(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    names = ["run", "args", "info", "arena_bytes", "bind_weights", "run_", "m_constant_0"]
+    model, folder = tmp_path / "m.tg", tmp_path / "out"
+    params = "\n".join(f"param {n}: f32[3] = {i}" for i, n in enumerate(names))
+    model.write_text(f"{params}\nfn f(x: f32[3]) -> f32[3] {{\n  return x + {' + '.join(names)}\n}}\n")
+    assert main(["compile", str(model), "-o", str(folder), "--golden", "--target", "c99"]) == 0
+    done = built(folder, capsys.readouterr().out)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("cc", ["gcc", "clang"])
+def test_arrays_without_elements_give_no_warning(cc: str, tmp_path: Path):
+    model = tmp_path / "m.tg"
+    model.write_text("fn f(x: f32[0, 4]) -> (f32[0, 4], f32[4]) {\n  return exp(x), sum(x, axis=0)\n}\n")
+    assert main(["compile", str(model), "-o", str(tmp_path), "--golden", "--target", "c99"]) == 0
+    words = [
+        cc,
+        "-std=c99",
+        "-pedantic-errors",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "m.c",
+        "main.c",
+        "-o",
+        "m",
+        "-lm",
+    ]
+    subprocess.run(words, cwd=tmp_path, check=True)
+    subprocess.run(["./m"], cwd=tmp_path, check=True)

@@ -53,6 +53,8 @@ BAD: dict[str, tuple[Callable[..., Any], str, str, str]] = {
     "index": (lambda x: x[5], "index 5 is out of range", "x[5]", "a dim of size 3"),
     "leak from a body": (leak, "a tensor of the body of a loop", "y + kept[0]", "carry it"),
     "returns a number": (lambda x: 3, "'main' returns what is no tensor", "", "an object of type 'int'"),
+    "returns an array": (lambda x: (x, np.ones((2, 2))), "'main' returns what is no tensor", "", "an object of type 'ndarray'"),
+    "name of a parameter": (lambda x: irkit.param("é", X), "'é' cannot be the name of a parameter", 'irkit.param("é", X)', "ASCII letters"),
     "returns nothing": (lambda x: None, "'main' returns what is no tensor", "", "nothing"),
     "carry": (lambda x: irkit.scan(lambda c, r: (c, r), 0.0, x), "a number without a dtype cannot be carried", "irkit.scan(lambda c, r: (c, r), 0.0, x)", "np.float32(0.0)"),
     "carry type": (lambda x: irkit.fori(0, 2, lambda i, c: c[:1], x), "'carry' changes its type in the loop", "irkit.fori(0, 2, lambda i, c: c[:1], x)", "dim 0 is 1 and not 3"),

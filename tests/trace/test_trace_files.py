@@ -34,6 +34,21 @@ def test_large_arrays_are_parameters_named_like_the_variable():
     assert len(graph.mlir()) < 3000
 
 
+def test_names_that_the_language_does_not_take_are_replaced(tmp_path):
+    größe = np.full((4, 8), 3, np.float32)
+
+    @irkit.trace
+    def f(x, β):
+        return {"é": x + größe, "pi": x * 2, "for": x * 3, "relu": x * β}
+
+    graph = f.graph(X, X)
+    graph.save_tg(tmp_path / "f.tg")
+    assert "-> (out0: f32[4, 8], out1: f32[4, 8], out2: f32[4, 8], relu: f32[4, 8])" in graph.tg()
+    wanted = [X + 3, X * 2, X * 3, X * X]
+    for found in (list(f(X, X).values()), irkit.compile(tmp_path / "f.tg")(X, X)):
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
 def test_a_saved_file_gives_the_same_numbers(tmp_path, capsys):
     graph = layer.graph(X)
     graph.save_tg(tmp_path / "m.tg")

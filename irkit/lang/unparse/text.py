@@ -129,6 +129,11 @@ class Names:
         return name
 
 
+def is_name(text: str) -> bool:
+    """Whether the language takes it for the name of an argument, a result or a parameter."""
+    return re.fullmatch(r"[A-Za-z_]\w*", text, re.ASCII) is not None and text not in MEANINGS
+
+
 def identifier(hint: str | None) -> str:
     """A name with what no identifier holds replaced; empty where nothing is left."""
     text = re.sub(r"[^A-Za-z0-9_]", "_", hint or "")
