@@ -37,6 +37,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
             "kernel-simplify",
             "kernel-collapse-axes",
             "kernel-schedule",
+            "kernel-prepack",
         ),
     ),
     ("loop", ("kernel-to-loop",)),
@@ -58,6 +59,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "kernel-simplify": ("lowering.kernel.simplify", "KernelSimplify"),
     "kernel-collapse-axes": ("lowering.kernel.collapse", "KernelCollapseAxes"),
     "kernel-schedule": ("lowering.kernel.schedule", "KernelSchedule"),
+    "kernel-prepack": ("lowering.kernel.prepack", "KernelPrepack"),
     "kernel-to-loop": ("lowering.loop.kernel_to_loop", "KernelToLoop"),
     "kernel-to-buffer": ("lowering.buffer.kernel_to_buffer", "KernelToBuffer"),
     "buffer-tile-time": ("lowering.buffer.tile_time", "BufferTileTime"),
@@ -101,7 +103,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 }
 """What may be left after each change of level: ops by name, and whole dialects."""
 
-TARGETED = frozenset({"kernel-schedule", "buffer-tile-time"})
+TARGETED = frozenset({"kernel-schedule", "kernel-prepack", "buffer-tile-time"})
 """Passes whose options name the target and the compiler."""
 
 

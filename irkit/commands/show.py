@@ -66,6 +66,8 @@ def _show(args: argparse.Namespace) -> None:
     if most:
         print("sizes are for " + ", ".join(f"{n} = {v}" for n, v in most.items()))
     print(f"intermediates {bytes_text(peak)} at the peak, lower bound {bytes_text(bound)}")
+    if prepared := program.prepared_bytes.data.evaluate(most):
+        print(f"prepared {bytes_text(prepared)}, by kernels that run once")
 
 
 def _write_page(args: argparse.Namespace, cc: str) -> None:
@@ -101,14 +103,14 @@ def kernel_cost(op: kernel.DefOp) -> KernelCost:
 
 
 def launch_counts(module: ModuleOp) -> tuple[Counter[str], bool]:
-    """How often each kernel is launched, and whether that is known.
+    """How often each kernel is launched in a run, and whether that is known.
 
     The body of a loop counts once for each iteration, and once in all where the bounds are data.
     """
     counts: Counter[str] = Counter()
     known = True
     for op in module.walk():
-        if isinstance(op, kernel.LaunchOp):
+        if isinstance(op, kernel.LaunchOp) and op.once is None:
             times = iterations(op)
             known = known and times is not None
             counts[op.callee.root_reference.data] += 1 if times is None else times
@@ -141,7 +143,13 @@ def _print_table(costs: Mapping[str, KernelCost], launches: Counter[str]) -> Non
     for row in costs.values():
         count = launches[row.name]
         intensity = f"{row.flops / row.bytes:.3g}" if row.bytes else "-"
-        numbers = (str(row.ops), str(count), count_text(row.flops), bytes_text(row.bytes), intensity)
+        numbers = (
+            str(row.ops),
+            str(count) if count else "once",
+            count_text(row.flops),
+            bytes_text(row.bytes),
+            intensity,
+        )
         table.add_row(row.name, row.axes, *numbers)
         runs, flops, size = runs + count, flops + count * row.flops, size + count * row.bytes
     table.add_section()
