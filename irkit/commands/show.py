@@ -55,11 +55,12 @@ def _show(args: argparse.Namespace) -> None:
     lower(module, "kernel", target=args.target, cc=cc)
     costs = {c.name: c for c in kernel_costs(module)}
     launches, known = launch_counts(module)
+    once = once_kernels(module)
     lower(module, "buffer", target=args.target, cc=cc)
     program = next(op for op in module.ops if isinstance(op, buffer.ProgramOp))
     most = {name: high for name, _, high in program.symbols.data}
     print(f"{sum(ops.values())} ops: " + ", ".join(f"{n} {name}" for name, n in ops.most_common()))
-    _print_table(costs, launches)
+    _print_table(costs, launches, once)
     peak, bound = (f.data.evaluate(most) for f in (program.peak_bytes, program.lower_bound_bytes))
     if not known:
         print("a loop whose bounds are data counts as one iteration")
@@ -117,6 +118,12 @@ def launch_counts(module: ModuleOp) -> tuple[Counter[str], bool]:
     return counts, known
 
 
+def once_kernels(module: ModuleOp) -> frozenset[str]:
+    """The kernels that are launched before all runs."""
+    launches = (op for op in module.walk() if isinstance(op, kernel.LaunchOp) and op.once is not None)
+    return frozenset(op.callee.root_reference.data for op in launches)
+
+
 def iterations(op: Operation) -> int | None:
     """How often the loops around an op run it; None where their bounds are no constants."""
     total, parent = 1, op.parent_op()
@@ -130,7 +137,7 @@ def iterations(op: Operation) -> int | None:
     return total
 
 
-def _print_table(costs: Mapping[str, KernelCost], launches: Counter[str]) -> None:
+def _print_table(costs: Mapping[str, KernelCost], launches: Counter[str], once: frozenset[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -60,12 +60,13 @@ def test_the_plan_is_that_of_the_compiled_program(pages: dict[str, Page], folder
     module = lower(folder / f"{name}.tg", "buffer", target="avx2")
     program = next(op for op in module.ops if isinstance(op, buffer.ProgramOp))
     ops = list(program.walk())
-    views = {op.offset.data.value for op in ops if isinstance(op, buffer.ViewOp)}
+    views = {o.offset.data.value for o in ops if isinstance(o, buffer.ViewOp) and o.prepared is None}
     teams = {op.team.data.value for op in ops if isinstance(op, buffer.CallOp) and op.team is not None}
     plan = pages[name].memory
     assert {p.offset for p in plan.pieces if not p.name.startswith("panels of")} == views
     assert {p.offset for p in plan.pieces if p.name.startswith("panels of")} == teams
     assert plan.peak_bytes == program.peak_bytes.data.value
+    assert plan.prepared_bytes == program.prepared_bytes.data.value
     calls = [op.callee.root_reference.data for op in ops if isinstance(op, buffer.CallOp)]
     assert [t.name for t in plan.tasks if t.name in calls] == calls
 
