@@ -22,7 +22,7 @@ from lowering.kernel.contraction import Contraction, panel_index
 from lowering.kernel.once import insert_once, is_constant, mark_once
 from lowering.kernel.schedule import choose
 from lowering.loop.kernel_to_loop import tiled_contraction
-from lowering.remarks import listener
+from lowering.remarks import label_of, listener
 from lowering.schedule import parse_schedule
 from lowering.target import get_target
 
@@ -185,4 +185,7 @@ class _Packers:
         packer.properties["schedule"] = ScheduleAttr(tuple(self.schedule(packer)))
         self.module.body.block.insert_op_before(packer, kernel)
         self.kernels[key] = packer
+        if (tell := listener("once", KernelPrepack.name)) is not None:
+            reason = f"{label_of(kernel)} reads its right operand from them"
+            tell.applied(packer, f"makes panels of {weights.size} columns once, before all runs", reason)
         return packer
