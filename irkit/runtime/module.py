@@ -89,7 +89,6 @@ class Program:
         self._arena_pointer: ctypes.c_void_p | None = None
         self._prepared = aligned(spec.prepared_bytes) if spec.prepared_bytes else None
         self._prepared_for: object = None
-        self._parameters = object()  # another one whenever a parameter is replaced
         self._team = _Team(self._native, self.threads)
         for name, value in (values or {}).items():
             self.values[name] = self._checked(self._arg(name), value)
@@ -172,8 +171,7 @@ class Program:
                 raise IrkitError(f"'{name}' is no parameter of {self.name}", hint="inputs go to the call")
             ready[name] = self._checked(arg, value)
             arg.check_fixed(ready[name])
-        self.values.update(ready)
-        self._parameters = object()
+        self.values = {**self.values, **ready}  # another dict, which tells that parameters are others
 
     # -- calls --------------------------------------------------------------------------------------------------
 
@@ -192,7 +190,8 @@ class Program:
         if out is not None and "out" in self._args and self._args["out"].spec.role != "output":
             named["out"], out = out, None  # pyright: ignore[reportArgumentType]
         given = self._bind(args, named)
-        ready = dict(self.values)
+        values = self.values
+        ready = dict(values)
         for name, value in given.items():
             ready[name] = self._checked(self._args[name], value)
         missing = [a.name for a in self.spec.args if a.role != "output" and a.name not in ready]
@@ -207,7 +206,7 @@ class Program:
             self._args[name].check_shape(value, symbols)
         results = self._results(out, symbols, ready)
         own = any(self._args[name].spec.role == "param" for name in given)
-        return Call(self, symbols, ready, results, object() if own else self._parameters)
+        return Call(self, symbols, ready, results, object() if own else values)
 
     def time(
         self, *args: ArrayLike, repeats: int = 5, out: Outputs | None = None, **named: ArrayLike

@@ -56,3 +56,16 @@ func.func @keeps_what_grows(%w: tensor<8xf32> {graph.kind = "param"}) -> tensor<
   %a = kernel.launch @spread(%w) : (tensor<8xf32>) -> tensor<8x4xf32>
   func.return %a : tensor<8x4xf32>
 }
+
+// A reshape that stands in the loop does not leave it.
+// CHECK-LABEL: func.func @keeps_what_is_made_in_a_loop
+// CHECK-NOT: once
+func.func @keeps_what_is_made_in_a_loop(%w: tensor<2x4xf32> {graph.kind = "param"}, %x: tensor<8xf32>) -> tensor<8xf32> {
+  %r = graph.for 0 to 3 (%x) : (tensor<8xf32>) {
+  ^bb0(%t: tensor<si64>, %y: tensor<8xf32>):
+    %v = graph.reshape %w {shape = #dim.list<[8]>} : (tensor<2x4xf32>) -> tensor<8xf32>
+    %c = kernel.launch @double(%v) : (tensor<8xf32>) -> tensor<8xf32>
+    graph.yield %c : tensor<8xf32>
+  }
+  func.return %r : tensor<8xf32>
+}

@@ -21,7 +21,7 @@ ROOM = 2
 def is_constant(value: SSAValue, func: FuncOp) -> bool:
     """Whether a value of a host function is the same in every run: a parameter that no run writes, a constant, or what a
     launch that runs once makes of them; of known size."""
-    while isinstance(value.owner, ReshapeOp):
+    while isinstance(value.owner, ReshapeOp) and value.owner.parent is func.body.block:
         value = value.owner.operands[0]
     if not isinstance(value, BlockArgument):
         op = value.owner
@@ -43,15 +43,17 @@ def bytes_of(value: SSAValue) -> int | None:
     return ref_of(value.type).bytes().value  # pyright: ignore[reportArgumentType]
 
 
-def insert_once(launch: LaunchOp, func: FuncOp) -> None:
-    """Puts a launch with constant operands at the start of its function, or behind the last op that makes one of them."""
+def insert_once(launch: LaunchOp, func: FuncOp, after: LaunchOp | None) -> None:
+    """Puts a launch with constant operands behind the last op that makes one of them; else behind another launch, or at
+    the start of its function."""
     block = func.body.block
     makers = {v.owner for v in launch.inputs if isinstance(v.owner, Operation)}
-    last = next((op for op in reversed(block.ops) if op in makers), None) if makers else None
+    last = next((op for op in reversed(block.ops) if op in makers), None) if makers else after
     if last is not None:
         block.insert_op_after(launch, last)
-    elif (first := next((op for op in block.ops if not _runs_once(op)), None)) is not None:
-        block.insert_op_before(launch, first)
+    else:
+        assert block.first_op is not None
+        block.insert_op_before(launch, block.first_op)
 
 
 def _runs_once(op: Operation) -> bool:
@@ -63,6 +65,7 @@ def mark_once(module: ModuleOp, kernels: Mapping[str, DefOp], pass_name: str) ->
     function; tells so, and returns their number."""
     count = 0
     for func in [op for op in module.ops if isinstance(op, FuncOp)]:
+        last: LaunchOp | None = None
         for launch in [op for op in func.body.walk() if isinstance(op, LaunchOp) and op.once is None]:
             kernel = kernels.get(launch.callee.root_reference.data)
             if kernel is None or kernel.symbols.data or not launch.inputs:
@@ -71,7 +74,8 @@ def mark_once(module: ModuleOp, kernels: Mapping[str, DefOp], pass_name: str) ->
                 continue
             launch.detach()
             launch.properties["once"] = UnitAttr()
-            insert_once(launch, func)
+            insert_once(launch, func, last)
+            last = launch
             count += 1
             if (tell := listener("once", pass_name)) is not None:
                 tell.applied(launch, "runs once, before all runs", "it reads parameters and constants alone")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, BlockArgument, Region, SSAValue
 from xdsl.passes import ModulePass
@@ -59,7 +59,7 @@ class KernelPrepack(ModulePass):
         for func in [o for o in op.ops if isinstance(o, FuncOp)]:
             for launch in [o for o in func.body.walk() if isinstance(o, LaunchOp)]:
                 launches[launch.callee.root_reference.data].append((launch, func))
-        packers = _Packers(op, set(kernels), lambda k: choose(k, target))
+        packers = _Packers(op, _names(op), lambda k: choose(k, target))
         for name, kernel in kernels.items():
             if kernel.schedule is None or RHS not in kernel.schedule.data or name not in launches:
                 continue
@@ -75,6 +75,11 @@ class KernelPrepack(ModulePass):
                 tell.applied(
                     kernel, "reads its right operand from panels that are packed once", "it is a parameter"
                 )
+
+
+def _names(module: ModuleOp) -> set[str]:
+    symbols = (op.properties.get("sym_name") for op in module.ops)
+    return {symbol.data for symbol in symbols if isinstance(symbol, StringAttr)}
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,8 @@ class _Packers:
     schedule: Callable[[DefOp], list[str]]
     kernels: dict[tuple[Hashable, ...], DefOp] = field(default_factory=dict)
     panels: dict[tuple[SSAValue, DefOp], SSAValue] = field(default_factory=dict)
+    last: dict[FuncOp, LaunchOp] = field(default_factory=dict)
+    """Of the launches at the start of each function, which come before those that may read what they make."""
 
     def replace(self, kernel: DefOp, weights: _Weights, launches: list[tuple[LaunchOp, FuncOp]]) -> None:
         """Makes a kernel read panels, and gives each of its launches the panels of its constant."""
@@ -155,7 +162,9 @@ class _Packers:
             launch = LaunchOp(packer.sym_name.data, [value], [type_], once=True)
             launch.location = user.location
             launch.results[0].name_hint = f"{value.name_hint}_panels" if value.name_hint else "panels"
-            insert_once(launch, func)
+            insert_once(launch, func, self.last.get(func))
+            if isinstance(value, BlockArgument):
+                self.last[func] = launch
             self.panels[value, packer] = launch.results[0]
         return self.panels[value, packer]
 
