@@ -12,6 +12,15 @@ view at a byte offset of one arena. Offsets are dim expressions; the arena is si
     }
 
 The program is SPMD like the kernels it calls: every thread walks all of it. No tensor values are left.
+
+What depends on parameters alone stands in `buffer.once`, ahead of all other work. It runs when the parameters are set, and
+what it leaves in the memory `prepared`, which belongs to the program like the arena, is read by all runs after that:
+
+    %p = buffer.view prepared 0 : !buffer.ref<[1, 64, 16], f32>
+    buffer.once {
+      buffer.call @panels (%w, %p)
+    }
+    buffer.call @matmul (%x, %p, %h)
 """
 
 from __future__ import annotations
@@ -20,7 +29,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerType, StringAttr, SymbolRefAttr
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, IntegerType, StringAttr, SymbolRefAttr, UnitAttr
 from xdsl.ir import Attribute, Block, Dialect, Region, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
@@ -53,7 +62,8 @@ class ProgramOp(IRDLOperation):
     """The planned host program. `interface` describes each argument: {name, kind = input | param | output, dtype, source}.
 
     Attributes that the planner writes: arena_bytes (all of the arena but thread scratch), scratch_bytes (for each
-    thread), peak_bytes and lower_bound_bytes (live bytes of intermediates: as placed, and the least possible).
+    thread), peak_bytes and lower_bound_bytes (live bytes of intermediates: as placed, and the least possible),
+    prepared_bytes (what `buffer.once` leaves; not printed where it is 0).
     """
 
     name = "buffer.program"
@@ -66,11 +76,12 @@ class ProgramOp(IRDLOperation):
     scratch_bytes = prop_def(DimAttr)
     peak_bytes = prop_def(DimAttr)
     lower_bound_bytes = prop_def(DimAttr)
+    prepared_bytes = prop_def(DimAttr)
     body = region_def("single_block")
 
     traits = traits_def(IsolatedFromAbove(), SymbolOpInterface(), NoTerminator())
 
-    _FACTS: ClassVar = ("arena_bytes", "scratch_bytes", "peak_bytes", "lower_bound_bytes")
+    _FACTS: ClassVar = ("arena_bytes", "scratch_bytes", "peak_bytes", "lower_bound_bytes", "prepared_bytes")
 
     def __init__(
         self,
@@ -96,6 +107,11 @@ class ProgramOp(IRDLOperation):
     def block(self) -> Block:
         return self.body.block
 
+    @property
+    def once(self) -> OnceOp | None:
+        """What runs when the parameters are set."""
+        return next((op for op in self.block.ops if isinstance(op, OnceOp)), None)
+
     @classmethod
     def parse(cls, parser: Parser) -> ProgramOp:
         name = parser.parse_symbol_name()
@@ -119,7 +135,8 @@ class ProgramOp(IRDLOperation):
         printer.print_string(" ")
         print_signature(printer, self.block.args, self.signature.data)
         for fact in self._FACTS:
-            printer.print_string(f" {fact} {getattr(self, fact).data}")
+            if fact != "prepared_bytes" or self.prepared_bytes.data != ZERO:
+                printer.print_string(f" {fact} {getattr(self, fact).data}")
         printer.print_string(" interface ")
         printer.print_attribute(self.interface)
         printer.print_string(" ")
@@ -154,25 +171,32 @@ def _verify_interface(number: int, facts: Attribute) -> None:
 
 @irdl_op_definition
 class ViewOp(IRDLOperation):
-    """An array at a byte offset of the arena: `%h = buffer.view 4096 : !buffer.ref<[32, 128], f32>`."""
+    """An array at a byte offset of the arena: `%h = buffer.view 4096 : !buffer.ref<[32, 128], f32>`; or of the memory that
+    runs only read: `%p = buffer.view prepared 0 : !buffer.ref<[4, 64, 32], f32>`."""
 
     name = "buffer.view"
 
     offset = prop_def(DimAttr)
+    prepared = opt_prop_def(UnitAttr)
     result = result_def(RefType)
 
     traits = traits_def(Pure())
 
-    def __init__(self, offset: Dim | int, type_: RefType):
-        super().__init__(properties={"offset": DimAttr(Dim.of(offset))}, result_types=[type_])
+    def __init__(self, offset: Dim | int, type_: RefType, prepared: bool = False):
+        super().__init__(
+            properties={"offset": DimAttr(Dim.of(offset))} | ({"prepared": UnitAttr()} if prepared else {}),
+            result_types=[type_],
+        )
 
     @classmethod
     def parse(cls, parser: Parser) -> ViewOp:
+        prepared = parser.parse_optional_keyword("prepared") is not None
         offset = parse_dim(parser)
         parser.parse_punctuation(":")
-        return cls(offset, parser.parse_type())  # pyright: ignore[reportArgumentType]
+        return cls(offset, parser.parse_type(), prepared)  # pyright: ignore[reportArgumentType]
 
     def print(self, printer: Printer) -> None:
+        printer.print_string(" prepared" if self.prepared is not None else "")
         printer.print_string(f" {self.offset.data} : ")
         printer.print_attribute(self.result.type)
 
@@ -281,6 +305,42 @@ class CopyOp(IRDLOperation):
         printer.print_ssa_value(self.source)
         printer.print_string(" to ")
         printer.print_ssa_value(self.target)
+
+
+@irdl_op_definition
+class OnceOp(IRDLOperation):
+    """What runs when the parameters are set, and not in each run: `buffer.once { buffer.call @panels (%w, %p) }`.
+
+    It stands ahead of all calls, copies and loops of its program, and holds calls, copies and their views alone.
+    """
+
+    name = "buffer.once"
+
+    body = region_def("single_block")
+
+    traits = traits_def(NoTerminator())
+    assembly_format = "$body attr-dict"
+
+    def __init__(self, body: Region):
+        super().__init__(regions=[body])
+
+    @property
+    def block(self) -> Block:
+        return self.body.block
+
+    def verify_(self) -> None:
+        for op in self.block.ops:
+            if not isinstance(op, CallOp | CopyOp | BarrierOp | ViewOp | ReshapeOp):
+                raise VerifyException(f"buffer.once holds calls and copies, and no {op.name}")
+        if not isinstance(self.parent_op(), ProgramOp):
+            raise VerifyException("buffer.once is no part of a loop: it stands in a program")
+        before = self.prev_op
+        while before is not None:
+            if not isinstance(before, ViewOp | ReshapeOp | ConstantOp):
+                raise VerifyException(
+                    f"buffer.once stands behind {before.name}, and is the first work of a program"
+                )
+            before = before.prev_op
 
 
 @irdl_op_definition
@@ -484,6 +544,6 @@ class Carry:
 
 Buffer = Dialect(
     "buffer",
-    [ProgramOp, ViewOp, ReshapeOp, ConstantOp, CallOp, CopyOp, BarrierOp, ForOp, LeaveOp],
+    [ProgramOp, ViewOp, ReshapeOp, ConstantOp, CallOp, CopyOp, OnceOp, BarrierOp, ForOp, LeaveOp],
     [RefType, SpaceAttr],
 )

@@ -1018,22 +1018,30 @@ class GroupOp(IRDLOperation):
 class LaunchOp(IRDLOperation):
     """Runs a kernel on tensors: `%y = kernel.launch @matmul_relu(%x, %w) : (...) -> tensor<32x128xf32>`.
 
-    Operands are the kernel's `in` arguments in order, results its outputs.
+    Operands are the kernel's `in` arguments in order, results its outputs. What is launched `once` depends on parameters
+    and constants alone: it runs when they are set, and its results serve all runs.
+
+        %p = kernel.launch once @panels(%w) : (tensor<64x128xf32>) -> tensor<4x64x32xf32>
     """
 
     name = "kernel.launch"
 
     callee = prop_def(SymbolRefAttr)
+    once = opt_prop_def(UnitAttr)
     inputs = var_operand_def()
     results_ = var_result_def()
 
     traits = traits_def(Pure())
-    assembly_format = "$callee `(` $inputs `)` attr-dict `:` functional-type($inputs, $results_)"
+    assembly_format = (
+        "(`once` $once^)? $callee `(` $inputs `)` attr-dict `:` functional-type($inputs, $results_)"
+    )
 
-    def __init__(self, callee: str, inputs: Sequence[SSAValue], result_types: Sequence[Attribute]):
+    def __init__(
+        self, callee: str, inputs: Sequence[SSAValue], result_types: Sequence[Attribute], once: bool = False
+    ):
         super().__init__(
             operands=[list(inputs)],
-            properties={"callee": SymbolRefAttr(callee)},
+            properties={"callee": SymbolRefAttr(callee)} | ({"once": UnitAttr()} if once else {}),
             result_types=[list(result_types)],
         )
 

@@ -64,7 +64,8 @@ class ObjectSize:
 @dataclass(frozen=True)
 class Footprint:
     """All that a program takes on one thread. `const_bytes` are the weights in C, which stand in rodata;
-    `file_bytes` those in a file; `peak_bytes` are the intermediates in the arena, `arena_bytes` all of it."""
+    `file_bytes` those in a file; `peak_bytes` are the intermediates in the arena, `arena_bytes` all of it;
+    `prepared_bytes` hold what is made of the parameters once."""
 
     name: str
     compiler: str
@@ -73,6 +74,7 @@ class Footprint:
     file_bytes: int
     peak_bytes: int
     arena_bytes: int
+    prepared_bytes: int
     stack: Stack | None
 
     @property
@@ -82,9 +84,10 @@ class Footprint:
 
     @property
     def ram(self) -> int:
-        """Bytes of data, arena and stack."""
+        """Bytes of data, arena, prepared memory and stack."""
         fixed = sum(o.sizes.data + o.sizes.bss for o in self.objects)
-        return fixed + self.arena_bytes + (self.stack.bytes if self.stack is not None else 0)
+        memory = self.arena_bytes + self.prepared_bytes
+        return fixed + memory + (self.stack.bytes if self.stack is not None else 0)
 
     def json(self) -> str:
         """All of it as JSON text."""
@@ -115,6 +118,7 @@ def footprint(
         file_bytes=len(files.get(f"{spec.name}_weights.bin", b"")),
         peak_bytes=spec.peak_bytes,
         arena_bytes=-(-spec.arena_bytes // 64) * 64 + spec.scratch_bytes,
+        prepared_bytes=spec.prepared_bytes,
         stack=stack,
     )
 
@@ -165,9 +169,9 @@ def stack_of(elf: Elf, usage: str, entry: str) -> Stack | None:
             calls[caller].add(names[symbol.section])
         elif not symbol.section and symbol.name and not symbol.name.startswith("_GLOBAL"):
             outside.add(symbol.name)
-    program = entry.removesuffix("_run") + "_program"
-    if "irk_team_run" in calls and program in calls:
-        calls["irk_team_run"].add(program)  # by a pointer that is handed to it
+    for part in ("_program", "_once"):
+        if "irk_team_run" in calls and (program := entry.removesuffix("_run") + part) in calls:
+            calls["irk_team_run"].add(program)  # by a pointer that is handed to it
     sizes = {name: _frame(frames, name, elf.machine) for name in calls}
     size, chain = deepest(entry, calls, {n: f.bytes for n, f in sizes.items()})
     reached = _reached(entry, calls)

@@ -41,6 +41,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
             "kernel-simplify",
             "kernel-collapse-axes",
             "kernel-schedule",
+            "kernel-prepack",
         ),
     ),
     ("loop", ("kernel-to-loop",)),
@@ -65,6 +66,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "kernel-simplify": ("lowering.kernel.simplify", "KernelSimplify"),
     "kernel-collapse-axes": ("lowering.kernel.collapse", "KernelCollapseAxes"),
     "kernel-schedule": ("lowering.kernel.schedule", "KernelSchedule"),
+    "kernel-prepack": ("lowering.kernel.prepack", "KernelPrepack"),
     "kernel-to-loop": ("lowering.loop.kernel_to_loop", "KernelToLoop"),
     "loop-map-gpu": ("lowering.loop.map_gpu", "LoopMapGpu"),
     "kernel-to-buffer": ("lowering.buffer.kernel_to_buffer", "KernelToBuffer"),
@@ -111,6 +113,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 
 TARGETED = {
     "kernel-schedule": ("target", "cc"),
+    "kernel-prepack": ("target", "cc"),
     "loop-map-gpu": ("target",),
     "buffer-tile-time": ("target", "cc"),
 }

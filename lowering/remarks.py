@@ -38,6 +38,7 @@ CATEGORIES: dict[str, str] = {
     "vectorise": "axes that run in lanes",
     "tile": "register tiles, and sums in blocks",
     "pack": "operands of contractions copied into panels",
+    "once": "kernels that run once, where parameters are set",
     "parallel": "axes that threads split",
     "peel": "reads outside of an array: guards and clamps, gone or kept",
     "in-place": "results in the memory of operands",

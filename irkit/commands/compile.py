@@ -219,6 +219,13 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
             f"  {name}_bind_weights(&args, content);",
         ]
     release = ["  release(content);"] if bound and weights == "bin" else []
+    prepare: list[str] = []
+    if field := spec.prepared_field:
+        prepare = [
+            f"  args.{field} = memory({name}_prepared_bytes(&args));",
+            f"  if ({name}_init(&args, arena, NULL) != {upper}_OK) return 1;",
+        ]
+        release.append(f"  release(args.{field});")
     shown: list[str] = []
     counts: dict[str, int] = {}
     for arg in spec.args:
@@ -278,6 +285,7 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
             "  memset(&args, 0, sizeof args);",
             *body,
             f"  void *arena = memory({name}_arena_bytes(&args, 1));",
+            *prepare,
             f"  int code = {name}_run(&args, arena, NULL);",
             f"  if (code != {upper}_OK) {{",
             f'    fprintf(stderr, "{name} failed with code %d\\n", code);',

@@ -66,6 +66,8 @@ def execute(args: argparse.Namespace) -> None:
     )
     print(f"time {seconds_text(seconds[len(seconds) // 2])} ({threads}{spread})")
     memory = f"intermediates {bytes_text(program.peak_bytes)} (lower bound {bytes_text(program.lower_bound_bytes)})"
+    if program.spec.prepared_bytes:
+        memory += f", prepared {bytes_text(program.spec.prepared_bytes)}"
     print(f"peak memory: {memory}, process {bytes_text(_resident_peak())}")
     reports.write(args, call)
     if args.output:

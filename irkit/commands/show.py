@@ -56,17 +56,20 @@ def _show(args: argparse.Namespace) -> None:
     lower(module, "kernel", target=args.target, cc=cc)
     costs = {c.name: c for c in kernel_costs(module)}
     launches, known = launch_counts(module)
+    once = once_kernels(module)
     lower(module, "buffer", target=args.target, cc=cc)
     program = next(op for op in module.ops if isinstance(op, buffer.ProgramOp))
     most = {name: high for name, _, high in program.symbols.data}
     print(f"{sum(ops.values())} ops: " + ", ".join(f"{n} {name}" for name, n in ops.most_common()))
-    _print_table(costs, launches)
+    _print_table(costs, launches, once)
     peak, bound = (f.data.evaluate(most) for f in (program.peak_bytes, program.lower_bound_bytes))
     if not known:
         print("a loop whose bounds are data counts as one iteration")
     if most:
         print("sizes are for " + ", ".join(f"{n} = {v}" for n, v in most.items()))
     print(f"intermediates {bytes_text(peak)} at the peak, lower bound {bytes_text(bound)}")
+    if prepared := program.prepared_bytes.data.evaluate(most):
+        print(f"prepared {bytes_text(prepared)}, by kernels that run once")
 
 
 def _write_page(args: argparse.Namespace, cc: str) -> None:
@@ -102,18 +105,24 @@ def kernel_cost(op: kernel.DefOp) -> KernelCost:
 
 
 def launch_counts(module: ModuleOp) -> tuple[Counter[str], bool]:
-    """How often each kernel is launched, and whether that is known.
+    """How often each kernel is launched in a run, and whether that is known.
 
     The body of a loop counts once for each iteration, and once in all where the bounds are data.
     """
     counts: Counter[str] = Counter()
     known = True
     for op in module.walk():
-        if isinstance(op, kernel.LaunchOp):
+        if isinstance(op, kernel.LaunchOp) and op.once is None:
             times = iterations(op)
             known = known and times is not None
             counts[op.callee.root_reference.data] += 1 if times is None else times
     return counts, known
+
+
+def once_kernels(module: ModuleOp) -> frozenset[str]:
+    """The kernels that are launched before all runs."""
+    launches = (op for op in module.walk() if isinstance(op, kernel.LaunchOp) and op.once is not None)
+    return frozenset(op.callee.root_reference.data for op in launches)
 
 
 def iterations(op: Operation) -> int | None:
@@ -129,7 +138,7 @@ def iterations(op: Operation) -> int | None:
     return total
 
 
-def _print_table(costs: Mapping[str, KernelCost], launches: Counter[str]) -> None:
+def _print_table(costs: Mapping[str, KernelCost], launches: Counter[str], once: frozenset[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -142,7 +151,13 @@ def _print_table(costs: Mapping[str, KernelCost], launches: Counter[str]) -> Non
     for row in costs.values():
         count = launches[row.name]
         intensity = f"{row.flops / row.bytes:.3g}" if row.bytes else "-"
-        numbers = (str(row.ops), str(count), count_text(row.flops), bytes_text(row.bytes), intensity)
+        numbers = (
+            str(row.ops),
+            str(count) if count else "once",
+            count_text(row.flops),
+            bytes_text(row.bytes),
+            intensity,
+        )
         table.add_row(row.name, row.axes, *numbers)
         runs, flops, size = runs + count, flops + count * row.flops, size + count * row.bytes
     table.add_section()

@@ -23,6 +23,8 @@ def print_footprint(found: Footprint) -> None:
     weights = f"{found.const_bytes} in C" if found.const_bytes else "0 in C"
     print(f"weights {weights}" + (f", {found.file_bytes} in a file" if found.file_bytes else ""))
     print(f"arena {found.arena_bytes}, of which intermediates {found.peak_bytes} at the peak")
+    if found.prepared_bytes:
+        print(f"prepared {found.prepared_bytes}, made of the weights once")
     if found.stack is None:
         print(f"stack unknown: '{found.compiler}' does not write -fstack-usage")
     else:

@@ -13,7 +13,7 @@ from xdsl.dialects.func import FuncOp
 from dialects import buffer, kernel
 from dialects.errors import IrkitError
 from irkit.api import lower, program_prefix, read_module
-from irkit.commands.show import kernel_costs, launch_counts
+from irkit.commands.show import kernel_costs, launch_counts, once_kernels
 from irkit.files import read_text
 from irkit.page.drawing import drawing
 from irkit.page.facts import Kernel, Level, Line, Page, Section
@@ -112,6 +112,7 @@ def _kernels(module: ModuleOp, marks: Marks) -> tuple[tuple[Kernel, ...], bool]:
         if isinstance(op, kernel.DefOp) and op.schedule is not None
     }
     launches, known = launch_counts(module)
+    once = once_kernels(module)
     return tuple(
         Kernel(
             cost.name,
@@ -122,6 +123,7 @@ def _kernels(module: ModuleOp, marks: Marks) -> tuple[tuple[Kernel, ...], bool]:
             cost.flops,
             cost.bytes,
             marks.whole(cost.name),
+            cost.name in once,
         )
         for cost in kernel_costs(module)
     ), known

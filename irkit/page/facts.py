@@ -95,13 +95,15 @@ class Piece:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """The arena over time, symbolic dims at their greatest; scratch is what each thread needs beside it."""
+    """The arena over time, symbolic dims at their greatest; scratch is what each thread needs beside it, prepared what
+    kernels leave that run once."""
 
     tasks: tuple[Task, ...]
     pieces: tuple[Piece, ...]
     peak_bytes: int
     lower_bound_bytes: int
     scratch_bytes: int
+    prepared_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ class Roof:
 
 @dataclass(frozen=True)
 class Kernel:
-    """The cost of one run of a kernel, as `irkit show` prints it, and how often it runs."""
+    """The cost of one run of a kernel, as `irkit show` prints it, and how often it runs; `once`
+    is one of those that run before all runs."""
 
     name: str
     axes: str
@@ -133,6 +136,7 @@ class Kernel:
     flops: int
     bytes: int
     mark: Mark
+    once: bool = False
 
 
 @dataclass(frozen=True)

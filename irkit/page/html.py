@@ -125,6 +125,7 @@ def _memory(page: Page, mark_id: MarkId, order: Mapping[str, int]) -> str:
     words = (
         f"Intermediates {bytes_text(plan.peak_bytes)} at the peak, lower bound {bytes_text(plan.lower_bound_bytes)}"
         + (f"; {bytes_text(plan.scratch_bytes)} of scratch for each thread" if plan.scratch_bytes else "")
+        + (f"; {bytes_text(plan.prepared_bytes)} prepared once" if plan.prepared_bytes else "")
         + "."
     )
     return memory_svg(plan, mark_id, order) + _note(words)
@@ -163,7 +164,7 @@ def _row(kernel: Kernel, page: Page, mark_id: MarkId) -> str:
             ("words", kernel.axes),
             ("words", kernel.schedule),
             ("", str(kernel.ops)),
-            ("", str(kernel.runs)),
+            ("", "once" if kernel.once and not kernel.runs else str(kernel.runs)),
             ("", count_text(kernel.flops)),
             ("", bytes_text(kernel.bytes)),
             ("", _ratio(kernel.flops, kernel.bytes)),

@@ -41,7 +41,14 @@ def memory_plan(module: ModuleOp, marks: Marks) -> MemoryPlan:
             mark = host_mark(key, marks)
         pieces.append(Piece(name, type_, interval.size, offset, begin, end, mark))
     places = plan.places
-    return MemoryPlan(tasks, tuple(pieces), places.peak_bytes, places.lower_bound_bytes, places.scratch_bytes)
+    return MemoryPlan(
+        tasks,
+        tuple(pieces),
+        places.peak_bytes,
+        places.lower_bound_bytes,
+        places.scratch_bytes,
+        places.prepared_bytes,
+    )
 
 
 def _task_times(plan: HostPlan) -> dict[int, tuple[Operation, bool]]:

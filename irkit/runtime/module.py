@@ -56,6 +56,9 @@ class Program:
     others are copied, with a LayoutWarning. `out` takes preallocated results: an array, several in order, or a mapping
     of names. Calls from several threads take turns.
 
+    What depends on the parameters alone is prepared in the first call, and again after `set_params` and for calls that
+    bring parameters of their own; `set_params` also tells of an array that was changed in place.
+
         program = irkit.compile("mlp.tg")
         logits = program(x)
         program(x=x, w1=other, out=logits)
@@ -85,6 +88,8 @@ class Program:
         self._lock = threading.Lock()
         self._arena: np.ndarray | None = None
         self._arena_pointer: ctypes.c_void_p | None = None
+        self._prepared = aligned(spec.prepared_bytes) if spec.prepared_bytes else None
+        self._prepared_for: object = None
         self._team = _Team(self._native, self.threads)
         for name, value in (values or {}).items():
             self.values[name] = self._checked(self._arg(name), value)
@@ -171,7 +176,7 @@ class Program:
                 raise IrkitError(f"'{name}' is no parameter of {self.name}", hint="inputs go to the call")
             ready[name] = self._checked(arg, value)
             arg.check_fixed(ready[name])
-        self.values.update(ready)
+        self.values = {**self.values, **ready}  # another dict, which tells that parameters are others
 
     # -- calls --------------------------------------------------------------------------------------------------
 
@@ -190,7 +195,8 @@ class Program:
         if out is not None and "out" in self._args and self._args["out"].spec.role != "output":
             named["out"], out = out, None  # pyright: ignore[reportArgumentType]
         given = self._bind(args, named)
-        ready = dict(self.values)
+        values = self.values
+        ready = dict(values)
         for name, value in given.items():
             ready[name] = self._checked(self._args[name], value)
         missing = [a.name for a in self.spec.args if a.role != "output" and a.name not in ready]
@@ -204,7 +210,8 @@ class Program:
         for name, value in ready.items():
             self._args[name].check_shape(value, symbols)
         results = self._results(out, symbols, ready)
-        return Call(self, symbols, ready, results)
+        own = any(self._args[name].spec.role == "param" for name in given)
+        return Call(self, symbols, ready, results, object() if own else values)
 
     def time(
         self, *args: ArrayLike, repeats: int = 5, out: Outputs | None = None, **named: ArrayLike
@@ -340,14 +347,21 @@ class Program:
             if self._arena is None or self._arena.nbytes < call._arena_bytes:
                 self._arena = aligned(call._arena_bytes)
                 self._arena_pointer = ctypes.c_void_p(self._arena.ctypes.data)
-            code = self._native.run(call._pointer, self._arena_pointer, self._team.get())
+            code, team = 0, self._team.get()
+            if self._native.init is not None and self._prepared_for is not call._parameters:
+                code = self._native.init(call._pointer, self._arena_pointer, team)
+                self._prepared_for = None if code else call._parameters
+            code = code or self._native.run(call._pointer, self._arena_pointer, team)
         if code:
             meanings = {number: text for number, text in ERRORS.values()}
             raise IrkitError(f"{self.name} stopped: {meanings.get(code, f'error {code}')}")
 
 
 class Call:
-    """A call with its arguments checked. It keeps the arrays, and every run writes the same results."""
+    """A call with its arguments checked. It keeps the arrays, and every run writes the same results.
+
+    Arrays of inputs may be changed between runs. What the program has prepared of the parameters stays as it is.
+    """
 
     def __init__(
         self,
@@ -355,8 +369,11 @@ class Call:
         symbols: Mapping[str, int],
         arrays: Mapping[str, np.ndarray],
         results: tuple[np.ndarray, ...],
+        parameters: object,
     ):
+        """`parameters` is the same object for calls with the same parameters."""
         self.program = program
+        self._parameters = parameters
         self.symbols = dict(symbols)
         self.arrays = dict(arrays)
         self.results = results
@@ -366,6 +383,8 @@ class Call:
         outputs = dict(zip((a.name for a in program.outputs), results, strict=True))
         for name, array in {**arrays, **outputs}.items():
             setattr(struct, c_field(name), array.ctypes.data)
+        if program._prepared is not None:
+            setattr(struct, program.spec.prepared_field, program._prepared.ctypes.data)
         self._pointer = ctypes.byref(struct)
         self._arena_bytes: int = program._native.arena_bytes(self._pointer, program.threads)
 
@@ -477,12 +496,17 @@ class _Native:
     def __init__(self, spec: ProgramSpec, library: Path):
         fields: list[tuple[str, type]] = [(c_field(name), ctypes.c_int64) for name, _, _ in spec.symbols]
         fields += [(c_field(a.name), ctypes.c_void_p) for a in spec.args]
+        if spec.prepared_field:
+            fields.append((spec.prepared_field, ctypes.c_void_p))
         self.struct: type[ctypes.Structure] = type("Args", (ctypes.Structure,), {"_fields_": fields})
         self.library = ctypes.CDLL(os.fspath(library))
         self.arena_bytes = self._function(
             f"{spec.name}_arena_bytes", ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int
         )
         self.run = self._function(f"{spec.name}_run", ctypes.c_int, *[ctypes.c_void_p] * 3)
+        self.init = None
+        if spec.prepared_bytes:
+            self.init = self._function(f"{spec.name}_init", ctypes.c_int, *[ctypes.c_void_p] * 3)
         self.team_create = self._function(f"{spec.name}_team_create", ctypes.c_void_p, ctypes.c_int)
         self.team_destroy = self._function(f"{spec.name}_team_destroy", None, ctypes.c_void_p)
 

@@ -14,7 +14,8 @@ from dialects.types import RefType, ref_of
 class Array:
     """A piece of memory that values share.
 
-    kind: arena (gets an offset), argument (the caller's), constant, loop (one of the two arrays that change places, as
+    kind: arena (gets an offset), prepared (gets one in the memory that outlives a run, and is read there alone), argument
+    (the caller's), constant, loop (one of the two arrays that change places, as
     the loop's body sees it), either (what such a loop leaves behind: one of `parts`).
     """
 
@@ -99,3 +100,4 @@ class Storage:
     loops: dict[Operation, list[Carried]] = field(default_factory=dict)
     outputs: list[Array] = field(default_factory=list)
     arena: list[Array] = field(default_factory=list)
+    prepared: list[Array] = field(default_factory=list)

@@ -17,6 +17,7 @@ from dialects.buffer import (
     CopyOp,
     ForOp,
     LeaveOp,
+    OnceOp,
     ProgramOp,
     ReshapeOp,
     ViewOp,
@@ -41,7 +42,8 @@ class BufferPlaceBarriers(ModulePass):
        has written, or writes bytes that it has read: a barrier. Kernels split their work each in its own way, so that
        any overlap counts;
     2. in a loop, the same against the end of the iteration before; arrays that a swap exchanges are followed there;
-    3. before a loop, once, for what its body touches ahead of its own first barrier.
+    3. before a loop, once, for what its body touches ahead of its own first barrier;
+    4. in `buffer.once` the same, by itself: it ends before a run begins.
 
     *Leaves* a program without races between calls. Arguments are taken not to overlap one another.
     """
@@ -108,6 +110,8 @@ class Sweep:
                 stretch.touch(op, self._access(op))
             elif isinstance(op, LeaveOp):
                 stretch.touch(op, Access(self.spans[op.condition], ()))
+            elif isinstance(op, OnceOp):
+                stretch.waits += self.block(op.block, Footprint()).waits
             elif isinstance(op, ForOp):
                 inner = self._loop(op)
                 stretch.touch(op, inner.first.as_access())
@@ -183,15 +187,16 @@ class Sweep:
     def _locate(self, op: Operation) -> None:
         """Gives spans to the arrays that an op makes."""
         if isinstance(op, ViewOp):
-            self.spans[op.result] = (self._arena(op.offset.data, _bytes(op.result)),)
+            space = "arena" if op.prepared is None else "prepared"
+            self.spans[op.result] = (self._span(space, op.offset.data, _bytes(op.result)),)
         elif isinstance(op, ReshapeOp):
             self.spans[op.result] = self.spans[op.source]
         elif isinstance(op, ConstantOp):
             self.spans[op.result] = ()  # nothing writes it
 
-    def _arena(self, offset: Dim, size: Dim) -> Span:
+    def _span(self, space: str, offset: Dim, size: Dim) -> Span:
         low, high = offset.bounds(self.ranges)[0], (offset + size).bounds(self.ranges)[1]
-        return Span("arena", low, high)
+        return Span(space, low, high)
 
     def _access(self, op: CallOp | CopyOp) -> Access:
         if isinstance(op, CopyOp):
@@ -213,7 +218,7 @@ class Sweep:
         if op.team is not None:
             if name not in self.team:
                 self.team[name] = kernel_memory(kernel)[1]
-            writes += (self._arena(op.team.data, self.team[name]),)
+            writes += (self._span("arena", op.team.data, self.team[name]),)
         return Access(reads, writes)
 
 

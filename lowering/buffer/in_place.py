@@ -14,7 +14,7 @@ from dialects.loop import FuncOp as LoopFunc
 from dialects.types import RefType
 from lowering.buffer import remarks
 from lowering.buffer.arrays import Array, ArrayTypes
-from lowering.buffer.liveness import HostLoop, Liveness
+from lowering.buffer.liveness import HostLoop, Liveness, runs_once
 
 
 @dataclass
@@ -114,4 +114,6 @@ def comes_from(value: SSAValue, origin: SSAValue, reuse: Reuse) -> bool:
 def _is_made_in(value: SSAValue, block: Block) -> bool:
     """Whether an op of the block could make the value in any array that it is given."""
     owner = value.owner
-    return isinstance(owner, Operation) and owner.parent is block and not isinstance(owner, ConstantOp)
+    if not isinstance(owner, Operation) or owner.parent is not block:
+        return False
+    return not isinstance(owner, ConstantOp) and not runs_once(owner)

@@ -19,6 +19,7 @@ from dialects.buffer import (
     CopyOp,
     ForOp,
     LeaveOp,
+    OnceOp,
     ProgramOp,
     ReshapeOp,
     ViewOp,
@@ -54,6 +55,7 @@ class _Machine:
     def __init__(self, program: ProgramOp, kernels: Mapping[str, LoopFunc], symbols: Mapping[str, int]):
         self.program, self.kernels, self.symbols = program, kernels, symbols
         self.arena = _garbage(program.arena_bytes.data.evaluate(symbols))
+        self.prepared = _garbage(program.prepared_bytes.data.evaluate(symbols))
         self.places: dict[SSAValue, _Place] = {}
 
     def run(self, arrays: Mapping[str, Array]) -> list[Array]:
@@ -82,7 +84,8 @@ class _Machine:
         for op in block.ops:
             match op:
                 case ViewOp():
-                    self.places[op.result] = _Place(self.arena, op.offset.data.evaluate(self.symbols))
+                    memory = self.arena if op.prepared is None else self.prepared
+                    self.places[op.result] = _Place(memory, op.offset.data.evaluate(self.symbols))
                 case ReshapeOp():
                     self.places[op.result] = self.places[op.source]
                 case ConstantOp():
@@ -94,6 +97,9 @@ class _Machine:
                     self.array(op.target)[...] = self.array(op.source).reshape(self.array(op.target).shape)
                 case CallOp():
                     self._call(op)
+                case OnceOp():
+                    self._block(op.block)
+                    self.arena[:] = GARBAGE  # a run finds what was prepared, and nothing else
                 case ForOp():
                     self._loop(op)
                 case LeaveOp():

@@ -23,6 +23,7 @@ from lowering.buffer.liveness import Liveness, analyse_liveness
 from lowering.buffer.places import Places, find_places
 from lowering.buffer.program import write_program
 from lowering.buffer.storage import assign_storage
+from lowering.kernel.once import is_constant
 
 HOST_OPS = ("graph.for", "graph.constant", "graph.reshape", "graph.yield", "func.return", "kernel.launch")
 
@@ -36,8 +37,10 @@ class KernelToBuffer(ModulePass):
     *Does*, for each function:
     1. finds when each value is used last (`liveness`);
     2. decides which values share an array, and where a copy is needed (`in_place`, `storage`);
-    3. gives every array of the arena an offset, at the greatest size that the symbols allow (`places`, `planner`);
-    4. writes the program: views, calls, loops and copies in the order of the function (`program`).
+    3. gives every array of the arena an offset, at the greatest size that the symbols allow (`places`, `planner`), and
+       those an offset in memory of their own that launches leave which run once;
+    4. writes the program: `buffer.once` with these launches; then views, calls, loops and copies in the order of the
+       function (`program`).
 
     *Leaves* no `func.func` and no tensor; the program states arena, peak and bound. Barriers are still missing.
     """
@@ -119,3 +122,19 @@ def check_host(func: FuncOp, module: ModuleOp, kernels: Mapping[str, LoopFunc]) 
                     found=f"{given} elements",
                     expected=f"{taken}, as its signature says",
                 )
+        if op.once is not None and not all(is_constant(v, func) for v in op.inputs):
+            raise IrkitError(
+                f"the launch of @{name} runs once, but not all that it reads is known then",
+                op,
+                found="an input, or what is made of one",
+                expected="parameters, constants and results of launches that run once",
+                hint="remove 'once'",
+            )
+        if op.once is not None and op.parent is not func.body.block:
+            raise IrkitError(
+                f"the launch of @{name} runs once, but stands in a loop",
+                op,
+                found="a launch in the body of graph.for",
+                expected="one in the body of the function",
+                hint="put it before the loop",
+            )

@@ -25,7 +25,7 @@ MAX_BYTES = 2**47
 class Places:
     """Byte offsets, at the greatest sizes; scratch is what each thread needs, outside the arena's offsets.
 
-    `intervals` are the live ranges and sizes that were planned.
+    `intervals` are the live ranges and sizes that were planned. Prepared arrays lie one after another in memory of theirs.
     """
 
     arrays: Mapping[Array, int]
@@ -34,6 +34,7 @@ class Places:
     scratch_bytes: int
     peak_bytes: int
     lower_bound_bytes: int
+    prepared_bytes: int = 0
 
 
 def find_places(
@@ -63,13 +64,18 @@ def find_places(
         )
     placed = plan(intervals)
     count = len(storage.arena)
+    prepared, prepared_bytes = {}, 0
+    for array in storage.prepared:
+        prepared[array] = prepared_bytes
+        prepared_bytes += -(-sizes.most(array.type.bytes()) // ALIGNMENT) * ALIGNMENT
     return Places(
-        dict(zip(storage.arena, placed.offsets[:count], strict=True)),
+        dict(zip(storage.arena, placed.offsets[:count], strict=True)) | prepared,
         dict(zip(launches, placed.offsets[count:], strict=True)),
         dict(zip((*storage.arena, *launches), intervals, strict=True)),
         scratch,
         placed.peak_bytes,
         placed.lower_bound_bytes,
+        prepared_bytes,
     )
 
 

@@ -10,8 +10,9 @@ from xdsl.dialects.builtin import BytesAttr, DenseIntOrFPElementsAttr, Dictionar
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
-from dialects.buffer import CallOp, ConstantOp, CopyOp, ForOp, LeaveOp, ProgramOp, ReshapeOp, ViewOp
+from dialects.buffer import CallOp, ConstantOp, CopyOp, ForOp, LeaveOp, OnceOp, ProgramOp, ReshapeOp, ViewOp
 from dialects.dims import Dim
+from dialects.errors import union_location
 from dialects.graph import ConstantOp as GraphConstantOp, GraphOp
 from dialects.graph.creation import constant_array
 from dialects.kernel import ArgAttr, LaunchOp, arg
@@ -20,7 +21,7 @@ from dialects.syntax import SymbolsAttr
 from dialects.types import RefType, dtype_name, storage as storage_type
 from lowering.buffer import remarks
 from lowering.buffer.arrays import Array, ArrayTypes, Carried, Storage
-from lowering.buffer.liveness import Liveness
+from lowering.buffer.liveness import Liveness, runs_once
 from lowering.buffer.places import Places
 from lowering.buffer.storage import argument_facts, result_facts
 
@@ -39,6 +40,7 @@ def write_program(
     """The program: arguments, views, calls, loops and copies in the order of the function."""
     writer = _Writer(func, kernels, live, storage, places, type_of)
     signature, interface = writer.write_arguments()
+    writer.write_once(func.body.block)
     writer.write_block(func.body.block)
     writer.write_results()
     program = ProgramOp(
@@ -51,6 +53,7 @@ def write_program(
         scratch_bytes=places.scratch_bytes,
         peak_bytes=places.peak_bytes,
         lower_bound_bytes=places.lower_bound_bytes,
+        prepared_bytes=places.prepared_bytes,
     )
     program.location = func.location
     return program
@@ -112,23 +115,50 @@ class _Writer:
 
     # -- ops --------------------------------------------------------------------------------------------------
 
+    def write_once(self, block: Block) -> None:
+        """The launches that run once, behind the constants and views of them all: what is in a region is seen there alone."""
+        launches = [op for op in block.ops if runs_once(op)]
+        for op in launches:
+            self.origin = op
+            for value in (*op.operands, *op.results):
+                maker = self.live.root(value).owner
+                if isinstance(maker, GraphConstantOp):
+                    self._write_constant(maker)
+                self._array_of(value)
+        if launches:
+            outside, self.block = self.block, Block()
+            self.known.append({})
+            for op in launches:
+                self.origin = op
+                self._write_launch(op)  # pyright: ignore[reportArgumentType]
+            self.known.pop()
+            body, self.block = self.block, outside
+            self.origin = launches[0]
+            self._add(OnceOp(Region(body))).location = union_location(launches)
+
     def write_block(self, block: Block) -> None:
         for op in block.ops:
             self.origin = op
             if isinstance(op, LaunchOp):
-                self._begin_with_operands(op)
-                arrays = [self._array_of(v) for v in (*op.inputs, *op.results)]
-                team = self.places.team.get(op)
-                self._add(
-                    CallOp(op.callee.root_reference.data, arrays, None if team is None else Dim.of(team))
-                )
+                if not runs_once(op):
+                    self._write_launch(op)
             elif op in self.live.loops:
                 self._write_loop(op)
             elif isinstance(op, GraphConstantOp):
-                array = self.storage.arrays[op.results[0]]
-                constant = self._add(ConstantOp(_constant_value(op), array.type))
-                constant.results[0].name_hint = op.results[0].name_hint
-                array.value = constant.results[0]
+                self._write_constant(op)
+
+    def _write_launch(self, op: LaunchOp) -> None:
+        self._begin_with_operands(op)
+        arrays = [self._array_of(v) for v in (*op.inputs, *op.results)]
+        team = self.places.team.get(op)
+        self._add(CallOp(op.callee.root_reference.data, arrays, None if team is None else Dim.of(team)))
+
+    def _write_constant(self, op: GraphConstantOp) -> None:
+        array = self.storage.arrays[op.results[0]]
+        if array.value is None:
+            constant = self._add(ConstantOp(_constant_value(op), array.type))
+            constant.results[0].name_hint = op.results[0].name_hint
+            array.value = constant.results[0]
 
     def _begin_with_operands(self, op: LaunchOp) -> None:
         """Copies what an `inout` result begins with, where it does not lie in the operand's memory."""
@@ -198,8 +228,8 @@ class _Writer:
         for scope in reversed(self.known):
             if (found := scope.get((array, type_))) is not None:
                 return found
-        if array.kind == "arena":
-            made = self._add(ViewOp(self.places.arrays[array], type_)).results[0]
+        if array.kind in ("arena", "prepared"):
+            made = self._add(ViewOp(self.places.arrays[array], type_, array.kind == "prepared")).results[0]
         else:
             assert array.value is not None
             if array.value.type == type_:

@@ -45,7 +45,7 @@ def placed(result: SSAValue, array: Array, operand: SSAValue | None, old: Array 
         message = f"{name} takes the memory of {named(operand)}"
         tell.applied(result.owner, message, "nothing reads the operand afterwards")
     elif operand is not None and old is not None and not old.writable:
-        what = "a constant" if old.kind == "constant" else "the caller's"
+        what = {"constant": "a constant", "prepared": "made once for all runs"}.get(old.kind, "the caller's")
         tell.missed(result.owner, f"{name} does not take the memory of {named(operand)}", f"that is {what}")
     elif array.kind == "argument":
         tell.applied(
@@ -82,7 +82,8 @@ def copied_init(loop: HostLoop, number: int, live: Liveness, is_free: bool) -> N
     if (tell := listener("in-place", PASS)) is None:
         return
     init = live.root(loop.inits[number])
-    what = "a constant" if isinstance(init.owner, ConstantOp) else "the caller's"
+    is_once = isinstance(init.owner, LaunchOp) and init.owner.once is not None
+    what = "a constant" if isinstance(init.owner, ConstantOp) else "made once" if is_once else "the caller's"
     reason = f"{named(init)} is {what}" if is_free else _still_needed(init, loop.op, live)
     message = f"what {named(loop.carried[number])} starts with is copied before the loop"
     tell.missed(loop.op, message, reason)
@@ -94,8 +95,8 @@ def copied_out(end: Operation, value: SSAValue, array: Array, is_output: bool) -
         return
     if array.kind == "either":
         reason = "the number of rounds tells in which of two arrays the loop leaves it"
-    elif array.kind == "constant":
-        reason = "it is a constant"
+    elif array.kind in ("constant", "prepared"):
+        reason = "it is a constant" if array.kind == "constant" else "it is made once for all runs"
     elif is_output:
         reason = "it is returned twice, and made where the first is wanted"
     elif array.kind == "argument":
@@ -125,6 +126,9 @@ def arena(function: func.FuncOp, storage: Storage, places: Places) -> None:
     peak, bound = places.peak_bytes, places.lower_bound_bytes
     message = f"intermediates take {peak} bytes at the peak, and {bound} are live at one time"
     tell.analysis(function, message, f"the largest: {text}" if text else "", peak=peak, bound=bound)
+    if places.prepared_bytes:
+        message = f"what is made once for all runs takes {places.prepared_bytes} bytes"
+        tell.analysis(function, message, bytes=places.prepared_bytes)
 
 
 def named(value: SSAValue) -> str:

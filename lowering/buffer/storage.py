@@ -18,7 +18,7 @@ from dialects.loop import FuncOp as LoopFunc
 from lowering.buffer import remarks
 from lowering.buffer.arrays import Array, ArrayTypes, Carried, Storage
 from lowering.buffer.in_place import Reuse, comes_from, find_reuse, taken_init
-from lowering.buffer.liveness import HostLoop, Liveness, home
+from lowering.buffer.liveness import HostLoop, Liveness, home, is_prepared
 
 
 def assign_storage(
@@ -76,7 +76,12 @@ class _Assigner:
             self.storage.arrays[result] = Array("constant", self.type_of(result), writable=False)
 
     def _array_for(self, result: SSAValue) -> Array:
-        """Where the result is wanted, else the operand that it may take, else an array of its own."""
+        """Where runs find the result of what runs once; else where the result is wanted, else the operand that it may take,
+        else an array of its own."""
+        if is_prepared(result):
+            array = Array("prepared", self.type_of(result), writable=False)
+            self.storage.prepared.append(array)
+            return array
         wanted = self.reuse.wanted.get(result)
         operand = self.reuse.takes.get(result)
         old = self.storage.arrays[operand].find() if operand is not None else None

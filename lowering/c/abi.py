@@ -22,8 +22,9 @@ ERRORS: dict[str, tuple[int, str]] = {
     "NULL_ARGUMENT": (-1, "the arguments or an array that is not empty are NULL"),
     "DIM_OUT_OF_RANGE": (-2, "a dim lies outside of its declared range"),
     "BAD_ARENA": (-3, "the arena is NULL or not aligned to 64 bytes"),
+    "BAD_PREPARED": (-4, "the prepared memory is not aligned to 64 bytes"),
 }
-"""What a program returns: name, code, meaning."""
+"""What a program returns: name, code, meaning; the last where it has prepared memory."""
 
 C_TYPES: dict[str, str] = {
     "f64": "double",
@@ -67,7 +68,8 @@ class ProgramSpec:
 
     `name` is the prefix of all its C names. `symbols` are the dims given at run time, each with its least and greatest
     value. `arena_bytes` holds all but the scratch memory, of which each thread needs `scratch_bytes`; `peak_bytes` and
-    `lower_bound_bytes` are the live bytes of intermediates, as placed and the least possible.
+    `lower_bound_bytes` are the live bytes of intermediates, as placed and the least possible. A program with
+    `prepared_bytes` has an entry `NAME_init`, which fills so many with what depends on the parameters alone.
     """
 
     name: str
@@ -80,6 +82,16 @@ class ProgramSpec:
     kernels: tuple[str, ...]
     source: str
     header: str
+    prepared_bytes: int = 0
+
+    @property
+    def prepared_field(self) -> str:
+        """The field of the argument struct that points to the prepared memory; empty where there is none."""
+        taken = {c_field(n) for n in (*(a.name for a in self.args), *(s[0] for s in self.symbols))}
+        name = "prepared"
+        while name in taken:
+            name += "_"
+        return name if self.prepared_bytes else ""
 
     def with_role(self, role: str) -> list[ArgSpec]:
         """The arguments of one role, in order."""
@@ -119,7 +131,13 @@ def header_text(spec: ProgramSpec) -> str:
     for arg in spec.args:
         const = "" if arg.role == "output" else "const "
         fields.append(f"  {const}{C_TYPES[arg.dtype]} *{c_field(arg.name)};  // {arg.role}, {arg.type_text}")
-    codes = [f"#define {upper}_{n} ({code})  // {meaning}" for n, (code, meaning) in ERRORS.items()]
+    if spec.prepared_bytes:
+        fields.append(f"  void *{spec.prepared_field};  // prepared memory, aligned to 64 bytes")
+    codes = [
+        f"#define {upper}_{n} ({code})  // {meaning}"
+        for n, (code, meaning) in ERRORS.items()
+        if n != "BAD_PREPARED" or spec.prepared_bytes
+    ]
     return "\n".join(
         [
             f"// The interface of {prefix}, written by irkit. Arrays are contiguous, the last dim fastest.",
@@ -147,6 +165,7 @@ def header_text(spec: ProgramSpec) -> str:
             "// The bytes of working memory that a run needs with so many threads.",
             f"size_t {prefix}_arena_bytes(const {prefix}_args *args, int nthreads);",
             "",
+            *(_init_text(spec) if spec.prepared_bytes else []),
             "// Runs the program; the arena is aligned to 64 bytes, a NULL team is the calling thread alone.",
             f"// Returns {upper}_OK or one of the codes above.",
             f"int {prefix}_run(const {prefix}_args *args, void *arena, irk_team *team);",
@@ -165,6 +184,20 @@ def header_text(spec: ProgramSpec) -> str:
             "",
         ]
     )
+
+
+def _init_text(spec: ProgramSpec) -> list[str]:
+    """The declarations of the entries of a program that prepares what depends on its parameters alone."""
+    prefix, upper, field = spec.name, spec.name.upper(), spec.prepared_field
+    return [
+        f"// The bytes of prepared memory, to which `{field}` points; runs read it, so that several at once may share it.",
+        f"size_t {prefix}_prepared_bytes(const {prefix}_args *args);",
+        "",
+        "// Fills the prepared memory from the parameters: to be called before the first run, and again whenever what a",
+        f"// parameter holds changes. Inputs and outputs may be NULL. Returns {upper}_OK or one of the codes above.",
+        f"int {prefix}_init(const {prefix}_args *args, void *arena, irk_team *team);",
+        "",
+    ]
 
 
 def info_text(spec: ProgramSpec) -> str:
@@ -188,13 +221,19 @@ def info_text(spec: ProgramSpec) -> str:
         symbols = f"{prefix}_symbol_info"
         lines += [f"static const irk_symbol_info {symbols}[] = {{"]
         lines += [f"  {{{_quoted(n)}, {low}, {high}}}," for n, low, high in spec.symbols] + ["};"]
-    facts = f"{spec.arena_bytes}, {spec.scratch_bytes}, {spec.peak_bytes}, {spec.lower_bound_bytes}"
+    sizes = (
+        spec.arena_bytes,
+        spec.scratch_bytes,
+        spec.peak_bytes,
+        spec.lower_bound_bytes,
+        spec.prepared_bytes,
+    )
     return "\n".join(
         [
             *lines,
             f"const irk_info {prefix}_info = {{",
             f"  {ABI_VERSION}, {_quoted(prefix)}, {len(rows)}, {args}, {len(spec.symbols)}, {symbols},",
-            f"  {facts},",
+            f"  {', '.join(map(str, sizes))},",
             "};",
             "",
         ]
@@ -237,6 +276,7 @@ typedef struct irk_info {{
   size_t scratch_bytes;  // of each thread
   size_t peak_bytes;
   size_t lower_bound_bytes;
+  size_t prepared_bytes;
 }} irk_info;
 #endif  // IRK_ABI
 """

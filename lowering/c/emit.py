@@ -55,7 +55,8 @@ def emit_program(
         emitter = _emitter(kernel, target)
         texts.append(emitter.emit())
         lanes |= emitter.lanes
-    texts.append(_Program(program, name, kernels, target.portable, recorder).emit())
+    spec = _spec(program, name, [k.sym_name.data for k in kernels])
+    texts.append(_Program(program, name, kernels, target.portable, recorder, spec.prepared_field).emit())
     uses = [f"#define IRK_ONLY_X{n}" for n in sorted(lanes)]
     if target.portable:
         uses = ["#define IRK_C99", *([] if _has_doubles(module) else ["#define IRK_NO_F64"])]
@@ -68,10 +69,8 @@ def emit_program(
         "",
         *([] if recorder is None else [recorder.prelude(name)]),
     ]
-    spec = _spec(
-        program, name, [k.sym_name.data for k in kernels], "\n".join(head) + "\n" + "\n\n".join(texts) + "\n"
-    )
-    return spec
+    source = "\n".join(head) + "\n" + "\n\n".join(texts) + "\n"
+    return replace(spec, source=source + "\n" + info_text(spec), header=header_text(spec))
 
 
 def emit_c(module: ModuleOp, target: Target, prefix: str | None = None) -> str:
@@ -133,7 +132,8 @@ def _most(dim: Dim, program: buffer.ProgramOp) -> int:
     return value
 
 
-def _spec(program: buffer.ProgramOp, name: str, kernels: Sequence[str], source: str) -> ProgramSpec:
+def _spec(program: buffer.ProgramOp, name: str, kernels: Sequence[str]) -> ProgramSpec:
+    """All of a program's interface but its texts."""
     args: list[ArgSpec] = []
     for value, entry in zip(program.block.args, facts(program), strict=True):
         type_ = value.type
@@ -142,7 +142,7 @@ def _spec(program: buffer.ProgramOp, name: str, kernels: Sequence[str], source: 
         dims = tuple(map(str, shape))
         origin = (entry.get("source", ""), entry.get("quantised", ""))
         args.append(ArgSpec(entry["name"], entry["kind"], entry["dtype"], dims, *origin))
-    spec = ProgramSpec(
+    return ProgramSpec(
         name=name,
         args=tuple(args),
         symbols=program.symbols.data,
@@ -151,14 +151,14 @@ def _spec(program: buffer.ProgramOp, name: str, kernels: Sequence[str], source: 
         peak_bytes=_most(program.peak_bytes.data, program),
         lower_bound_bytes=_most(program.lower_bound_bytes.data, program),
         kernels=tuple(kernels),
-        source=source,
+        source="",
         header="",
+        prepared_bytes=_most(program.prepared_bytes.data, program),
     )
-    return replace(spec, source=source + "\n" + info_text(spec), header=header_text(spec))
 
 
 class _Program:
-    """The SPMD function that walks the tasks, and the entry points."""
+    """The SPMD function that walks the tasks, the one that walks those that run once, and the entry points."""
 
     def __init__(
         self,
@@ -167,8 +167,11 @@ class _Program:
         kernels: Sequence[loop.FuncOp],
         portable: bool = False,
         recorder: Recorder | None = None,
+        prepared: str = "",
     ):
         self.program = program
+        self.prepared = prepared
+        self.once: list[str] | None = None
         self.portable = portable
         self.recorder = recorder
         self.kernels = {k.sym_name.data: k for k in kernels}
@@ -214,34 +217,15 @@ class _Program:
             self.line(f"{const}{element} *{self.names[value]} = {cast}{field};")
             self.line(f"(void){self.names[value]};")
         self._block(program.block)
-        pointers = [
-            f"!args->{c_field(e['name'])}"
-            for e, v in zip(facts(program), program.block.args, strict=True)
-            if _never_empty(v)
-        ]
-        checks = [f"  if (!args) return {name.upper()}_NULL_ARGUMENT;"]
-        if pointers:
-            checks.append(f"  if ({' || '.join(pointers)}) return {name.upper()}_NULL_ARGUMENT;")
-        checks += [
-            f"  if (args->{c_field(s)} < {low} || args->{c_field(s)} > {high}) return {name.upper()}_DIM_OUT_OF_RANGE;"
-            for s, low, high in program.symbols.data
-        ]
         arena, scratch = self.dim(align(program.arena_bytes.data, 64)), self.dim(self.scratch)
+        checks = [f"  if (!args) return {name.upper()}_NULL_ARGUMENT;", *self._checks()]
         return "\n".join(
             [
                 *self.statics,
                 f"typedef struct {{ const {name}_args *args; char *arena; irk_team *team; }} {name}_context;",
                 "",
-                f"static void {name}_program(void *context, int tid, int nthreads) {{",
-                f"  const {name}_context *c = (const {name}_context *)context;",
-                f"  const {name}_args *args = c->args;",
-                "  char *arena = c->arena;",
-                "  irk_team *team = c->team;",
-                f"  char *scratch = arena + {arena} + (int64_t)tid * ({scratch});",
-                "  (void)args; (void)arena; (void)team; (void)scratch; (void)tid; (void)nthreads;",
-                *self.lines,
-                "}",
-                "",
+                *([] if self.once is None else self._spmd(f"{name}_once", self.once)),
+                *self._spmd(f"{name}_program", self.lines),
                 f"size_t {name}_arena_bytes(const {name}_args *args, int nthreads) {{",
                 "  (void)args;",
                 *(
@@ -251,19 +235,81 @@ class _Program:
                 f"  return (size_t)({arena} + (int64_t)nthreads * ({scratch}));",
                 "}",
                 "",
-                f"int {name}_run(const {name}_args *args, void *arena, irk_team *team) {{",
-                *checks,
-                f"  const size_t bytes = {name}_arena_bytes(args, irk_team_size(team));",
-                f"  if (bytes && (!arena || (uintptr_t)arena % 64)) return {name.upper()}_BAD_ARENA;",
-                f"  {name}_context c = {{args, (char *)arena, team}};",
-                f"  irk_team_run(team, {name}_program, &c);",
-                f"  return {name.upper()}_OK;",
-                "}",
-                "",
+                *([] if self.once is None else self._init()),
+                *self._entry("run", "program", checks),
                 f"irk_team *{name}_team_create(int nthreads) {{ return irk_team_create(nthreads); }}",
                 f"void {name}_team_destroy(irk_team *team) {{ irk_team_destroy(team); }}",
             ]
         )
+
+    def _spmd(self, function: str, lines: Sequence[str]) -> list[str]:
+        """A function that all threads of a team run."""
+        arena, scratch = self.dim(align(self.program.arena_bytes.data, 64)), self.dim(self.scratch)
+        prepared = f"  char *prepared = (char *)args->{self.prepared};"
+        return [
+            f"static void {function}(void *context, int tid, int nthreads) {{",
+            f"  const {self.name}_context *c = (const {self.name}_context *)context;",
+            f"  const {self.name}_args *args = c->args;",
+            "  char *arena = c->arena;",
+            *([prepared] if self.prepared else []),
+            "  irk_team *team = c->team;",
+            f"  char *scratch = arena + {arena} + (int64_t)tid * ({scratch});",
+            "  (void)args; (void)arena; (void)team; (void)scratch; (void)tid; (void)nthreads;",
+            *lines,
+            "}",
+            "",
+        ]
+
+    def _checks(self) -> list[str]:
+        """What a run asks of its arguments."""
+        program, upper = self.program, self.name.upper()
+        checks = self._pointers({"input", "param", "output"}, self.prepared)
+        return checks + [
+            f"  if (args->{c_field(s)} < {low} || args->{c_field(s)} > {high}) return {upper}_DIM_OUT_OF_RANGE;"
+            for s, low, high in program.symbols.data
+        ]
+
+    def _pointers(self, kinds: set[str], prepared: str) -> list[str]:
+        """The test for arrays that are NULL, of some kinds of arguments."""
+        found = [
+            f"!args->{c_field(e['name'])}"
+            for e, v in zip(facts(self.program), self.program.block.args, strict=True)
+            if _never_empty(v) and e["kind"] in kinds
+        ] + ([f"!args->{prepared}"] if prepared else [])
+        return [f"  if ({' || '.join(found)}) return {self.name.upper()}_NULL_ARGUMENT;"] if found else []
+
+    def _init(self) -> list[str]:
+        """The entry that fills the prepared memory, and the one that tells its size."""
+        name, upper = self.name, self.name.upper()
+        checks = [
+            f"  if (!args) return {upper}_NULL_ARGUMENT;",
+            *self._pointers({"param"}, self.prepared),
+            f"  if ((uintptr_t)args->{self.prepared} % 64) return {upper}_BAD_PREPARED;",
+        ]
+        size = self.dim(self.program.prepared_bytes.data)
+        return [
+            f"size_t {name}_prepared_bytes(const {name}_args *args) {{",
+            "  (void)args;",
+            f"  return (size_t)({size});",
+            "}",
+            "",
+            *self._entry("init", "once", checks),
+        ]
+
+    def _entry(self, entry: str, function: str, checks: Sequence[str]) -> list[str]:
+        """An entry point that has a team run a function."""
+        name, upper = self.name, self.name.upper()
+        return [
+            f"int {name}_{entry}(const {name}_args *args, void *arena, irk_team *team) {{",
+            *checks,
+            f"  const size_t bytes = {name}_arena_bytes(args, irk_team_size(team));",
+            f"  if (bytes && (!arena || (uintptr_t)arena % 64)) return {upper}_BAD_ARENA;",
+            f"  {name}_context c = {{args, (char *)arena, team}};",
+            f"  irk_team_run(team, {name}_{function}, &c);",
+            f"  return {upper}_OK;",
+            "}",
+            "",
+        ]
 
     # -- tasks ------------------------------------------------------------------------------------------------
 
@@ -282,7 +328,8 @@ class _Program:
     def _view(self, op: buffer.ViewOp) -> None:
         name = self.names[op.result] = self.fresh(op.result.name_hint)
         type_ = self._pointer(op.result)
-        self.line(f"{type_} *{name} = ({type_} *)(arena + {self.dim(op.offset.data)});")
+        memory = "arena" if op.prepared is None else "prepared"
+        self.line(f"{type_} *{name} = ({type_} *)({memory} + {self.dim(op.offset.data)});")
         self.line(f"(void){name};")
 
     def _reshape(self, op: buffer.ReshapeOp) -> None:
@@ -307,6 +354,15 @@ class _Program:
             f"const {c_type(type_.element_type)} *{name} = (const {c_type(type_.element_type)} *)(const void *){self.name}_{name};"
         )
         self.line(f"(void){name};")
+
+    def _once(self, op: buffer.OnceOp) -> None:
+        """A function of its own, with the names that are known so far; no recorder sees its tasks."""
+        known, recorder = len(self.lines), self.recorder
+        self.recorder = None
+        self._block(op.block)
+        self.recorder = recorder
+        self.once = self.lines[:]
+        del self.lines[known:]
 
     def _task(self, op: Task, call: str, comment: str = "", before: str = "") -> None:
         text = call if self.recorder is None else self.recorder.task(op, call)
@@ -384,6 +440,7 @@ _TASKS: dict[type[Operation], Callable[..., None]] = {
     buffer.ConstantOp: _Program._constant,  # pyright: ignore[reportPrivateUsage]
     buffer.CallOp: _Program._call,  # pyright: ignore[reportPrivateUsage]
     buffer.CopyOp: _Program._copy,  # pyright: ignore[reportPrivateUsage]
+    buffer.OnceOp: _Program._once,  # pyright: ignore[reportPrivateUsage]
     buffer.BarrierOp: _Program._barrier,  # pyright: ignore[reportPrivateUsage]
     buffer.ForOp: _Program._for,  # pyright: ignore[reportPrivateUsage]
     buffer.LeaveOp: _Program._leave,  # pyright: ignore[reportPrivateUsage]

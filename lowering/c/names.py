@@ -29,7 +29,7 @@ _MACROS = re.compile(
 """Macros of the headers that programs and their callers include, and names that C leaves to the compiler."""
 
 _OURS = re.compile(
-    r"tid|nthreads|team|scratch|team_mem|arena|args|main|context|lanes|r\d*|p|l|c|memcpy|size_t|u?int\d+_t|irk_\w*|k_\w*"
+    r"tid|nthreads|team|scratch|team_mem|arena|prepared|args|main|context|lanes|r\d*|p|l|c|memcpy|size_t|u?int\d+_t|irk_\w*|k_\w*"
 )
 """Variables, types and functions that the emitted text uses itself."""
 

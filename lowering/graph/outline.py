@@ -50,7 +50,7 @@ class GraphOutline(ModulePass):
                         group, message, "it computes the same from inputs of the same types", [kernel]
                     )
                 if kernel is None:
-                    name = _unique(group.title.data, taken)
+                    name = unique(group.title.data, taken)
                     kernel = kernels[key] = _make_kernel(name, group, inputs, ranges)
                     parent = function.parent
                     assert parent is not None
@@ -112,7 +112,8 @@ def structure(group: GroupOp, inputs: list[SSAValue]) -> Hashable:
     return tuple(parts)
 
 
-def _unique(title: str, taken: set[str]) -> str:
+def unique(title: str, taken: set[str]) -> str:
+    """A name after a title that no other kernel has; it is taken then."""
     name, count = title, 0
     while name in taken:
         count += 1

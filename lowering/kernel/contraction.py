@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from xdsl.dialects import arith
 from xdsl.ir import SSAValue
 
+from dialects.dims import Dim
 from dialects.kernel import DefOp, ReduceOp, WriteOp
 from lowering.kernel.fields import Axes
 
@@ -25,6 +26,12 @@ class Contraction:
     m: tuple[str, ...]
     n: tuple[str, ...]
     k: tuple[str, ...]
+
+
+def panel_index(column: str, reduced: str, size: int) -> tuple[Dim, Dim, Dim]:
+    """Where an array of panels has an element of the right operand: panel, reduced point, column in the panel."""
+    place = Dim.of(column)
+    return place // size, Dim.of(reduced), place % size
 
 
 def match_contraction(kernel: DefOp, op: ReduceOp, axes: dict[SSAValue, Axes]) -> Contraction | None:

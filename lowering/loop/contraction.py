@@ -9,8 +9,8 @@ depends on what is split between the threads:
 - columns, or whole products of a batch: each thread packs what it needs for itself and waits for no other. A panel of
   columns is packed and used up by all rows at once, which stay in the second-level cache.
 
-An operand that is not packed is read where it lies. Operands are fields, so a prologue (a cast, a scale, an activation)
-is computed while packing.
+An operand that is not packed is read where it lies; a right one may lie in panels of the tile's width that were packed
+before (`kernel-prepack`). Operands are fields, so a prologue (a cast, a scale, an activation) is computed while packing.
 
 The structure is that of K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 """
@@ -27,9 +27,9 @@ from xdsl.ir import Attribute, Block, BlockArgument, SSAValue
 from dialects import loop
 from dialects.dims import ONE, ZERO, Dim, ceildiv, dmax, dmin
 from dialects.errors import IrkitError
-from dialects.kernel import DefOp, ReduceOp, WriteOp
+from dialects.kernel import DefOp, ReadOp, ReduceOp, WriteOp
 from dialects.types import RefType, ref
-from lowering.kernel.contraction import Contraction
+from lowering.kernel.contraction import Contraction, panel_index
 from lowering.loop import nest_remarks
 from lowering.loop.nest import Level, Nest, Shared, VectorAxis
 from lowering.schedule import Schedule
@@ -116,7 +116,8 @@ class _Packed:
     def lower(self) -> None:
         nest = Nest(self.shared, [Level(self.body)])
         k_block = Dim.of(self.kc) if self.blocks_k else self.depth
-        self.rhs = self.lhs = None
+        self.rhs, self.lhs = self._panels(), None
+        self.prepacked = self.rhs is not None
         if "rhs" in self.schedule.pack:
             panels, space = (ceildiv(self.n, self.nr), "team") if self.by_rows else (ONE, "scratch")
             self.rhs = self._alloc(nest, [panels, k_block, self.nr], space)
@@ -149,6 +150,17 @@ class _Packed:
         nest.add(op)
         return op.result
 
+    def _panels(self) -> SSAValue | None:
+        """The array of panels that holds the right operand already."""
+        read, size = self.contraction.rhs.owner, self.nr
+        if "rhs" in self.schedule.pack or not isinstance(read, ReadOp) or read.otherwise is not None:
+            return None
+        type_ = read.array.type
+        assert isinstance(type_, RefType)
+        if read.index.data != panel_index(self.j, self.k, size) or type_.shape.data[2] != Dim.of(size):
+            return None
+        return self.shared.arrays[read.array] if type_.is_contiguous else None
+
     def _partial_sums(self, nest: Nest) -> tuple[SSAValue, tuple[Dim, ...], list[int]] | None:
         """Where the sums of one block of the reduced axis wait for the next: array, index, dims of rows and columns.
 
@@ -176,7 +188,7 @@ class _Packed:
 
     def _pack_rhs(self, nest: Nest, panel: Dim, place: Dim) -> None:
         """Packs one panel of columns."""
-        if self.rhs is not None:
+        if self.rhs is not None and not self.prepacked:
             start = panel * self.nr
             self._pack(nest, self.contraction.rhs, self.rhs, start, self._columns(panel), place)
 
@@ -242,7 +254,8 @@ class _Packed:
         """Blocks of rows between the threads: all pack the right operand, then each its own rows."""
         nest_remarks.split_blocks(self.kernel, self.i or "", self.mc)
         panel = nest.fresh(f"{self.j}p")
-        if self.rhs is not None:
+        packs = self.rhs is not None and not self.prepacked
+        if packs:
             nest.open(panel, 0, ceildiv(self.n, self.nr), role="parallel", binds={})
             self._pack_rhs(nest, Dim.of(panel), Dim.of(panel))
             nest.close()
@@ -259,7 +272,7 @@ class _Packed:
         self._tiles(nest, rows, Dim.of(panel), Dim.of(panel))
         nest.close()
         nest.close()
-        if self.rhs is not None and (self.blocks_k or self.contraction.batch):
+        if packs and (self.blocks_k or self.contraction.batch):
             nest.add(loop.BarrierOp())  # the next panels overwrite these
 
     def _by_columns(self, nest: Nest) -> None:
@@ -274,7 +287,7 @@ class _Packed:
         nest.open(panel, 0, ceildiv(self.n, self.nr), role=role, binds={})
         self._pack_rhs(nest, Dim.of(panel), ZERO)
         for rows in tiles:
-            self._tiles(nest, rows, Dim.of(panel), ZERO)
+            self._tiles(nest, rows, Dim.of(panel), Dim.of(panel) if self.prepacked else ZERO)
         nest.close()
 
     def _tiles(self, nest: Nest, rows: _Rows, panel: Dim, place: Dim) -> None:
@@ -315,7 +328,7 @@ class _Packed:
     def _step(self, nest: Nest, sums: SSAValue, row_panel: Dim, column_panel: Dim) -> SSAValue:
         """The sums after one reduced point."""
         c = self.contraction
-        b = self._element(nest, c.rhs, self.rhs, column_panel, self.j)
+        b = self._element(nest, c.rhs, self.rhs, column_panel, self.j, self.prepacked)
         if self.i is None:
             a = nest.broadcast(nest.materialise(c.lhs), self.shape)
             product = nest.add(arith.MulfOp(a, b)).results[0]
@@ -328,13 +341,21 @@ class _Packed:
         return step.results[0]
 
     def _element(
-        self, nest: Nest, value: SSAValue, panels: SSAValue | None, place: Dim, axis: str
+        self,
+        nest: Nest,
+        value: SSAValue,
+        panels: SSAValue | None,
+        place: Dim,
+        axis: str,
+        has_all: bool = False,
     ) -> SSAValue:
-        """The elements of an operand at one reduced point: from its panel, or as its field gives them."""
+        """The elements of an operand at one reduced point: from its panel, of one block or (`has_all`) of all reduced
+        points, or as its field gives them."""
         if panels is None:
             return nest.splat(nest.materialise(value), (axis,))
-        kk = next(iter(nest.level.ranges))
-        load = loop.LoadOp(panels, [place, Dim.of(kk), ZERO], shape=[nest.size_of(axis)], along=[2])
+        point = Dim.of(next(iter(nest.level.ranges)))
+        point = self.base + point if has_all else point
+        load = loop.LoadOp(panels, [place, point, ZERO], shape=[nest.size_of(axis)], along=[2])
         nest.add(load)
         return load.result
 

@@ -1,4 +1,4 @@
-"""The host program as a func.func: one arena, views of it, calls of kernels in order."""
+"""The host program as a func.func: one arena, views of it, calls of kernels in order, those first that run once."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ class _Program:
         self.build.ranges.update(program.symbols.ranges())
         self.values: dict[SSAValue, SSAValue] = {}
         self.arena: SSAValue | None = None
+        self.prepared: SSAValue | None = None
         for name, value in zip(symbols, self.entry.args, strict=False):
             value.name_hint = name
             self.build.names[name] = value
@@ -67,27 +68,35 @@ class _Program:
             buffer.CallOp: self._call,
             buffer.CopyOp: self._copy,
             buffer.ForOp: self._for,
+            buffer.OnceOp: lambda op: self._block(op.block),
             buffer.BarrierOp: lambda op: None,
             buffer.LeaveOp: lambda op: None,
         }
 
     def run(self) -> tuple[FuncOp, list[memref.GlobalOp]]:
         build, program = self.build, self.program
-        if any(isinstance(op, buffer.ViewOp) for op in program.body.walk()):
-            size = program.arena_bytes.data
-            dynamic = [index_of(build, size)] if size.value is None else []
-            alloc = memref.AllocOp(dynamic, [], MemRefType(i8, sizes([size])), IntegerAttr(ALIGNMENT, 64))
-            self.arena = build.add(alloc)
-            self.arena.name_hint = "arena"
+        views = [op for op in program.body.walk() if isinstance(op, buffer.ViewOp)]
+        if any(op.prepared is None for op in views):
+            self.arena = self._memory(program.arena_bytes.data, "arena")
+        if any(op.prepared is not None for op in views):
+            self.prepared = self._memory(program.prepared_bytes.data, "prepared")
         self._block(program.block)
         build.location = program.location
-        if self.arena is not None:
-            build.do(memref.DeallocOp.get(self.arena))
+        for memory in (self.arena, self.prepared):
+            if memory is not None:
+                build.do(memref.DeallocOp.get(memory))
         build.do(ReturnOp())
         out = FuncOp(program.sym_name.data, ([a.type for a in self.entry.args], []), Region(self.entry))
         out.attributes["llvm.emit_c_interface"] = UnitAttr()
         out.location = program.location
         return out, self.globals
+
+    def _memory(self, size: Dim, name: str) -> SSAValue:
+        dynamic = [index_of(self.build, size)] if size.value is None else []
+        alloc = memref.AllocOp(dynamic, [], MemRefType(i8, sizes([size])), IntegerAttr(ALIGNMENT, 64))
+        made = self.build.add(alloc)
+        made.name_hint = name
+        return made
 
     def _block(self, block: Block) -> None:
         for op in block.ops:
@@ -102,10 +111,11 @@ class _Program:
     # -- arrays ---------------------------------------------------------------------------------------------------
 
     def _view(self, op: buffer.ViewOp) -> None:
-        assert self.arena is not None
+        memory = self.arena if op.prepared is None else self.prepared
+        assert memory is not None
         type_ = _ref(op.result)
         dynamic = [index_of(self.build, d) for d in type_.shape.data if d.value is None]
-        view = memref.ViewOp(self.arena, index_of(self.build, op.offset.data), dynamic, memref_type(type_))
+        view = memref.ViewOp(memory, index_of(self.build, op.offset.data), dynamic, memref_type(type_))
         self.values[op.result] = self.build.add(view)
 
     def _reshape(self, op: buffer.ReshapeOp) -> None:

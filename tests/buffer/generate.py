@@ -1,4 +1,5 @@
-"""Random host functions, as text: opaque kernels with and without aliases, reshapes, constants, nested loops."""
+"""Random host functions, as text: opaque kernels with and without aliases, reshapes, constants, nested loops, launches
+that run once."""
 
 from __future__ import annotations
 
@@ -38,11 +39,14 @@ class Generator:
         """The module's text; `inputs` then holds the shapes of the inputs after %n."""
         self.inputs = [self.random.choice(SHAPES) for _ in range(self.random.randrange(3))] + list(SHAPES)
         args = [(f"%a{i}", s) for i, s in enumerate(self.inputs)]
-        body, scope = self._block(args, 0, "  ", self.random.randrange(1, 9))
+        facts = ["", "", "", " {graph.donated}", ' {graph.kind = "param"}', ' {graph.kind = "param"}']
+        marks = [self.random.choice(facts) for _ in args]
+        first = self._once([a for a, mark in zip(args, marks, strict=True) if "param" in mark])
+        made = [v for _, values in first for v in values]
+        body, scope = self._block(args + made, 0, "  ", self.random.randrange(1, 9))
+        body = [line for lines, _ in first for line in lines] + body
         results = [self.random.choice(scope) for _ in range(self.random.randrange(1, 4))]
-        taken = [
-            f"{n}: {tensor(s)}" + (" {graph.donated}" if self.random.random() < 0.3 else "") for n, s in args
-        ]
+        taken = [f"{n}: {tensor(s)}{mark}" for (n, s), mark in zip(args, marks, strict=True)]
         types = ", ".join(tensor(s) for _, s in results)
         lines = [text for _, text in self.kernels.values()]
         lines.append(f"func.func @main(%n: tensor<si32>, {', '.join(taken)}) -> ({types}) {{")
@@ -74,6 +78,22 @@ class Generator:
             scope += new
         return lines, scope
 
+    def _once(self, scope: list[Value]) -> list[tuple[list[str], list[Value]]]:
+        """What is made of parameters and constants: the lines of each op, and its values."""
+        found: list[tuple[list[str], list[Value]]] = []
+        for _ in range(self.random.randrange(5) if scope else 0):
+            lines: list[str] = []
+            kind = self.random.random()
+            if kind < 0.15:
+                made = self._constant(lines, "  ")
+            elif kind < 0.3 and any(prod(s) == 16 for _, s in scope):
+                made = self._reshape(lines, scope, "  ")
+            else:
+                made = self._launch(lines, scope, "  ", "once ")
+            scope = scope + made
+            found.append((lines, made))
+        return found
+
     def _constant(self, lines: list[str], indent: str) -> list[Value]:
         shape, name = self.random.choice(SHAPES), self._name()
         lines.append(f"{indent}{name} = graph.constant dense<{self.random.randrange(100)}> : {tensor(shape)}")
@@ -86,7 +106,7 @@ class Generator:
         lines.append(f"{indent}{name} = graph.reshape {source} {{shape = {dims(shape)}}} : {kind}")
         return [(name, shape)]
 
-    def _launch(self, lines: list[str], scope: list[Value], indent: str) -> list[Value]:
+    def _launch(self, lines: list[str], scope: list[Value], indent: str, once: str = "") -> list[Value]:
         inputs = [self._pick(scope) for _ in range(self.random.randrange(1, 4))]
         count = self.random.choice((1, 1, 1, 2))
         outputs = [
@@ -96,7 +116,7 @@ class Generator:
         name = self._name()
         types = f"({', '.join(tensor(s) for _, s in inputs)}) -> ({', '.join(map(tensor, outputs))})"
         operands = ", ".join(n for n, _ in inputs)
-        lines.append(f"{indent}{_results(name, count)} = kernel.launch @{kernel}({operands}) : {types}")
+        lines.append(f"{indent}{_results(name, count)} = kernel.launch {once}@{kernel}({operands}) : {types}")
         return list(zip(_names(name, count), outputs, strict=True))
 
     def _kernel(self, inputs: list[Shape], outputs: list[Shape]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, IntegerType, ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, Block, SSAValue
+from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from dialects import graph
 from dialects.buffer import (
@@ -21,6 +21,7 @@ from dialects.buffer import (
     CopyOp,
     ForOp,
     LeaveOp,
+    OnceOp,
     ProgramOp,
     ReshapeOp,
     ViewOp,
@@ -135,6 +136,7 @@ class Machine:
 
     def run(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
         self.arena = np.full(self.program.arena_bytes.data.value or 0, 0xA5, dtype=np.uint8)
+        self.prepared = np.full(self.program.prepared_bytes.data.value or 0, 0xA5, dtype=np.uint8)
         outputs: list[Place] = []
         given = iter(inputs)
         before: list[tuple[Place, np.ndarray]] = []
@@ -150,38 +152,55 @@ class Machine:
                 self.places[value] = place = Place(memory, 0, value.type)
                 if facts.mode.data == "in":
                     before.append((place, array))
+        if (once := self.program.once) is not None:
+            self._places_before(once)
+            self._block(once.block)
+            self.arena[:], self.pending, self.after_barrier = 0xA5, [], None
+        kept = self.prepared.copy()
         self._block(self.program.block)
+        assert np.array_equal(kept, self.prepared), "a run wrote into what it may only read"
         for place, array in before:
             assert np.array_equal(place.array, array), "the program wrote into an input"
         return [p.array for p in outputs]
 
+    def _places_before(self, once: OnceOp) -> None:
+        """The views and constants that stand ahead of what runs once."""
+        for op in self.program.block.ops:
+            if op is once:
+                return
+            assert isinstance(op, ViewOp | ReshapeOp | ConstantOp)
+            self._op(op)
+
     def _block(self, block: Block) -> bool:
         """Runs the ops; false where one of them leaves the loop around."""
-        for op in block.ops:
-            if isinstance(op, ViewOp):
-                assert isinstance(op.result.type, RefType)
-                self.places[op.result] = Place(self.arena, op.offset.data.value or 0, op.result.type)
-            elif isinstance(op, ReshapeOp):
-                source, type_ = self.places[op.source], op.result.type
-                assert isinstance(type_, RefType) and source.array.nbytes == type_.bytes().value
-                self.places[op.result] = Place(source.memory, source.offset, type_, source.private)
-            elif isinstance(op, ConstantOp):
-                assert isinstance(op.result.type, RefType)
-                data = constant_of(op.value, op.result.type)
-                self.places[op.result] = Place(data.reshape(-1).view(np.uint8), 0, op.result.type)
-            elif isinstance(op, BarrierOp):
-                self.after_barrier, self.pending = self.pending, []
-            elif isinstance(op, CopyOp):
-                self._copy(op)
-            elif isinstance(op, CallOp):
-                self._call(op)
-            elif isinstance(op, ForOp):
-                self._loop(op)
-            elif isinstance(op, LeaveOp):
-                if not self._read(op.condition):
-                    return False
-            else:
-                raise AssertionError(op.name)
+        return all(self._op(op) for op in block.ops)
+
+    def _op(self, op: Operation) -> bool:
+        if isinstance(op, ViewOp):
+            assert isinstance(op.result.type, RefType)
+            memory = self.arena if op.prepared is None else self.prepared
+            self.places[op.result] = Place(memory, op.offset.data.value or 0, op.result.type)
+        elif isinstance(op, ReshapeOp):
+            source, type_ = self.places[op.source], op.result.type
+            assert isinstance(type_, RefType) and source.array.nbytes == type_.bytes().value
+            self.places[op.result] = Place(source.memory, source.offset, type_, source.private)
+        elif isinstance(op, ConstantOp):
+            assert isinstance(op.result.type, RefType)
+            data = constant_of(op.value, op.result.type)
+            self.places[op.result] = Place(data.reshape(-1).view(np.uint8), 0, op.result.type)
+        elif isinstance(op, BarrierOp):
+            self.after_barrier, self.pending = self.pending, []
+        elif isinstance(op, CopyOp):
+            self._copy(op)
+        elif isinstance(op, CallOp):
+            self._call(op)
+        elif isinstance(op, ForOp):
+            self._loop(op)
+        elif isinstance(op, LeaveOp):
+            if not self._read(op.condition):
+                return False
+        elif not isinstance(op, OnceOp):  # which has run
+            raise AssertionError(op.name)
         return True
 
     def _touch(self, accesses: list[tuple[Place, bool]]) -> None:

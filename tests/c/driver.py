@@ -98,6 +98,7 @@ static void *get(FILE *file, size_t bytes, size_t element) {
             "  void *arena = aligned_alloc(64, (bytes + 63) / 64 * 64);",
             f"  irk_team *team = {team};",
             "  int code = 0;",
+            *(_prepare(u.spec) if u.spec.prepared_bytes else []),
             f"  for (int round = 0; round < 3; round++) code |= {name}_run(&args, arena, team);",
             f"  if (team) {name}_team_destroy(team);",
         ]
@@ -107,6 +108,7 @@ static void *get(FILE *file, size_t bytes, size_t element) {
             if a.role == "output":
                 lines.append(f"  fwrite(a_{c_field(a.name)}, 1, {bytes_}, out);")
             lines.append(f"  free((char *)a_{c_field(a.name)} - {element});")
+        lines += [f"  free(args.{u.spec.prepared_field});"] if u.spec.prepared_bytes else []
         lines += ["  free(arena);", "  return code;", "}"]
     calls = " | ".join(f"run_{u.spec.name}(in, out)" for u in units)
     lines.append(
@@ -114,6 +116,17 @@ static void *get(FILE *file, size_t bytes, size_t element) {
         "  fclose(in); fclose(out); return code ? 4 : 0; }"
     )
     return "\n".join(lines) + "\n"
+
+
+def _prepare(spec: ProgramSpec) -> list[str]:
+    """The statements that fill a program's prepared memory, none of which a run may find elsewhere."""
+    size, field = f"{spec.name}_prepared_bytes(&args)", f"args.{spec.prepared_field}"
+    return [
+        f"  if ({spec.name}_run(&args, arena, team) != {spec.name.upper()}_NULL_ARGUMENT) return 6;",
+        f"  {field} = aligned_alloc(64, ({size} + 63) / 64 * 64);",
+        f"  code |= {spec.name}_init(&args, arena, team);",
+        "  for (size_t i = 0; i < bytes; i++) ((char *)arena)[i] = 0x5a;",
+    ]
 
 
 def at_once(units: list[Unit]) -> str:

@@ -13,6 +13,18 @@ SMALL: dict[str, str] = {
 }""",
     "dense": "fn main(x: f32[40, 70], w: f32[70, 33], b: f32[33]) -> f32[40, 33] { return relu(x @ w + b) }",
     "packed": "fn main(x: f32[130, 300], w: f32[300, 70]) -> f32[130, 70] { return x @ w }",
+    "prepared": """dim B = 12 in 1..20
+param w: f32[150, 90] = glorot(seed=1)
+param u: f32[90, 90] = glorot(seed=2)
+param v: f32[70, 90] = glorot(seed=3)
+param b: f32[90] = glorot(seed=4)
+fn main(x: f32[B, 150], n: i32) -> (f32[B, 70], f32[B, 90], f32[90]) {
+  h = relu(x @ w + exp(b))
+  z = h
+  for t in 0..n with h { h[i, j] = sum(k) h[i, k] * u[j, k] }
+  y[i, j] = sum(k) h[i, k] * v[j, k]
+  return y, z @ u, b * b
+}""",
     "conv": "fn main(x: f32[2, 3, 9, 8], w: f32[4, 3, 3, 3]) -> f32[2, 4, 9, 8] { return conv2d(x, w, padding=1) }",
     "pool": "fn main(x: f32[2, 3, 9, 8]) -> f32[2, 3, 4, 4] { return max_pool2d(x, 2) }",
     "softmax": "fn main(x: f32[5, 33]) -> f32[5, 33] { return softmax(x) }",

@@ -60,12 +60,13 @@ def test_the_plan_is_that_of_the_compiled_program(pages: dict[str, Page], folder
     module = lower(folder / f"{name}.tg", "buffer", target="avx2")
     program = next(op for op in module.ops if isinstance(op, buffer.ProgramOp))
     ops = list(program.walk())
-    views = {op.offset.data.value for op in ops if isinstance(op, buffer.ViewOp)}
+    views = {o.offset.data.value for o in ops if isinstance(o, buffer.ViewOp) and o.prepared is None}
     teams = {op.team.data.value for op in ops if isinstance(op, buffer.CallOp) and op.team is not None}
     plan = pages[name].memory
     assert {p.offset for p in plan.pieces if not p.name.startswith("panels of")} == views
     assert {p.offset for p in plan.pieces if p.name.startswith("panels of")} == teams
     assert plan.peak_bytes == program.peak_bytes.data.value
+    assert plan.prepared_bytes == program.prepared_bytes.data.value
     calls = [op.callee.root_reference.data for op in ops if isinstance(op, buffer.CallOp)]
     assert [t.name for t in plan.tasks if t.name in calls] == calls
 
@@ -83,14 +84,15 @@ def test_numbers_are_those_of_the_table(pages: dict[str, Page], folder: Path, mo
             kernel.name,
             kernel.axes,
             kernel.ops,
-            kernel.runs,
+            "once" if kernel.once else kernel.runs,
             count_text(kernel.flops),
             bytes_text(kernel.bytes),
         )
         assert rows[kernel.name].startswith(" ".join(" ".join(map(str, cells)).split()) + " ")
     plan = page.memory
     peak, bound = bytes_text(plan.peak_bytes), bytes_text(plan.lower_bound_bytes)
-    assert lines[-1] == f"intermediates {peak} at the peak, lower bound {bound}"
+    assert f"intermediates {peak} at the peak, lower bound {bound}" in lines[-2:]
+    assert any(k.once for k in page.kernels) == lines[-1].startswith("prepared ") == bool(plan.prepared_bytes)
     assert all(note in lines for note in page.notes)
 
 

@@ -32,11 +32,12 @@ def path_of(example: str) -> Path:
 
 @cache
 def heard(example: str) -> tuple[Remarks, frozenset[str]]:
-    """The remarks of a compilation down to arrays, and the kernels of the program."""
+    """The remarks of a compilation down to arrays, and the kernels of the program but for those that make panels."""
     remarks = Remarks()
     with listening(remarks):
         module = lower(path_of(example), "kernel", target="avx2")
-        kernels = {op.sym_name.data for op in module.ops if isinstance(op, kernel.DefOp)}
+        names = {op.sym_name.data for op in module.ops if isinstance(op, kernel.DefOp)}
+        kernels = {name for name in names if not name.endswith("_panels")}
         lower(module, "buffer", target="avx2")
     return remarks, frozenset(kernels)
 

@@ -131,7 +131,9 @@ def test_run_digits():
     assert accuracy and float(accuracy[1]) >= 0.96
     assert re.search(r"^time [\d.]+ (ns|us|ms|s) \(", out, re.M)
     assert re.search(
-        r"^peak memory: intermediates [\d.]+ .?B \(lower bound .*\), process [\d.]+ MB$", out, re.M
+        r"^peak memory: intermediates [\d.]+ .?B \(lower bound .*\), prepared [\d.]+ kB, process [\d.]+ MB$",
+        out,
+        re.M,
     )
 
 
