@@ -114,15 +114,19 @@ def all_passes() -> dict[str, Callable[[], type[ModulePass]]]:
     return {name: loader(*where) for name, where in PASSES.items()}
 
 
-def make_pass(name: str, target: str = "native", cc: str = "gcc") -> ModulePass:
+def make_pass(name: str, target: str = "native", cc: str = "gcc", tuned: str = "") -> ModulePass:
     """A pass with the options that the standard pipeline gives it."""
     cls = all_passes()[name]()
     options = {"target": target, "cc": cc} if name in TARGETED else {}
+    if name == "kernel-schedule" and tuned:
+        options["tuned"] = tuned
     return cls(**options)
 
 
-def passes_to(level_from: str, level_to: str, target: str = "native", cc: str = "gcc") -> list[ModulePass]:
-    """The standard passes that bring a module of one level to another.
+def passes_to(
+    level_from: str, level_to: str, target: str = "native", cc: str = "gcc", tuned: str = ""
+) -> list[ModulePass]:
+    """The standard passes that bring a module of one level to another; `tuned` is a folder of tuned schedules.
 
     From `graph` to `graph` runs the graph optimiser; from another level to itself nothing.
     """
@@ -130,12 +134,14 @@ def passes_to(level_from: str, level_to: str, target: str = "native", cc: str = 
     stop = min(LEVELS.index(level_to), len(STAGES) - 1)
     first = start if start == 0 else start + 1
     standard = [name for _, names in STAGES[first : stop + 1] for name in names]
-    return [make_pass(n, target, cc) for name in standard for n in (name, *AFTER.get(name, ()))]
+    return [make_pass(n, target, cc, tuned) for name in standard for n in (name, *AFTER.get(name, ()))]
 
 
-def passes_upstream(level_from: str, target: str = "native", cc: str = "gcc") -> list[ModulePass]:
+def passes_upstream(
+    level_from: str, target: str = "native", cc: str = "gcc", tuned: str = ""
+) -> list[ModulePass]:
     """The passes that bring a module of one level to MLIR's own dialects."""
-    return [*passes_to(level_from, "buffer", target, cc), make_pass("buffer-to-upstream")]
+    return [*passes_to(level_from, "buffer", target, cc, tuned), make_pass("buffer-to-upstream")]
 
 
 def level_of(module: builtin.ModuleOp) -> str:

@@ -7,6 +7,7 @@ import io
 import sys
 import time
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -36,21 +37,21 @@ def execute(args: argparse.Namespace) -> None:
     name = "<stdin>" if args.file == "-" else args.file
     sources = dict(split_input(item) for item in args.input)
     if name.endswith(SUFFIX):
+        if args.tuned:
+            raise IrkitError(f"'{name}' is compiled already", hint="leave --tuned to irkit compile")
         program = load_program(name, args.threads)
     else:
         dims = read_dims(args.dim)
         given = frozenset(sources)
         program = compile_text(
-            read_text(args.file), name, args.fn, dims, args.target, args.threads, args.cc, given
+            read_text(args.file), name, args.fn, dims, args.target, args.threads, args.cc, given, args.tuned
         )
     if args.params:
         program.set_params(_parameters(args.params, program))
     values = {name: load_input(_argument(program, name), source) for name, source in sources.items()}
-    symbols: dict[str, int] = {}
-    for arg in program.inputs:
-        if arg.name not in values and arg.name not in program.values:
-            values[arg.name] = _random(arg, program, symbols)
-            _note(f"'{arg.name}' has no data and gets random numbers")
+    for name, array in random_inputs(program, values).items():
+        values[name] = array
+        _note(f"'{name}' has no data and gets random numbers")
     call = program.prepare(**values)
     seconds = _timed(call.run, TIMED_RUNS if args.time else RUNS)
     results = {a.name: r for a, r in zip(program.outputs, call.results, strict=True)}
@@ -167,6 +168,13 @@ def _source(file: str, key: str) -> str:
     import shlex
 
     return f"load {shlex.quote(file)} {shlex.quote(key)}"
+
+
+def random_inputs(program: Program, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Random data for the inputs of a program that have none."""
+    symbols: dict[str, int] = {}
+    missing = [a for a in program.inputs if a.name not in values and a.name not in program.values]
+    return {arg.name: _random(arg, program, symbols) for arg in missing}
 
 
 def _random(arg: ArgSpec, program: Program, symbols: dict[str, int]) -> np.ndarray:

@@ -45,6 +45,7 @@ class Origin:
     dims: Mapping[str, int]
     target: str
     cc: str | None
+    tuned: bool = False
 
 
 class Program:

@@ -3,7 +3,7 @@
 The plain program has none of this. An instrumented one has `NAME_record`, which names the memory that all later runs
 write their events to:
 
-    typedef struct { int64_t task, begin, end; } irk_event;                            // nanoseconds, CLOCK_MONOTONIC
+    typedef struct { int64_t task, begin, end; } irk_event;    // nanoseconds of CLOCK_MONOTONIC, or another clock
     typedef struct { irk_event *events; int64_t *counts; int64_t capacity; } irk_record;
     void NAME_record(irk_record *record);
 
@@ -52,10 +52,11 @@ class RecordedTask:
 
 
 class Recorder:
-    """Hands out the numbers of the tasks of one program, in the order of its text."""
+    """Hands out the numbers of the tasks of one program, in the order of its text; `clock` is one of POSIX."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: str = "CLOCK_MONOTONIC") -> None:
         self.tasks: list[RecordedTask] = []
+        self.clock = clock
 
     def task(self, op: Task, call: str) -> str:
         """The statement that runs a call and takes down its times."""
@@ -72,7 +73,7 @@ class Recorder:
 
     def prelude(self, name: str) -> str:
         """What stands before the kernels of an instrumented program."""
-        return _PRELUDE.replace("NAME", name)
+        return _PRELUDE.replace("NAME", name).replace("CLOCK", self.clock)
 
 
 def sources_text(sources: Iterable[SourceLine]) -> str:
@@ -109,7 +110,7 @@ void NAME_record(irk_record *record) {{ irk_recorded = record; }}
 
 static inline int64_t irk_now(void) {{
   struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(CLOCK, &now);
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }}
 
