@@ -169,7 +169,12 @@ class Run:
 
 
 class _Record(ctypes.Structure):
-    _fields_ = [("events", ctypes.c_void_p), ("counts", ctypes.c_void_p), ("capacity", ctypes.c_int64)]
+    _fields_ = [
+        ("events", ctypes.c_void_p),
+        ("counts", ctypes.c_void_p),
+        ("capacity", ctypes.c_int64),
+        ("skipped", ctypes.c_void_p),
+    ]
 
 
 class Recording:
@@ -179,6 +184,8 @@ class Recording:
         self.tasks = tasks
         self.threads = program.threads
         self.call = program.prepare(**call.arrays)
+        self.skipped = np.zeros(len(tasks), np.uint8)
+        """Marks tasks that runs leave out; what else they would compute has to need none of them."""
         self.record = getattr(ctypes.CDLL(os.fspath(program.library)), f"{program.name}_record")
         self.record.restype, self.record.argtypes = None, [ctypes.c_void_p]
 
@@ -200,7 +207,7 @@ class Recording:
 
     def _once(self, events: _Table, counts: np.ndarray) -> None:
         counts[:] = 0
-        record = _Record(events.ctypes.data, counts.ctypes.data, events.shape[1])
+        record = _Record(events.ctypes.data, counts.ctypes.data, events.shape[1], self.skipped.ctypes.data)
         self.record(ctypes.byref(record))
         try:
             self.call.run()

@@ -1,7 +1,7 @@
 """Times schedules of one kernel against each other: a program that calls the kernel once by each of them, in one C file.
 
-Before anything is timed, the program runs once in a child process, and each result is compared with that of the
-schedule that the search began with. The inputs are small whole numbers, on which sums and products are exact in any
+Before anything is timed, each schedule runs in a child process, and its results are compared with those of the schedule
+that the search began with. The inputs are small whole numbers, on which sums and products are exact in any
 order, so that a point left out shows. One thread is timed by its CPU time, which leaves out what others do on the
 machine; several threads by the wall clock, the slowest of them, with a barrier before each call.
 """
@@ -38,8 +38,11 @@ ROUND_SECONDS = 0.4
 ROUNDS = (5, 40)
 """The fewest and the most rounds; between, as many as fit into ROUND_SECONDS."""
 
-RUN_SECONDS = 60.0
-"""What a first run of a batch may take."""
+SLOW = 3.0
+"""A schedule that takes so many times as long as the incumbent, when it runs first, is not timed."""
+
+PATIENCE, LEAST_SECONDS = 100.0, 1.0
+"""Nor is one that takes so many times as long as the start, and so many seconds."""
 
 
 @dataclass
@@ -55,6 +58,7 @@ class Bench:
     seed: int = 0
     inputs: dict[str, np.ndarray] = field(default_factory=dict)
     expected: list[np.ndarray] = field(default_factory=list)
+    once: float = 0.0
 
     def __post_init__(self) -> None:
         rng, sizes = np.random.default_rng(self.seed), self.kernel.symbols.maxima()
@@ -63,21 +67,27 @@ class Bench:
             self.inputs[f"x{number}"] = whole_numbers(value.type, rng, sizes)
 
     def __call__(self, schedules: Sequence[Directives]) -> list[np.ndarray]:
-        """The seconds of each schedule, round by round. Raises IrkitError for one that gives other numbers, or crashes."""
+        """The seconds of each schedule, round by round; infinite for one that is not worth timing. Raises IrkitError for one
+        that gives other numbers, or crashes."""
+        if not self.expected and schedules[0] != self.start:
+            self([self.start])
         with tempfile.TemporaryDirectory(prefix="irkit-tune-") as folder:
             program, recorder = self._built(schedules, Path(folder))
-            self._check(program, schedules)
-            call = program.prepare(**self.inputs)
-            recording = Recording(program, call, recorder.tasks)
-            least, most = ROUNDS
-            runs = recording.run(2)[0]
-            whole = max(sum(float(c.sum()) for c in r.calls.values()) for r in runs)
-            rounds = max(least, min(most, int(ROUND_SECONDS / max(whole, 1e-9))))
-            runs = recording.run(rounds)[0]
+            recording = Recording(program, program.prepare(**self.inputs), recorder.tasks)
             numbers = {t.name: n for n, t in enumerate(recorder.tasks) if t.kind == "kernel"}
-            calls = [numbers[_kernel_name(i)] for i in range(len(schedules))]
+            tasks = [numbers[_kernel_name(i)] for i in range(len(schedules))]
+            once = [self._checked(recording, tasks, i, d) for i, d in enumerate(schedules)]
+            kept = [i for i, seconds in enumerate(once) if seconds <= SLOW * once[0] < np.inf]
+            recording.skipped[:] = [t.kind == "kernel" for t in recorder.tasks]
+            recording.skipped[[tasks[i] for i in kept]] = 0
+            least, most = ROUNDS
+            whole = max(1e-9, sum(once[i] for i in kept))
+            runs = recording.run(max(least, min(most, int(ROUND_SECONDS / whole))))[0]
+        times = [np.full(len(runs), np.inf) for _ in schedules]
+        for i in kept:
             # A clock that stands still would divide by zero.
-            return [np.array([max(1e-9, float(r.calls[n].sum())) for r in runs]) for n in calls]
+            times[i] = np.array([max(1e-9, float(r.calls[tasks[i]].sum())) for r in runs])
+        return times
 
     # -- building ---------------------------------------------------------------------------------------------
 
@@ -124,45 +134,47 @@ class Bench:
 
     # -- checking ---------------------------------------------------------------------------------------------
 
-    def _check(self, program: Program, schedules: Sequence[Directives]) -> None:
-        """Runs a program in a child process and compares. Raises IrkitError that names the schedule."""
-        if not self.expected:
-            if schedules[0] == self.start:
-                self.expected = isolated(lambda: self._results(program)[0], RUN_SECONDS)
-            else:
-                with tempfile.TemporaryDirectory(prefix="irkit-tune-") as folder:
-                    self._check(self._built([self.start], Path(folder))[0], [self.start])
+    def _checked(
+        self, recording: Recording, tasks: Sequence[int], number: int, directives: Directives
+    ) -> float:
+        """Runs one schedule of a program in a child process and compares; its seconds, infinite where they are too many.
+
+        Raises IrkitError that names the schedule."""
+        limit = max(LEAST_SECONDS, PATIENCE * self.once) if self.expected else None
         try:
-            wrong = isolated(lambda: self._wrong(program), RUN_SECONDS)
+            seconds, results, wrong = isolated(lambda: self._run(recording, tasks, number), limit)
         except Died as end:
-            if len(schedules) == 1:
-                raise self._fault(schedules[0], "does not end well", end.reason, "results") from None
-            for directives in dict.fromkeys(schedules):
-                with tempfile.TemporaryDirectory(prefix="irkit-tune-") as folder:
-                    self._check(self._built([directives], Path(folder))[0], [directives])
-            raise IrkitError(
-                "the schedules of a batch run one by one and not together", self.launch
-            ) from None
-        for number, found, expected in wrong:
-            raise self._fault(schedules[number], "gives other numbers", found, expected)
+            if end.late:
+                return float("inf")
+            raise self._fault(directives, "does not end well", end.reason, "results") from None
+        if wrong is not None:
+            raise self._fault(directives, "gives other numbers", *wrong)
+        if not self.expected:
+            self.expected, self.once = results, seconds
+        return seconds
 
-    def _results(self, program: Program) -> list[list[np.ndarray]]:
-        """The results of each schedule."""
-        arrays = program.prepare(**self.inputs).run()
+    def _run(
+        self, recording: Recording, tasks: Sequence[int], number: int
+    ) -> tuple[float, list[np.ndarray], tuple[str, str] | None]:
+        """The seconds of one schedule, its results where none are known yet, and what is wrong with them."""
+        recording.skipped[list(tasks)] = 1
+        recording.skipped[tasks[number]] = 0
+        runs = recording.run(1)[0]
         count = len(self.launch.results)
-        return [list(arrays[i : i + count]) for i in range(0, len(arrays), count)]
+        arrays = list(recording.call.results[number * count : (number + 1) * count])
+        seconds = float(runs[0].calls[tasks[number]].sum())
+        return seconds, [] if self.expected else arrays, self._wrong(arrays)
 
-    def _wrong(self, program: Program) -> list[tuple[int, str, str]]:
-        """What is wrong: the number of a schedule, what it gives, what it should."""
+    def _wrong(self, arrays: Sequence[np.ndarray]) -> tuple[str, str] | None:
+        """What results are and what they should be, where that is not the same."""
         sizes = extent_sizes(self.kernel)
-        terms = np.prod([float(sizes[a]) for a in reduced_axes(self.kernel)] or [1.0])
-        for number, arrays in enumerate(self._results(program)):
-            for found, expected in zip(arrays, self.expected, strict=True):
-                try:
-                    compare("", self.kernel, found, expected, _slack(expected, float(terms)))  # pyright: ignore
-                except IrkitError as fault:
-                    return [(number, fault.found or "", fault.expected or "")]
-        return []
+        terms = float(np.prod([float(sizes[a]) for a in reduced_axes(self.kernel)] or [1.0]))
+        for found, expected in zip(arrays, self.expected, strict=bool(self.expected)):
+            try:
+                compare("", self.kernel, found, expected, _slack(expected, terms))  # pyright: ignore
+            except IrkitError as fault:
+                return fault.found or "", fault.expected or ""
+        return None
 
     def _fault(self, directives: Directives, what: str, found: str, expected: str) -> IrkitError:
         return IrkitError(

@@ -132,4 +132,5 @@ def _is_faster(seconds: np.ndarray, incumbent: np.ndarray, again: np.ndarray) ->
 
 
 def _ratio(seconds: np.ndarray, others: np.ndarray) -> float:
-    return float(np.median(seconds / others))
+    with np.errstate(invalid="ignore"):  # of schedules that were not timed, which are not faster
+        return float(np.median(seconds / others))

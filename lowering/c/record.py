@@ -4,11 +4,12 @@ The plain program has none of this. An instrumented one has `NAME_record`, which
 write their events to:
 
     typedef struct { int64_t task, begin, end; } irk_event;    // nanoseconds of CLOCK_MONOTONIC, or another clock
-    typedef struct { irk_event *events; int64_t *counts; int64_t capacity; } irk_record;
+    typedef struct { irk_event *events; int64_t *counts; int64_t capacity; const uint8_t *skipped; } irk_record;
     void NAME_record(irk_record *record);
 
 Thread t writes to `events[t * capacity]` onwards and counts in `counts[t * 8]`, a cache line of its own. A thread goes
-on counting where its events are full, so that a first run with a capacity of 0 tells how much memory is needed.
+on counting where its events are full, so that a first run with a capacity of 0 tells how much memory is needed. Where
+`skipped` is no null pointer, the tasks that it marks are left out.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def _collect(attr: LocationAttr | None, found: set[SourceLine]) -> None:
 _PRELUDE = f"""#include <time.h>
 
 typedef struct {{ int64_t task, begin, end; }} irk_event;
-typedef struct {{ irk_event *events; int64_t *counts; int64_t capacity; }} irk_record;
+typedef struct {{ irk_event *events; int64_t *counts; int64_t capacity; const uint8_t *skipped; }} irk_record;
 
 static irk_record *irk_recorded;
 
@@ -124,6 +125,7 @@ static inline void irk_take_down(int tid, int64_t task, int64_t begin) {{
 
 #define IRK_TASK(id, call) \\
   do {{ \\
+    if (irk_recorded && irk_recorded->skipped && irk_recorded->skipped[id]) break; \\
     const int64_t irk_begin = irk_now(); \\
     call; \\
     irk_take_down(tid, id, irk_begin); \\

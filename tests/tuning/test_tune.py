@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -209,6 +212,29 @@ def test_a_schedule_with_other_numbers_is_an_error_that_names_it(
     with pytest.raises(IrkitError, match='gives other numbers by the schedule "split k 7"') as caught:
         found([found.start, ("vector j 8",), ("split k 7",), found.start])
     assert caught.value.loc is not None and caught.value.found and caught.value.hint
+
+
+def test_a_schedule_that_crashes_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch):
+    found = bench()
+    found([found.start])
+    monkeypatch.setattr(Bench, "_wrong", lambda *_: os.kill(os.getpid(), signal.SIGSEGV))
+    with pytest.raises(IrkitError, match="does not end well") as caught:
+        found([("vector j 8",)])
+    assert "SIGSEGV" in str(caught.value) and '"vector j 8"' in str(caught.value)
+
+
+def test_a_schedule_that_takes_too_long_is_dropped(monkeypatch: pytest.MonkeyPatch):
+    found = bench()
+    found([found.start])
+
+    def late(self: Bench, arrays: Sequence[np.ndarray]) -> tuple[str, str] | None:
+        return time.sleep(5)
+
+    monkeypatch.setattr(Bench, "_wrong", late)
+    monkeypatch.setattr("irkit.tuning.bench.LEAST_SECONDS", 0.3)
+    monkeypatch.setattr("irkit.tuning.bench.PATIENCE", 0.0)
+    (times,) = found([("vector j 8",)])
+    assert np.isinf(times).all()
 
 
 # -- export -----------------------------------------------------------------------------------------------------
