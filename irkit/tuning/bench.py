@@ -34,8 +34,8 @@ from lowering.kernel.mutation import Directives, reduced_axes
 from lowering.target import Target
 
 NAME = "tuned"
-ROUND_SECONDS = 0.4
-ROUNDS = (5, 40)
+ROUND_SECONDS = 1.0
+ROUNDS = (5, 100)
 """The fewest and the most rounds; between, as many as fit into ROUND_SECONDS."""
 
 SLOW = 3.0
