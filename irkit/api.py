@@ -34,15 +34,17 @@ def compile(
     target: str = "native",
     threads: int | None = None,
     cc: str | None = None,
+    tuned: bool = False,
 ) -> Program:
     """Compiles a `.tg` or `.mlir` file, or `.tg` text, to a callable.
 
     fn names the function: by default `main`, or else the last of the file. dims gives dims their sizes. target is
     `native` or a declared machine; threads the number of threads of each call, by default one for each core; cc the C
-    compiler. Parameters are read from their files. Raises IrkitError, or ErrorList for several errors.
+    compiler; with tuned, kernels that `irkit tune` has tuned on this machine run by what it found. Parameters are read
+    from their files. Raises IrkitError, or ErrorList for several errors.
     """
     text, name = _read(path_or_text)
-    return compile_text(text, name, fn, dims, target, threads, cc)
+    return compile_text(text, name, fn, dims, target, threads, cc, tuned=tuned)
 
 
 def parse(path_or_text: str | os.PathLike[str]) -> Module:
@@ -59,10 +61,12 @@ def lower(
     dims: Mapping[str, int] | None = None,
     target: str = "native",
     cc: str = "gcc",
+    tuned: bool = False,
 ) -> ModuleOp:
     """The IR of a file, a text or a module at a level: graph, kernel, loop or buffer.
 
-    A module is changed in place. Raises IrkitError, or ErrorList for several errors.
+    With tuned, schedules are those that `irkit tune` found. A module is changed in place. Raises IrkitError, or ErrorList
+    for several errors.
     """
     from xdsl.dialects.builtin import ModuleOp
 
@@ -74,7 +78,8 @@ def lower(
     level = pipeline.level_of(module)
     if pipeline.LEVELS.index(to) < pipeline.LEVELS.index(level):
         raise IrkitError(f"the module is at the {level} level already, which is below the {to} level")
-    pipeline.run_passes(module, pipeline.passes_to(level, to, target, cc), pipeline.context())
+    passes = pipeline.passes_to(level, to, target, cc, tuned_folder(target, cc) if tuned else "")
+    pipeline.run_passes(module, passes, pipeline.context())
     return module
 
 
@@ -95,6 +100,7 @@ def compile_text(
     threads: int | None = None,
     cc: str | None = None,
     given: frozenset[str] = frozenset(),
+    tuned: bool = False,
 ) -> Program:
     """Compiles a text that stands in the file of a name; parameters and inputs in `given` are not read from files."""
     from irkit.runtime.module import Origin, Program
@@ -102,13 +108,15 @@ def compile_text(
     compiler = find_compiler(cc)
     what = [text, name, fn or "", repr(sorted((dims or {}).items())), target, *fingerprints()]
     what += imported_texts(text, name)
+    if tuned:
+        what += ["tuned", *cache.tuned_texts(cache.tuned_dir(target, compiler))]
     key = cache.program_key(what, compiler)
     entry = cache.load_program(key)
     if entry is None:
-        entry = _build(text, name, fn, dims, target, compiler)
+        entry = _build(text, name, fn, dims, target, compiler, tuned)
         cache.store_program(key, entry)
     values = read_defaults(entry.spec, entry.places, name, given)
-    origin = Origin(text, name, fn, dict(dims or {}), target, cc)
+    origin = Origin(text, name, fn, dict(dims or {}), target, cc, tuned)
     try:
         return Program(entry.spec, entry.library, values, threads, origin)
     except OSError:  # the library in the cache is damaged
@@ -123,6 +131,7 @@ def emit(
     dims: Mapping[str, int] | None = None,
     target: str = "native",
     cc: str = "gcc",
+    tuned: bool = False,
 ) -> tuple[ProgramSpec, dict[str, cache.Place]]:
     """The C program of a text, and where its arguments stand in the text."""
     from irkit import pipeline
@@ -133,9 +142,15 @@ def emit(
     with paused():
         module = graph_of(text, name, fn, dims)
         places = _places(module)
-        passes = pipeline.passes_to(pipeline.level_of(module), "buffer", target, cc)
+        folder = tuned_folder(target, cc) if tuned else ""
+        passes = pipeline.passes_to(pipeline.level_of(module), "buffer", target, cc, folder)
         pipeline.run_passes(module, passes, pipeline.context())
         return emit_program(module, machine, program_prefix(name)), places
+
+
+def tuned_folder(target: str, cc: str) -> str:
+    """The folder of tuned schedules, as `kernel-schedule` takes it. Raises IrkitError where there is no such compiler."""
+    return os.fspath(cache.tuned_dir(target, find_compiler(cc)))
 
 
 def program_prefix(name: str) -> str:
@@ -179,11 +194,17 @@ def read_defaults(
 
 
 def _build(
-    text: str, name: str, fn: str | None, dims: Mapping[str, int] | None, target: str, compiler: Compiler
+    text: str,
+    name: str,
+    fn: str | None,
+    dims: Mapping[str, int] | None,
+    target: str,
+    compiler: Compiler,
+    tuned: bool,
 ) -> cache.Entry:
     from lowering.target import get_target
 
-    spec, places = emit(text, name, fn, dims, target, compiler.name)
+    spec, places = emit(text, name, fn, dims, target, compiler.name, tuned)
     cflags = tuple(get_target(target, compiler.name).cflags)
     return cache.Entry(spec, cache.library(spec, compiler, cflags), places, cflags)
 

@@ -1,9 +1,10 @@
-"""irkit: runs a `.tg` file, compiles it to a pair of C files, shows what it becomes, finds what makes it wrong, or lays
-it out.
+"""irkit: runs a `.tg` file, compiles it to a pair of C files, shows what it becomes, makes it faster by measuring,
+finds what makes it wrong, or lays it out.
 
 irkit run examples/digits.tg
 irkit compile examples/digits.tg -o build
 irkit show examples/digits.tg
+irkit tune examples/digits.tg
 irkit bisect examples/digits.tg
 irkit reduce examples/digits.tg --check -o small.mlir
 irkit fmt examples/digits.tg
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from dialects.errors import ErrorList, IrkitError, beyond_limits
-from irkit.opt_arguments import add_remark_arguments, spelt_out
+from irkit.opt_arguments import TUNED, add_remark_arguments, spelt_out
 from irkit.streams import run_on
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--params", metavar="FILE", help="a .safetensors or .npz file with other values of all parameters"
     )
+    run.add_argument("--tuned", action="store_true", help=TUNED)
     run.add_argument("--output", metavar="FILE.npz", help="write the results to a file")
     run.add_argument(
         "--threads", type=int, metavar="N", help="threads of the run (default: one for each core)"
@@ -145,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="the folder to write to; or NAME.irk, one file that irkit run and irkit.load read without a compiler",
     )
+    compile_.add_argument("--tuned", action="store_true", help=TUNED)
     compile_.add_argument(
         "--golden",
         action="store_true",
@@ -172,6 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what the machine does per second, for the page (default: an estimate)",
     )
     add_remark_arguments(show)
+    _add_tune(commands)
     bisect = commands.add_parser(
         "bisect", help="find the pass, and the op of the program, that make its numbers wrong"
     )
@@ -226,6 +230,34 @@ def _parser() -> argparse.ArgumentParser:
     )
     fmt.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     return parser
+
+
+def _add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    tune = commands.add_parser("tune", help="find faster schedules for the kernels of a program by measuring")
+    _add_common(tune)
+    tune.add_argument(
+        "--kernel",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="tune this kernel; may be repeated (default: all that take 1%% of the time, the dearest first)",
+    )
+    tune.add_argument(
+        "--trials", type=int, default=64, metavar="N", help="schedules to try for each kernel (default 64)"
+    )
+    tune.add_argument("--time", type=float, metavar="SECONDS", help="stop then, with what was found")
+    tune.add_argument(
+        "--threads", type=int, metavar="N", help="threads of each run (default: one for each core)"
+    )
+    tune.add_argument("--seed", type=int, default=0, metavar="N", help="the seed of the search (default 0)")
+    tune.add_argument(
+        "--fresh", action="store_true", help="forget what was found for these kernels, and begin again"
+    )
+    where = tune.add_mutually_exclusive_group()
+    where.add_argument(
+        "--export", metavar="FILE.tg", help="write the program with the schedules on its statements"
+    )
+    where.add_argument("--in-place", action="store_true", help="write the schedules into FILE itself")
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

@@ -25,6 +25,7 @@ from dialects.errors import IrkitError
 from dialects.graph import ForOp
 from dialects.kernel import GroupOp, LaunchOp, YieldOp
 from dialects.types import dtype_name
+from irkit.api import tuned_folder
 from irkit.checking import compare, slacks
 from irkit.collector import paused
 from irkit.files import write_files
@@ -179,7 +180,8 @@ def _run_after(
     """Runs the standard passes after one and up to another; None is the start or the end."""
     from irkit import pipeline
 
-    passes = pipeline.passes_to("graph", "buffer", origin.target, compiler.name)
+    folder = tuned_folder(origin.target, compiler.name) if origin.tuned else ""
+    passes = pipeline.passes_to("graph", "buffer", origin.target, compiler.name, folder)
     names = [p.name for p in passes]
     start = 0 if first is None else names.index(first) + 1
     stop = len(names) if last is None else names.index(last) + 1

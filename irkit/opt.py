@@ -26,6 +26,7 @@ from xdsl.xdsl_opt_main import xDSLOptMain
 
 from dialects.errors import ErrorList, IrkitError
 from irkit import pipeline
+from irkit.api import tuned_folder
 from irkit.commands.arguments import read_dims
 from irkit.diagnostics import render
 from irkit.files import read_text, write_atomically
@@ -255,14 +256,16 @@ class OptMain(xDSLOptMain):
         level, goal = pipeline.level_of(module), self.args.emit
         if goal == pipeline.CUDA:
             return [Step(run) for run in pipeline.passes_cuda(level, self._device())]
+        machine, cc = self.args.machine, self.args.cc
+        folder = tuned_folder(machine, cc) if self.args.tuned else ""
         if goal == pipeline.UPSTREAM:
-            return [Step(run) for run in pipeline.passes_upstream(level, self.args.machine, self.args.cc)]
+            return [Step(run) for run in pipeline.passes_upstream(level, machine, cc, folder)]
         if pipeline.LEVELS.index(goal) < pipeline.LEVELS.index(level):
             raise IrkitError(
                 f"the input is at the {level} level already, which is below the {goal} level",
                 hint=f"ask for one of {', '.join(pipeline.LEVELS[pipeline.LEVELS.index(level) :])}",
             )
-        return [Step(run) for run in pipeline.passes_to(level, goal, self.args.machine, self.args.cc)]
+        return [Step(run) for run in pipeline.passes_to(level, goal, machine, cc, folder)]
 
     def _run_passes(self, module: ModuleOp, steps: Sequence[Step]) -> None:
         if self.args.dump_pass_pipeline:

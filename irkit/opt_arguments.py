@@ -7,6 +7,10 @@ from collections.abc import Sequence
 
 from lowering.remarks import CATEGORIES, KINDS
 
+TUNED = (
+    "run kernels that irkit tune has tuned on this machine by the schedules that it found (docs/tuning.md)"
+)
+
 
 def add_input_arguments(parser: argparse.ArgumentParser, frontends: Sequence[str]) -> None:
     """What is read."""
@@ -57,6 +61,7 @@ def add_pass_arguments(parser: argparse.ArgumentParser, emit: Sequence[str]) -> 
     )
     group.add_argument("--target", dest="machine", default="native", help="the machine to compile for")
     group.add_argument("--cc", default="gcc", help="the C compiler that the schedule is made for")
+    group.add_argument("--tuned", action="store_true", help=TUNED)
     group.add_argument(
         "--load-plugin",
         action="append",

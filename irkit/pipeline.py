@@ -129,15 +129,20 @@ def all_passes() -> dict[str, Callable[[], type[ModulePass]]]:
     return {name: loader(*where) for name, where in PASSES.items()}
 
 
-def make_pass(name: str, target: str = "native", cc: str = "gcc") -> ModulePass:
+def make_pass(name: str, target: str = "native", cc: str = "gcc", tuned: str = "") -> ModulePass:
     """A pass with the options that the standard pipeline gives it."""
     cls = all_passes()[name]()
     options = {"target": target, "cc": cc}
-    return cls(**{n: options[n] for n in TARGETED.get(name, ())})
+    chosen = {n: options[n] for n in TARGETED.get(name, ())}
+    if name == "kernel-schedule" and tuned:
+        chosen["tuned"] = tuned
+    return cls(**chosen)
 
 
-def passes_to(level_from: str, level_to: str, target: str = "native", cc: str = "gcc") -> list[ModulePass]:
-    """The standard passes that bring a module of one level to another.
+def passes_to(
+    level_from: str, level_to: str, target: str = "native", cc: str = "gcc", tuned: str = ""
+) -> list[ModulePass]:
+    """The standard passes that bring a module of one level to another; `tuned` is a folder of tuned schedules.
 
     From `graph` to `graph` runs the graph optimiser; from another level to itself nothing.
     """
@@ -147,7 +152,7 @@ def passes_to(level_from: str, level_to: str, target: str = "native", cc: str = 
     standard = [name for _, names in STAGES[first : stop + 1] for name in names]
     mapping = MAPPING if target in CUDA_TARGETS else {}
     return [
-        make_pass(n, target, cc)
+        make_pass(n, target, cc, tuned)
         for name in standard
         for n in (name, *AFTER.get(name, ()), *mapping.get(name, ()))
     ]
@@ -166,9 +171,11 @@ def passes_cuda(level_from: str, target: str) -> list[ModulePass]:
     return passes_to(level_from, "loop", target)
 
 
-def passes_upstream(level_from: str, target: str = "native", cc: str = "gcc") -> list[ModulePass]:
+def passes_upstream(
+    level_from: str, target: str = "native", cc: str = "gcc", tuned: str = ""
+) -> list[ModulePass]:
     """The passes that bring a module of one level to MLIR's own dialects."""
-    return [*passes_to(level_from, "buffer", target, cc), make_pass("buffer-to-upstream")]
+    return [*passes_to(level_from, "buffer", target, cc, tuned), make_pass("buffer-to-upstream")]
 
 
 def level_of(module: builtin.ModuleOp) -> str:

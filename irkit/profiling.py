@@ -111,7 +111,7 @@ def profile(call: Call, repeats: int = 20) -> Profile:
     program, tasks, costs = _instrumented(call.program, origin)
     roofs = machine(compiler, target, threads)
     with _ONE_AT_A_TIME:
-        runs, fastest, dropped = _Recording(program, call, tasks).run(repeats)
+        runs, fastest, dropped = Recording(program, call, tasks).run(repeats)
     return Profile(
         name=call.program.name,
         threads=threads,
@@ -148,10 +148,10 @@ def _instrumented(
     with paused():
         module = api.graph_of(origin.text, origin.name, origin.fn, origin.dims)
         if pipeline.level_of(module) == "graph":
-            api.lower(module, "kernel", target=origin.target, cc=compiler.name)
+            api.lower(module, "kernel", target=origin.target, cc=compiler.name, tuned=origin.tuned)
         costs = kernel_costs(module.ops)
         if pipeline.level_of(module) != "buffer":
-            api.lower(module, "buffer", target=origin.target, cc=compiler.name)
+            api.lower(module, "buffer", target=origin.target, cc=compiler.name, tuned=origin.tuned)
         spec = emit_program(module, target, program.name, recorder)
     library = cache.library(spec, compiler, tuple(target.cflags))
     return Program(spec, library, program.values, program.threads), recorder.tasks, costs
@@ -161,7 +161,7 @@ def _instrumented(
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """One run: its length, and the seconds of every call of each task."""
 
     seconds: float
@@ -169,27 +169,34 @@ class _Run:
 
 
 class _Record(ctypes.Structure):
-    _fields_ = [("events", ctypes.c_void_p), ("counts", ctypes.c_void_p), ("capacity", ctypes.c_int64)]
+    _fields_ = [
+        ("events", ctypes.c_void_p),
+        ("counts", ctypes.c_void_p),
+        ("capacity", ctypes.c_int64),
+        ("skipped", ctypes.c_void_p),
+    ]
 
 
-class _Recording:
-    """Runs an instrumented program and reads what it took down."""
+class Recording:
+    """Runs an instrumented program, on the arrays of a call, and reads what it took down."""
 
     def __init__(self, program: Program, call: Call, tasks: Sequence[RecordedTask]):
         self.tasks = tasks
         self.threads = program.threads
         self.call = program.prepare(**call.arrays)
+        self.skipped = np.zeros(len(tasks), np.uint8)
+        """Marks tasks that runs leave out; what else they would compute has to need none of them."""
         self.record = getattr(ctypes.CDLL(os.fspath(program.library)), f"{program.name}_record")
         self.record.restype, self.record.argtypes = None, [ctypes.c_void_p]
 
-    def run(self, repeats: int) -> tuple[list[_Run], _Table, int]:
+    def run(self, repeats: int) -> tuple[list[Run], _Table, int]:
         """The runs after a first one, the events of the fastest, and how many events of a run were not kept."""
         counts = np.zeros((self.threads, COUNT_STRIDE), np.int64)
         events = np.zeros((self.threads, 0, 3), np.int64)
         self._once(events, counts)
         wanted = int(counts[0, 0])
         events = np.zeros((self.threads, min(wanted, MAX_EVENTS), 3), np.int64)
-        runs: list[_Run] = []
+        runs: list[Run] = []
         fastest = events
         for _ in range(repeats):
             self._once(events, counts)
@@ -200,16 +207,16 @@ class _Recording:
 
     def _once(self, events: _Table, counts: np.ndarray) -> None:
         counts[:] = 0
-        record = _Record(events.ctypes.data, counts.ctypes.data, events.shape[1])
+        record = _Record(events.ctypes.data, counts.ctypes.data, events.shape[1], self.skipped.ctypes.data)
         self.record(ctypes.byref(record))
         try:
             self.call.run()
         finally:
             self.record(None)
 
-    def _read(self, events: _Table) -> _Run:
+    def _read(self, events: _Table) -> Run:
         if not events.shape[1]:
-            return _Run(0.0, {})
+            return Run(0.0, {})
         # Threads run the same tasks in the same order, so that column n is one call on all of them.
         slowest = (events[:, :, 2] - events[:, :, 1]).max(axis=0) * 1e-9
         calls = {
@@ -217,7 +224,7 @@ class _Recording:
             for number, task in enumerate(self.tasks)
             if task.kind != "barrier"
         }
-        return _Run(float(events[:, :, 2].max() - events[:, :, 1].min()) * 1e-9, calls)
+        return Run(float(events[:, :, 2].max() - events[:, :, 1].min()) * 1e-9, calls)
 
 
 # -- what it means --------------------------------------------------------------------------------------------
@@ -226,7 +233,7 @@ class _Recording:
 def _tasks(
     tasks: Sequence[RecordedTask],
     costs: Mapping[str, KernelCost],
-    runs: Sequence[_Run],
+    runs: Sequence[Run],
     roofs: Machine,
     symbols: Mapping[str, int],
 ) -> tuple[TaskProfile, ...]:

@@ -175,6 +175,16 @@ def native() -> Target:
     )
 
 
+def runs_here(target: Target) -> bool:
+    """Whether this machine runs what is compiled for a target."""
+    if target.name in ("native", SCALAR.name, C99.name):
+        return True
+    machine = os.uname().machine
+    if target.name == NEON.name:
+        return machine in ("aarch64", "arm64")
+    return machine == "x86_64" and target.features <= _cpu_flags()
+
+
 def _cpu_flags() -> frozenset[str]:
     try:
         text = Path("/proc/cpuinfo").read_text()

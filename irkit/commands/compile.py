@@ -34,11 +34,12 @@ def execute(args: argparse.Namespace) -> None:
     name = "<stdin>" if args.file == "-" else args.file
     compiler = find_compiler(args.cc)
     text, dims = read_text(args.file), read_dims(args.dim)
-    spec, places = emit(text, name, args.fn, dims, args.target, compiler.name)
+    spec, places = emit(text, name, args.fn, dims, args.target, compiler.name, args.tuned)
     if args.arena_limit:
         check_arena(spec, read_bytes(args.arena_limit))
     if args.output.endswith(SUFFIX):
-        compile_text(text, name, args.fn, dims, args.target, cc=args.cc).save(args.output)
+        program = compile_text(text, name, args.fn, dims, args.target, cc=args.cc, tuned=args.tuned)
+        program.save(args.output)
         print(f"wrote {args.output}")
         return
     values = read_defaults(spec, places, name)

@@ -8,6 +8,7 @@ import re
 import sys
 import time
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -43,16 +44,14 @@ def execute(args: argparse.Namespace) -> None:
         dims = read_dims(args.dim)
         given = frozenset(sources)
         program = compile_text(
-            read_text(args.file), name, args.fn, dims, args.target, args.threads, args.cc, given
+            read_text(args.file), name, args.fn, dims, args.target, args.threads, args.cc, given, args.tuned
         )
     if args.params:
         program.set_params(_parameters(args.params, program))
     values = {name: load_input(_argument(program, name), source) for name, source in sources.items()}
-    symbols: dict[str, int] = {}
-    for arg in program.inputs:
-        if arg.name not in values and arg.name not in program.values:
-            values[arg.name] = _random(arg, program, symbols)
-            _note(f"'{arg.name}' has no data and gets random numbers")
+    for name, array in random_inputs(program, values).items():
+        values[name] = array
+        _note(f"'{name}' has no data and gets random numbers")
     call = program.prepare(**values)
     seconds = _timed(call.run, TIMED_RUNS if args.time else RUNS)
     results = {a.name: r for a, r in zip(program.outputs, call.results, strict=True)}
@@ -79,6 +78,7 @@ def _check_compiled(args: argparse.Namespace) -> None:
     given = {"--fn": args.fn, "--dim": args.dim, "--cc": args.cc, "--target": args.target != "native"}
     given |= {
         "--profile": args.profile,
+        "--tuned": args.tuned,
         "--trace-file": args.trace_file,
         "--dump-intermediates": args.dump_intermediates,
     }
@@ -201,6 +201,13 @@ def _source(file: str, key: str) -> str:
     import shlex
 
     return f"load {shlex.quote(file)} {shlex.quote(key)}"
+
+
+def random_inputs(program: Program, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Random data for the inputs of a program that have none."""
+    symbols: dict[str, int] = {}
+    missing = [a for a in program.inputs if a.name not in values and a.name not in program.values]
+    return {arg.name: _random(arg, program, symbols) for arg in missing}
 
 
 def _random(arg: ArgSpec, program: Program, symbols: dict[str, int]) -> np.ndarray:

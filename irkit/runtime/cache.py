@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 import time
@@ -53,18 +54,52 @@ class Entry:
 
 def cache_dir() -> Path:
     """The folder of the cache, made if need be: IRKIT_CACHE_DIR, or `irkit` in the user's cache folder."""
+    path, reason = _chosen_dir()
+    if reason is None:
+        return path.resolve()
+    _warn(path, reason)
+    return _temporary_dir()
+
+
+def require_writable() -> None:
+    """Raises IrkitError where the folder of the cache cannot be written, for what is of no use unless it is kept."""
+    path, reason = _chosen_dir()
+    if reason is not None:
+        raise IrkitError(
+            f"nothing can be kept in '{path}': {reason}",
+            expected="a folder that is writable",
+            hint="name one by the variable IRKIT_CACHE_DIR",
+        )
+
+
+def _chosen_dir() -> tuple[Path, str | None]:
+    """The folder of the cache, made if need be, and why it is of no use."""
     chosen = os.environ.get("IRKIT_CACHE_DIR")
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     path = Path(chosen) if chosen else Path(base) / "irkit"
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.access(path, os.W_OK | os.X_OK):
-            return path.resolve()
-        reason = "it is not writable"
+        return path, None if os.access(path, os.W_OK | os.X_OK) else "it is not writable"
     except OSError as fault:
-        reason = fault.strerror or str(fault)
-    _warn(path, reason)
-    return _temporary_dir()
+        return path, fault.strerror or str(fault)
+
+
+def tuned_dir(target: str, compiler: Compiler) -> Path:
+    """Where the schedules lie that `irkit tune` found for a target, with a compiler, on this machine; it may not exist."""
+    what = digest([compiler.identity(), _machine()])[:12]
+    command = re.sub(r"[^\w.+-]+", "-", os.path.basename(compiler.name))
+    return cache_dir() / "tuned" / f"{target}-{command}-{what}"
+
+
+def tuned_texts(folder: Path) -> list[str]:
+    """All that a folder of tuned schedules says, for the key of a program that is compiled by them."""
+    texts: list[str] = []
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            texts += [path.name, path.read_text(encoding="utf-8", errors="replace")]
+        except OSError as fault:
+            texts += [path.name, str(fault)]
+    return texts
 
 
 @lru_cache(maxsize=64)

@@ -46,6 +46,7 @@ class Origin:
     dims: Mapping[str, int]
     target: str
     cc: str | None
+    tuned: bool = False
 
 
 class Program:

@@ -3,12 +3,13 @@
 The plain program has none of this. An instrumented one has `NAME_record`, which names the memory that all later runs
 write their events to:
 
-    typedef struct { int64_t task, begin, end; } irk_event;                            // nanoseconds, CLOCK_MONOTONIC
-    typedef struct { irk_event *events; int64_t *counts; int64_t capacity; } irk_record;
+    typedef struct { int64_t task, begin, end; } irk_event;    // nanoseconds of CLOCK_MONOTONIC, or another clock
+    typedef struct { irk_event *events; int64_t *counts; int64_t capacity; const uint8_t *skipped; } irk_record;
     void NAME_record(irk_record *record);
 
 Thread t writes to `events[t * capacity]` onwards and counts in `counts[t * 8]`, a cache line of its own. A thread goes
-on counting where its events are full, so that a first run with a capacity of 0 tells how much memory is needed.
+on counting where its events are full, so that a first run with a capacity of 0 tells how much memory is needed. Where
+`skipped` is no null pointer, the tasks that it marks are left out.
 """
 
 from __future__ import annotations
@@ -52,10 +53,11 @@ class RecordedTask:
 
 
 class Recorder:
-    """Hands out the numbers of the tasks of one program, in the order of its text."""
+    """Hands out the numbers of the tasks of one program, in the order of its text; `clock` is one of POSIX."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: str = "CLOCK_MONOTONIC") -> None:
         self.tasks: list[RecordedTask] = []
+        self.clock = clock
 
     def task(self, op: Task, call: str) -> str:
         """The statement that runs a call and takes down its times."""
@@ -72,7 +74,7 @@ class Recorder:
 
     def prelude(self, name: str) -> str:
         """What stands before the kernels of an instrumented program."""
-        return _PRELUDE.replace("NAME", name)
+        return _PRELUDE.replace("NAME", name).replace("CLOCK", self.clock)
 
 
 def sources_text(sources: Iterable[SourceLine]) -> str:
@@ -100,7 +102,7 @@ def _collect(attr: LocationAttr | None, found: set[SourceLine]) -> None:
 _PRELUDE = f"""#include <time.h>
 
 typedef struct {{ int64_t task, begin, end; }} irk_event;
-typedef struct {{ irk_event *events; int64_t *counts; int64_t capacity; }} irk_record;
+typedef struct {{ irk_event *events; int64_t *counts; int64_t capacity; const uint8_t *skipped; }} irk_record;
 
 static irk_record *irk_recorded;
 
@@ -109,7 +111,7 @@ void NAME_record(irk_record *record) {{ irk_recorded = record; }}
 
 static inline int64_t irk_now(void) {{
   struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(CLOCK, &now);
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }}
 
@@ -123,6 +125,7 @@ static inline void irk_take_down(int tid, int64_t task, int64_t begin) {{
 
 #define IRK_TASK(id, call) \\
   do {{ \\
+    if (irk_recorded && irk_recorded->skipped && irk_recorded->skipped[id]) break; \\
     const int64_t irk_begin = irk_now(); \\
     call; \\
     irk_take_down(tid, id, irk_begin); \\

@@ -77,6 +77,12 @@ def kernel_cost(op: kernel.DefOp) -> KernelCost:
     return KernelCost(op.sym_name.data, ops, flops, size, is_double, written, exps)
 
 
+def extent_sizes(op: kernel.DefOp) -> dict[str, int]:
+    """Each axis' extent at the maximum of the symbols."""
+    maxima = {name: Dim.of(high) for name, high in op.symbols.maxima().items()}
+    return {name: extent.subst(maxima).value or 1 for name, extent in op.axes.data}
+
+
 def _terms(op: kernel.DefOp) -> dict[SSAValue, int]:
     """A number for each value of a kernel; what the same ops make of the same reads along axes of the same extents has
     the same number."""

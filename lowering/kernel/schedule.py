@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import gcd, prod
+from pathlib import Path
 
 from xdsl.context import Context
 from xdsl.dialects import arith, builtin
 from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
 
-from dialects.dims import ONE, Dim
+from dialects.dims import ONE
 from dialects.kernel import DefOp, ExternOp, ReadOp, ReduceOp, ScheduleAttr, WriteOp
 from dialects.types import RefType, element_bytes
 from lowering.kernel import schedule_remarks
 from lowering.kernel.contraction import Contraction, match_contraction
+from lowering.kernel.cost import extent_sizes
 from lowering.kernel.fields import Axes, field_axes
 from lowering.kernel.keep import kept_of
+from lowering.kernel.mutation import refusal
 from lowering.kernel.schedule_gpu import choose_gpu
 from lowering.kernel.schedule_remarks import Unpacked
+from lowering.kernel.tuned import tuned_file, tuned_schedule
 from lowering.loop.contraction import can_pack
 from lowering.schedule import scanned_axes
 from lowering.target import Target, get_target
@@ -49,18 +53,22 @@ class KernelSchedule(ModulePass):
     """Chooses loop order, vector axes, tiles, blocks and packing from the target's registers and caches.
 
     Expects: kernels in axes form.
-    Does: (1) contractions with enough work are tiled, blocked and packed, those of a few rows tiled and blocked;
+    Does: (0) a kernel that `tuned`, a folder, holds a schedule for gets that (`lowering.kernel.tuned`); of the others
+    (1) contractions with enough work are tiled, blocked and packed, those of a few rows tiled and blocked;
     (2) a reduction with states of different axes takes the extra axis whole; (3) the axis with most contiguous
     accesses becomes the vector axis; (4) a long sum is split in blocks, which rounds less; (5) a contraction left
     untiled gets a tile over a second axis; (6) what takes exp and the like twice for each element is kept in between;
     (7) results that no cache holds bypass them.
     Leaves: every kernel with a schedule; those that had one keep it.
+    untiled gets a tile over a second axis.
+    Leaves: every kernel with a schedule; those that had one keep it, whatever a tuner found.
     """
 
     name = "kernel-schedule"
 
     target: str = "native"
     cc: str = "gcc"
+    tuned: str = ""
     stats: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
@@ -69,12 +77,24 @@ class KernelSchedule(ModulePass):
             if isinstance(kernel, DefOp) and kernel.schedule is not None:
                 schedule_remarks.given(kernel)
             elif isinstance(kernel, DefOp) and kernel.in_axes_form:
-                directives = choose(kernel, target)
-                kernel.properties["schedule"] = ScheduleAttr(tuple(directives))
+                found = found_by_tuning(kernel, Path(self.tuned)) if self.tuned else None
+                directives = tuple(choose(kernel, target)) if found is None else found
+                kernel.properties["schedule"] = ScheduleAttr(directives)
                 packed = any(d.startswith("pack") for d in directives)
-                self.stats["packed" if packed else "direct"] = (
-                    self.stats.get("packed" if packed else "direct", 0) + 1
-                )
+                kind = "tuned" if found is not None else "packed" if packed else "direct"
+                self.stats[kind] = self.stats.get(kind, 0) + 1
+
+
+def found_by_tuning(kernel: DefOp, folder: Path) -> tuple[str, ...] | None:
+    """The schedule that a tuner found for a kernel, if there is one. Raises IrkitError for one that is illegal."""
+    directives = tuned_schedule(folder, kernel)
+    if directives is None:
+        return None
+    if (fault := refusal(kernel, directives)) is not None:
+        fault.hint = f"it is from '{tuned_file(folder, kernel)}': remove that, or run irkit tune --fresh"
+        raise fault
+    schedule_remarks.by_tuner(kernel, directives)
+    return directives
 
 
 def choose(kernel: DefOp, target: Target) -> list[str]:
@@ -83,7 +103,7 @@ def choose(kernel: DefOp, target: Target) -> list[str]:
         schedule_remarks.by_hand(kernel)
         return []
     axes = field_axes(kernel)
-    sizes = _sizes(kernel)
+    sizes = extent_sizes(kernel)
     reductions = [op for op in kernel.block.ops if isinstance(op, ReduceOp)]
     contraction = next(
         (c for op in reductions if (c := match_contraction(kernel, op, axes)) is not None), None
@@ -99,15 +119,6 @@ def choose(kernel: DefOp, target: Target) -> list[str]:
         assert unpacked is not None
         schedule_remarks.not_packed(kernel, contraction, unpacked, sizes, target)
     return _direct(kernel, axes, sizes, reductions, contraction, target)
-
-
-def _sizes(kernel: DefOp) -> dict[str, int]:
-    """Each axis' extent at the maximum of the symbols."""
-    maxima = kernel.symbols.maxima() if hasattr(kernel.symbols, "maxima") else {}
-    return {
-        name: extent.subst({k: Dim.of(v) for k, v in maxima.items()}).value or 1
-        for name, extent in kernel.axes.data
-    }
 
 
 # -- packed contractions ----------------------------------------------------------------------------------------

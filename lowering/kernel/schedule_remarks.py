@@ -42,6 +42,15 @@ def given(kernel: DefOp) -> None:
         tell.analysis(kernel, f"keeps the schedule that it came with: {text or 'no directive'}")
 
 
+def by_tuner(kernel: DefOp, directives: Sequence[str]) -> None:
+    """A kernel runs by a schedule that was measured."""
+    if (tell := listener("vectorise", PASS)) is not None:
+        text = ", ".join(directives) or "no directive"
+        tell.applied(
+            kernel, f"runs by the schedule that irkit tune found: {text}", "it was faster when measured"
+        )
+
+
 def by_hand(kernel: DefOp) -> None:
     """A kernel has no axes to schedule."""
     if (tell := listener("vectorise", PASS)) is not None:
