@@ -235,7 +235,7 @@ def _parts(array: np.ndarray) -> np.ndarray:
     """Complex numbers as pairs of real ones, along a last dim of their own."""
     if array.dtype.kind != "c":
         return array
-    return np.stack([array.real, array.imag], axis=-1)
+    return np.stack([np.real(array), np.imag(array)], axis=-1)
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
