@@ -6,72 +6,33 @@ from dataclasses import dataclass, field
 
 from xdsl.context import Context
 from xdsl.dialects import builtin, func
-from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
-from dialects.errors import union_location
-from dialects.graph import ConstantOp, ForOp, GraphOp, IndexOp, operation_name
+from dialects.graph import ConstantOp, ForOp, GraphOp, IndexOp
 from dialects.graph.contraction import MatmulOp
 from dialects.graph.elementwise import Elementwise
 from dialects.graph.kernels import runs_by_hand
 from dialects.graph.movement import ConcatOp
-from dialects.graph.reduction import Reduce
 from dialects.graph.scan import Scan
 from dialects.graph.scatter import Scatter
-from dialects.graph.shapes import Shape, axis_of, ints
-from dialects.kernel import GroupOp, YieldOp as KernelYield
+from dialects.kernel import GroupOp
 from dialects.types import dims_of
 from lowering.graph import fuse_remarks
-from lowering.graph.fuse_remarks import Apart, NoPrologue, Refusal, is_reduction
-from lowering.remarks import listener
-
-VIEWS = frozenset({"reshape", "transpose", "broadcast", "slice"})
-"""Ops that are index maps: they go into each kernel that reads through them."""
-
-MAX_OPS = 48
-"""More ops than this in one kernel help no cache and slow every pass."""
-
-
-CHEAP = frozenset(
-    {"add", "sub", "mul", "neg", "abs", "min", "max", "relu", "where", "compare", "cast", "logical_not"}
+from lowering.graph.fuse_groups import (
+    PASS,
+    Group,
+    apart,
+    is_scalar_constant,
+    is_view,
+    no_prologue,
+    reduction_key,
+    refusal,
+    through_views,
 )
-"""Ops that cost no more than the load that they follow: a contraction may compute them each time that it reads."""
-
-MAX_PROLOGUE = 4
-
-
-@dataclass(eq=False)
-class Group:
-    """Ops that will be one kernel.
-
-    shape is the iteration shape of its elementwise ops, result_shape that of its last results. reduced says which dims of
-    which shape its reductions remove. A heavy group holds a contraction, or another op that is no sum of its parts.
-    closed groups take no more ops: the closer reads from them, or is an op of their own that nothing follows.
-    """
-
-    ops: list[Operation] = field(default_factory=list)
-    shape: Shape = ()
-    result_shape: Shape = ()
-    reduced: tuple[Shape, tuple[int, ...]] | None = None
-    heavy: bool = False
-    closer: Operation | None = None
-
-    @property
-    def closed(self) -> bool:
-        """Whether it takes no more ops."""
-        return self.closer is not None
-
-    def close(self, closer: Operation) -> None:
-        """Lets it take no more ops; the first reason is kept."""
-        self.closer = self.closer or closer
-
-    @property
-    def by_rows(self) -> bool:
-        """Whether its reductions remove the last dims: then what they give is known before a row is walked again."""
-        if self.reduced is None or self.heavy:
-            return False
-        dims, axes = self.reduced
-        return axes == tuple(range(len(dims) - len(axes), len(dims)))
+from lowering.graph.fuse_outline import outline_in_place
+from lowering.graph.fuse_remarks import is_reduction
+from lowering.remarks import listener
 
 
 @dataclass(frozen=True)
@@ -89,7 +50,7 @@ class GraphFuse(ModulePass):
     Leaves: every graph op inside a `kernel.group`, but for constants of more than one element and loops.
     """
 
-    name = "graph-fuse"
+    name = PASS
 
     stats: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
 
@@ -121,7 +82,7 @@ class _Grouping:
             else:
                 self._close_what_feeds(op)
         for group in self.groups:
-            _outline_in_place(group)
+            outline_in_place(group)
         views = self._outline_views()
         for op in reversed(list(self.block.ops)):
             is_copied = is_view(op) or (isinstance(op, ConstantOp) and is_scalar_constant(op))
@@ -157,7 +118,7 @@ class _Grouping:
         """The group that an op becomes part of, if there is one."""
         candidates = {group: refusal(op, group) for group in self._candidates(op)}
         fitting = [group for group, refused in candidates.items() if refused is None]
-        tell = listener("fuse", GraphFuse.name)
+        tell = listener("fuse", PASS)
         if not fitting:
             if tell is not None:
                 refused = {group: why for group, why in candidates.items() if why is not None}
@@ -171,10 +132,10 @@ class _Grouping:
                     fuse_remarks.merged(tell, op, target, other, why)
         for other in fitting:
             if other is not target:
-                apart = self._apart(target, other)
+                why = apart(target, other)
                 if tell is not None:
-                    fuse_remarks.merged(tell, op, target, other, apart)
-                if apart is None:
+                    fuse_remarks.merged(tell, op, target, other, why)
+                if why is None:
                     self._merge(target, other)
         return target
 
@@ -198,14 +159,6 @@ class _Grouping:
                 found[self.of[source.owner], source is not operand] = None
         return list(found)
 
-    def _apart(self, target: Group, other: Group) -> Apart | None:
-        """What keeps a group from becoming part of the one that an op which reads both joins."""
-        if other.heavy or other.reduced is not None:
-            return Apart.BOTH
-        if other.shape != target.shape:
-            return Apart.SHAPE
-        return Apart.FULL if len(target.ops) + len(other.ops) > MAX_OPS else None
-
     def _merge(self, target: Group, other: Group) -> None:
         target.ops = sorted([*target.ops, *other.ops], key=self.order.__getitem__)
         for op in other.ops:
@@ -218,8 +171,8 @@ class _Grouping:
         producer = self.of.get(owner) if isinstance(owner, Operation) else None
         if producer is None:
             return
-        refused = _no_prologue(op, producer)
-        if (tell := listener("fuse", GraphFuse.name)) is not None:
+        refused = no_prologue(op, producer)
+        if (tell := listener("fuse", PASS)) is not None:
             fuse_remarks.prologue(tell, op, producer, refused)
         if refused is None:
             self._merge(group, producer)
@@ -251,12 +204,12 @@ class _Grouping:
                 count += 1
                 before = min((self._in_block(u.operation) for u in uses), key=order.__getitem__)
                 copy = op.clone()
-                if (tell := listener("fuse", GraphFuse.name)) is not None:
+                if (tell := listener("fuse", PASS)) is not None:
                     fuse_remarks.view_alone(tell, op, uses[0].operation)
                 self.block.insert_op_before(copy, before)
                 for use in uses:
                     use.operation.operands[use.index] = copy.results[0]
-                _outline_in_place(Group([copy]))
+                outline_in_place(Group([copy]))
         return count
 
     def _copies_views(self, op: Operation) -> bool:
@@ -272,150 +225,3 @@ class _Grouping:
             assert parent is not None
             op = parent
         return op
-
-
-def through_views(value: SSAValue) -> SSAValue:
-    """The value that a chain of views starts from."""
-    while isinstance(value.owner, Operation) and is_view(value.owner):
-        value = value.owner.operands[0]
-    return value
-
-
-def _no_prologue(op: Operation, producer: Group) -> tuple[NoPrologue, Operation] | None:
-    """What keeps a group from being the prologue of a contraction that reads it: the reason, and the op at fault."""
-    first = producer.ops[0]
-    if producer.heavy or producer.reduced is not None:
-        return NoPrologue.HEAVY, fuse_remarks.anchor(producer)
-    if producer.closed:
-        return NoPrologue.CLOSED, first
-    members = set(producer.ops)
-    if len(members) > MAX_PROLOGUE:
-        return NoPrologue.LONG, first
-    for member in producer.ops:
-        if operation_name(member) not in CHEAP:
-            return NoPrologue.DEAR, member
-    for member in producer.ops:
-        for result in member.results:
-            if (reader := _other_reader(result, {*members, op})) is not None:
-                return NoPrologue.READ, reader
-    return None
-
-
-def _other_reader(value: SSAValue, users: set[Operation]) -> Operation | None:
-    """An op that reads a value, directly or through views, and is none of the given ones."""
-    work = [value]
-    while work:
-        for use in work.pop().uses:
-            if is_view(use.operation):
-                work.append(use.operation.results[0])
-            elif use.operation not in users:
-                return use.operation
-    return None
-
-
-def is_view(op: object) -> bool:
-    """Whether an op is an index map."""
-    return isinstance(op, GraphOp) and operation_name(op) in VIEWS
-
-
-def is_scalar_constant(op: ConstantOp) -> bool:
-    """Whether a constant has one element."""
-    return all(d.value == 1 for d in dims_of(op.outputs[0].type))
-
-
-def reduction_key(op: Operation) -> tuple[Shape, tuple[int, ...]]:
-    """Which dims a reduction removes, of which shape."""
-    assert isinstance(op, GraphOp)
-    shape, values = dims_of(op.operands[0].type), op.values()
-    if isinstance(op, Reduce):
-        return shape, ints(values, "axes")
-    return shape, (axis_of(values.get("axis", -1), len(shape), operation_name(op)),) if shape else ()
-
-
-def refusal(op: Operation, group: Group) -> Refusal | None:
-    """Why an op cannot become part of a group: it is closed or full, or its iteration is another."""
-    if group.closed:
-        return Refusal.CLOSED
-    if len(group.ops) >= MAX_OPS:
-        return Refusal.FULL
-    shape = dims_of(op.results[0].type)
-    if isinstance(op, Elementwise):
-        if shape == group.result_shape or (shape == group.shape and (group.reduced is None or group.by_rows)):
-            return None
-        return Refusal.ROWS if shape == group.shape else Refusal.SHAPE
-    if group.heavy:
-        return Refusal.HEAVY
-    if dims_of(op.operands[0].type) != group.shape:
-        return Refusal.READS
-    return None if group.reduced in (None, reduction_key(op)) else Refusal.AXES
-
-
-def _outline_in_place(group: Group) -> None:
-    """Moves a group's ops, with copies of the views and scalar constants that they read, into a kernel.group."""
-    members = set(group.ops)
-    outside: list[SSAValue] = []
-    for op in group.ops:
-        for result in op.results:
-            if any(use.operation not in members for use in result.uses) and result not in outside:
-                outside.append(result)
-    copies: dict[SSAValue, SSAValue] = {}
-    inner = Block()
-    last = group.ops[-1]
-    parent = last.parent
-    assert parent is not None
-    wrapper = GroupOp(title_of(group.ops), [v.type for v in outside], Region(inner))
-    parent.insert_op_before(wrapper, last)
-    for op in group.ops:
-        for position, operand in enumerate(() if runs_by_hand(op) else list(op.operands)):
-            if (copy := _copied(operand, op, members, copies, inner)) is not operand:
-                op.operands[position] = copy
-        op.detach()
-        inner.add_op(op)
-    for value, result in zip(outside, wrapper.results, strict=True):
-        result.name_hint = value.name_hint
-        for use in list(value.uses):
-            if use.operation.parent is not inner:
-                use.operation.operands[use.index] = result
-    wrapper.location = union_location((*group.ops, *inner.ops))  # copies after what the group is for
-    end = KernelYield(*outside)
-    end.location = wrapper.location
-    inner.add_op(end)
-
-
-def _copied(
-    value: SSAValue,
-    reader: Operation,
-    members: set[Operation],
-    copies: dict[SSAValue, SSAValue],
-    block: Block,
-) -> SSAValue:
-    """The value that an op reads inside the kernel: views and scalar constants are copied in, all else comes from outside."""
-    chain: list[SSAValue] = []
-    current = value
-    while current not in copies:
-        owner = current.owner
-        if not isinstance(owner, Operation) or owner in members:
-            break
-        if isinstance(owner, ConstantOp) and is_scalar_constant(owner):
-            chain.append(current)
-            break
-        if not is_view(owner):
-            break
-        chain.append(current)
-        current = owner.operands[0]
-    for link in reversed(chain):
-        owner = link.owner
-        assert isinstance(owner, Operation)
-        if is_view(owner) and (tell := listener("fuse", GraphFuse.name)) is not None:
-            fuse_remarks.view_inside(tell, owner, reader)
-        clone = owner.clone(dict(copies))
-        block.add_op(clone)
-        copies[link] = clone.results[0]
-    return copies.get(value, value)
-
-
-def title_of(ops: list[Operation]) -> str:
-    """A kernel's name: its ops in order, each once, no longer than a line."""
-    names = dict.fromkeys(operation_name(op).removeprefix("graph.") for op in ops)
-    text = "_".join(names)
-    return text if len(text) <= 48 else text[:48].rsplit("_", 1)[0]

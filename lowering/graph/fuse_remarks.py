@@ -22,7 +22,7 @@ from dialects.types import dims_of
 from lowering.remarks import Reporter
 
 if TYPE_CHECKING:
-    from lowering.graph.fuse import Group
+    from lowering.graph.fuse_groups import Group
 
 
 def is_reduction(op: Operation) -> bool:

@@ -104,7 +104,8 @@ def arrangements() -> list[Call]:
         Call("gather_nd", [CUBE, RNG.integers(-2, 2, (5, 2))]),
         Call("gather_nd", [CUBE, np.array([[[1, -1, 3]], [[9, -9, 0]]], np.int32)]),
         Call("gather_nd", [CUBE > 3, np.zeros((0, 1), np.uint8)]),
-        Call("take_along", [CUBE, RNG.integers(-1, 6, (2, 3, 2))]),
+        Call("take_along", [CUBE, RNG.integers(-6, 6, (2, 3, 9))]),
+        Call("take_along", [CUBE, np.full((2, 3, 1), 2, np.uint8)]),
         Call("take_along", [CUBE, RNG.integers(0, 3, (2, 2, 4)).astype(np.int32)], {"axis": 1}),
         Call("pixel_shuffle", [normal(2, 8, 3, 2)], {"factor": 2}),
         Call("resize_nearest", [CUBE], {"size": (7, 3)}),
@@ -132,6 +133,7 @@ def layers() -> list[Call]:
         Call("kl_divergence", [np.float32([0, 0, -np.inf]), np.float32([np.nan, -1, 0])]),
         Call("binary_cross_entropy", [np.float32([np.inf, -np.inf]), np.float32([0, 0.5])]),
         Call("cross_entropy", [X * 40, np.array([0, 4, 2])]),
+        Call("cross_entropy", [X, np.array([-1, 9, 2], np.int8)]),
         Call("cross_entropy", [normal(2, 3, 5), RNG.integers(0, 5, (2, 3)).astype(np.int32)]),
         Call(
             "conv1d",

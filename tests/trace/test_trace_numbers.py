@@ -144,6 +144,7 @@ CASES: list[tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = [
         lambda x, r: (
             np.take(x, r, axis=1),
             np.take_along_axis(x, np.argsort(x, -1), -1),
+            np.take_along_axis(x, np.argsort(x, -1) - 2, -1),
             np.sort(-x),
             np.argmax(x, 1),
         ),

@@ -340,7 +340,8 @@ class TriuOp(Triangle):
 class TakeAlongOp(Derived):
     """Elements picked along one dim by an index of the same rank: `graph.take_along %x, %i {axis = 1}`.
 
-    The other dims of the index are those of x. An index outside is taken at the nearest end.
+    The other dims of the index are those of x. Negative places count from the end; what lies outside is taken at the
+    nearest end.
     """
 
     name = "graph.take_along"
@@ -366,16 +367,16 @@ class TakeAlongOp(Derived):
     def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
         (a, index), along = x, integer(values, "axis")
         axes = [(str(axis(i)), d) for i, d in enumerate(index.dims)]
-        place = [Dim.of("_0") if i == along else axis(i) for i in range(len(a.dims))]
+        place = [from_end(Dim.of("_0"), d) if i == along else axis(i) for i, d in enumerate(a.dims)]
         reads = [Access(1, tuple(_axes(index))), Access(0, tuple(place))]
-        return [a.sketch.points([a, index], axes, reads, a.type.element_type, lambda block: block.args[1])]
+        wide = index.cast("i64")
+        return [a.sketch.points([a, wide], axes, reads, a.type.element_type, lambda block: block.args[1])]
 
     @classmethod
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
         x, index = arrays
         along = integer(values, "axis")
-        inside = np.clip(index.astype(np.int64), 0, max(x.shape[along] - 1, 0))
-        return [np.take_along_axis(x, inside, along)]
+        return [np.take_along_axis(x, nearest_place(index, x.shape[along]), along)]
 
 
 @register_op
@@ -418,17 +419,18 @@ class GatherNdOp(Derived):
     @classmethod
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
         x, index = arrays
-        places = []
-        for k in range(index.shape[-1]):
-            place = index[..., k].astype(np.int64)
-            place = np.where(place < 0, place + x.shape[k], place)
-            places.append(np.clip(place, 0, max(x.shape[k] - 1, 0)))
-        return [x[tuple(places)]]
+        return [x[tuple(nearest_place(index[..., k], x.shape[k]) for k in range(index.shape[-1]))]]
 
 
 def from_end(place: Dim, size: Dim) -> Dim:
     """A place of which a negative one counts from the end."""
     return place - dmin(0, dmax(-1, place)) * size
+
+
+def nearest_place(index: Array, size: int) -> Array:
+    """The places that an index means: negative ones count from the end, and what lies outside is the nearest end."""
+    place = index.astype(np.int64)
+    return np.clip(np.where(place < 0, place + size, place), 0, max(size - 1, 0))
 
 
 @register_op

@@ -92,7 +92,9 @@ class CrossEntropyOp(Derived):
         logits, labels = x
         wide = logits.cast("f32") if logits.dtype in SMALL else logits
         scores = wide.of("log_softmax", axis=-1)
-        picked = scores.of("take_along", labels.reshape([*labels.dims, ONE]), axis=-1)
+        place = labels.cast("i64")
+        place = place.of("max", place.like(0))
+        picked = scores.of("take_along", place.reshape([*place.dims, ONE]), axis=-1)
         return [-picked.reshape(labels.dims).cast(logits.dtype)]
 
     @classmethod
