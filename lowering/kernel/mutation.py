@@ -89,6 +89,7 @@ def random_schedule(kernel: DefOp, rng: np.random.Generator) -> Directives:
     free = [a for a in axes if a not in reduced]
     out = [f"order {' '.join(rng.permutation(axes))}"] if axes and rng.random() < 0.5 else []
     out += [f"parallel {pick(*free)}"] if free and rng.random() < 0.5 else []
+    out += ["stream"] if rng.random() < 0.2 else []
     for axis in axes:
         if axis in reduced:
             out += [f"vector {axis} {pick(1, 2, 4, 16, 64)}"] if rng.random() < 0.5 else []

@@ -7,11 +7,13 @@ import os
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from xdsl.ir import SSAValue
 
-from dialects.dims import Dim
+from dialects.dims import Dim, dmin
+from dialects.kernel import DefOp
 from lowering.buffer import places
 from lowering.buffer.barriers import BufferPlaceBarriers
 from lowering.buffer.planner import Interval, Plan
@@ -20,6 +22,7 @@ from lowering.graph import cse
 from lowering.kernel import graph_to_kernel
 from lowering.kernel.rules import movement, reduction
 from lowering.loop import nest, pointwise
+from lowering.loop.peeling import Interior
 from tests.random_graphs import check as checking
 from tests.random_graphs.generate import Batch
 
@@ -108,16 +111,13 @@ def too_equal(patch: Patch) -> None:
 
 def guard_forgotten(patch: Patch) -> None:
     """The part of a loop in which all reads are inside their arrays is one point too long."""
-    right = pointwise._interior
+    right = pointwise.interior
 
-    def interior(*args: object) -> object:
-        found = right(*args)  # pyright: ignore
-        if found is None:
-            return None
-        low, high, held = found
-        return low, pointwise.dmin(high + 1, args[2]), held  # pyright: ignore
+    def interior(kernel: DefOp, axis: str, extent: Dim, around: nest.Nest) -> Interior | None:
+        found = right(kernel, axis, extent, around)
+        return None if found is None else replace(found, high=dmin(found.high + 1, extent))
 
-    patch.setattr(pointwise, "_interior", interior)
+    patch.setattr(pointwise, "interior", interior)
 
 
 def _plain_cast(found: re.Match[str]) -> str:
