@@ -233,7 +233,7 @@ def elementwise_of_broadcast(op: GraphOp, rewriter: Rewriter) -> None:
 
 @pattern(OPS["cast"])
 def cast_of_cast(op: GraphOp, rewriter: Rewriter) -> None:
-    """cast(x, its dtype) = x; cast(cast(x, wider), t) = cast(x, t)"""
+    """cast(x, its dtype) = x; cast(cast(x, wider), t) = cast(x, t), but only floats are quantised"""
     if op.operands[0].type == op.results[0].type:
         rewriter.replace_with_values(op, op.operands)
         return
@@ -241,7 +241,7 @@ def cast_of_cast(op: GraphOp, rewriter: Rewriter) -> None:
     if inner is None:
         return
     source, middle = (type_of(v).element_type for v in (inner.operands[0], op.operands[0]))
-    if keeps_values(source, middle):
+    if keeps_values(source, middle) and (is_float(source) or not has_quantised([type_of(op.results[0])])):
         rewriter.replace(op, make("cast", inner.operands, op.values()), absorbed=(inner,))
 
 

@@ -24,6 +24,7 @@ from dialects.dims import ZERO, Dim
 from dialects.errors import IrkitError, Loc
 from dialects.graph import ForOp, GraphOp, IfOp, YieldOp, make
 from dialects.graph.base import short_name
+from dialects.quant import QuantType
 from dialects.syntax import SymbolsAttr
 from dialects.types import AnyTensor, dims_of, dtype_name, np_dtype, tensor
 from tests.graph.samples import SAMPLES, Sample
@@ -272,7 +273,10 @@ class Graph:
         usable = [
             v
             for v in self.values
-            if _static(v) and dims_of(v.type) and dtype_name(v.type.element_type) not in unfit
+            if _static(v)
+            and dims_of(v.type)
+            and dtype_name(v.type.element_type) not in unfit
+            and not isinstance(v.type.element_type, QuantType)
         ]
         if not usable:
             return
