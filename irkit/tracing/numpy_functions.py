@@ -30,7 +30,7 @@ def call_function(function: Callable[..., object], args: Sequence[Any], given: M
     home = getattr(function, "__module__", "numpy")
     if name not in FUNCTIONS or "random" in home or ("linalg" in home and name not in LINALG):
         raise unsupported(f"{home.removeprefix('numpy.')}.{name}" if "linalg" in home else name)
-    used = {k: v for k, v in given.items() if v is not None and v is not np._NoValue}
+    used = {k: v for k, v in given.items() if (v is not None or k == "axis") and v is not np._NoValue}
     if used.pop("out", None) is not None:
         raise TraceError("a tensor cannot be changed in place", place(), found="out=...")
     try:
@@ -69,8 +69,20 @@ def _stack(parts: Sequence[Any], axis: int = 0) -> Tensor:
     return _concatenate([_expand_dims(tensor(p), axis) for p in parts], axis)
 
 
-def _concatenate(parts: Sequence[Any], axis: int = 0) -> Tensor:
+def _concatenate(parts: Sequence[Any], axis: int | None = 0) -> Tensor:
+    if axis is None:
+        parts, axis = [tensor(p).ravel() for p in parts], 0
     return one("concat", *parts, axis=axis)
+
+
+def _along(name: str) -> Callable[..., Tensor]:
+    """An op along one dim; without one NumPy takes all elements in a row."""
+
+    def function(x: Any, *others: Any, axis: int | None = -1) -> Tensor:
+        x = tensor(x)
+        return one(name, x.ravel(), *others, axis=0) if axis is None else one(name, x, *others, axis=axis)
+
+    return function
 
 
 def _expand_dims(x: Any, axis: Any) -> Tensor:
@@ -146,6 +158,12 @@ def _dot(a: Any, b: Any) -> Tensor:
     return one("matmul", a, b)
 
 
+def _inner(a: Any, b: Any) -> Tensor:
+    if tensor(b).ndim > 2:
+        raise TraceError("np.inner of more than two dims", place(), hint="np.einsum says which dims")
+    return one("matmul", a, tensor(b).T)
+
+
 def _einsum(spec: str, *operands: Any) -> Tensor:
     spec = spec.replace(" ", "")
     if "->" not in spec:
@@ -174,7 +192,8 @@ def _broadcast_to(x: Any, shape: Any) -> Tensor:
 
 
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
-    if ord not in (None, 2):
+    is_of_vectors = tensor(x).ndim == 1 if axis is None else isinstance(axis, int)
+    if ord is not None and (ord != 2 or not is_of_vectors):
         raise TraceError("np.linalg.norm of tensors is the one of squares", place(), found=f"ord={ord}")
     return one("reduce_l2", x, axes=axis, keepdims=keepdims)
 
@@ -211,12 +230,12 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
     "tril": lambda x, k=0: one("tril", x, k=k),
     "triu": lambda x, k=0: one("triu", x, k=k),
     "take": _take,
-    "take_along_axis": lambda x, index, axis=-1: one("take_along", x, index, axis=axis),
-    "sort": lambda x, axis=-1: one("sort", x, axis=axis),
-    "argsort": lambda x, axis=-1: one("argsort", x, axis=axis),
+    "take_along_axis": lambda x, index, axis=-1: _along("take_along")(x, index, axis=axis),
+    "sort": lambda x, axis=-1: _along("sort")(x, axis=axis),
+    "argsort": lambda x, axis=-1: _along("argsort")(x, axis=axis),
     "dot": _dot,
     "vdot": lambda a, b: one("matmul", tensor(a).conj().ravel(), tensor(b).ravel()),
-    "inner": lambda a, b: one("matmul", a, tensor(b).T),
+    "inner": _inner,
     "outer": _outer,
     "einsum": _einsum,
     "zeros_like": lambda x, dtype=None, shape=None: _full_like(x, 0, dtype, shape),

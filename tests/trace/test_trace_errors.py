@@ -53,6 +53,8 @@ BAD: dict[str, tuple[Callable[..., Any], str, str, str]] = {
     "index": (lambda x: x[5], "index 5 is out of range", "x[5]", "a dim of size 3"),
     "leak from a body": (leak, "a tensor of the body of a loop", "y + kept[0]", "carry it"),
     "returns a number": (lambda x: 3, "'main' returns what is no tensor", "", "an object of type 'int'"),
+    "spectral norm": (lambda x: np.linalg.norm(x, 2), "np.linalg.norm of tensors is the one of squares", "np.linalg.norm(x, 2)", "ord=2"),
+    "inner": (lambda x: np.inner(x, x[None]), "np.inner of more than two dims", "np.inner(x, x[None])", "np.einsum"),
     "returns an array": (lambda x: (x, np.ones((2, 2))), "'main' returns what is no tensor", "", "an object of type 'ndarray'"),
     "name of a parameter": (lambda x: irkit.param("é", X), "'é' cannot be the name of a parameter", 'irkit.param("é", X)', "ASCII letters"),
     "returns nothing": (lambda x: None, "'main' returns what is no tensor", "", "nothing"),
