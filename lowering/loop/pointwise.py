@@ -93,6 +93,7 @@ class _Plan:
         for axis in self.schedule.keep:
             for kept in kept_of(self.kernel, axis):
                 row = loop.AllocOp(ref(kept.first.type, [self.extent(axis)], space="scratch"))
+                nest.shared.location_of = kept.reduce
                 nest.add(row)
                 nest.shared.kept[kept.again] = kept, row.result
                 self.rows.setdefault(kept.reduce, []).append((kept, row.result))
