@@ -366,11 +366,7 @@ class TakeAlongOp(Derived):
     @classmethod
     def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
         (a, index), along = x, integer(values, "axis")
-        axes = [(str(axis(i)), d) for i, d in enumerate(index.dims)]
-        place = [from_end(Dim.of("_0"), d) if i == along else axis(i) for i, d in enumerate(a.dims)]
-        reads = [Access(1, tuple(_axes(index))), Access(0, tuple(place))]
-        wide = index.cast("i64")
-        return [a.sketch.points([a, wide], axes, reads, a.type.element_type, lambda block: block.args[1])]
+        return [picked(a, index.cast("i64"), along, from_end(Dim.of("_0"), a.dims[along]))]
 
     @classmethod
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
@@ -420,6 +416,14 @@ class GatherNdOp(Derived):
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
         x, index = arrays
         return [x[tuple(nearest_place(index[..., k], x.shape[k]) for k in range(index.shape[-1]))]]
+
+
+def picked(a: Term, index: Term, along: int, place: Dim) -> Term:
+    """Elements along a dim at a place that is computed from `_0`, an element of the index; the nearest end outside."""
+    axes = [(str(axis(i)), d) for i, d in enumerate(index.dims)]
+    at = [place if i == along else axis(i) for i in range(len(a.dims))]
+    reads = [Access(1, tuple(_axes(index))), Access(0, tuple(at))]
+    return a.sketch.points([a, index], axes, reads, a.type.element_type, lambda block: block.args[1])
 
 
 def from_end(place: Dim, size: Dim) -> Dim:

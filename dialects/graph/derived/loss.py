@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from dialects.dims import ONE
+from dialects.dims import ONE, Dim
 from dialects.graph.base import Array, Mismatch, Param, Value, Values, register_op
+from dialects.graph.derived.arrangement import picked
 from dialects.graph.derived.base import SMALL, Derived, computed, elementwise, in_f64
 from dialects.graph.elementwise import check_kind
 from dialects.graph.sketch import Term
@@ -92,10 +93,8 @@ class CrossEntropyOp(Derived):
         logits, labels = x
         wide = logits.cast("f32") if logits.dtype in SMALL else logits
         scores = wide.of("log_softmax", axis=-1)
-        place = labels.cast("i64")
-        place = place.of("max", place.like(0))
-        picked = scores.of("take_along", place.reshape([*place.dims, ONE]), axis=-1)
-        return [-picked.reshape(labels.dims).cast(logits.dtype)]
+        found = picked(scores, labels.reshape([*labels.dims, ONE]), len(labels.dims), Dim.of("_0"))
+        return [-found.reshape(labels.dims).cast(logits.dtype)]
 
     @classmethod
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
