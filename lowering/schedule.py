@@ -188,8 +188,14 @@ def _check_kept(kernel: DefOp, read: Sequence[_Directive]) -> None:
                     "a reduction over this axis alone, and a result of the same function",
                 )
             inside = {d.names[0], *(k.along for k in kept)}
+            summed = {a for op in kernel.block.ops if isinstance(op, ReduceOp) for a in op.axes}
             other = next(
-                (o for o in read if o.verb in ("tile", "whole", "vector") and o.names[0] not in inside), None
+                (
+                    o
+                    for o in read
+                    if o.verb in ("tile", "whole", "vector") and o.names[0] not in inside | summed
+                ),
+                None,
             )
             if other is not None:
                 message = f'a row is kept for one point of the other axes, and "{other.text}" takes several'

@@ -71,3 +71,15 @@ def test_only_what_no_cache_holds_is_streamed(size: int, streams: bool):
     assert any(isinstance(p, KernelSchedule) for p in passes)
     stores = [s for f in module.ops if isinstance(f, FuncOp) for s in f.walk() if isinstance(s, StoreOp)]
     assert [s.stream is not None for s in stores] == [streams]
+
+
+def test_another_reduction_of_the_same_kernel_has_lanes_of_its_own():
+    import irkit
+
+    x = normal(3, 70)
+    found, places = irkit.compile(
+        "fn main(x: f32[3, 70]) -> (f32[3, 70], i64[3]) { y = softmax(x)\n return y, argmax(y) }"
+    )(x)
+    e = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True))
+    np.testing.assert_allclose(found, e / e.sum(axis=1, keepdims=True), rtol=1e-5)
+    np.testing.assert_array_equal(places, x.argmax(axis=1))
