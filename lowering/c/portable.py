@@ -53,6 +53,9 @@ class PortableEmitter(FunctionEmitter):
 
     # -- memory -----------------------------------------------------------------------------------------------
 
+    def _end_streams(self) -> None:
+        """Nothing: C99 and CUDA have no word for stores past the caches, and these are plain."""
+
     def _load(self, op: loop.LoadOp) -> None:
         array = self.names[op.array]
         if not isinstance(op.result.type, VectorType):

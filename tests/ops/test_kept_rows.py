@@ -83,3 +83,12 @@ def test_another_reduction_of_the_same_kernel_has_lanes_of_its_own():
     e = np.exp(x.astype(np.float64) - x.max(axis=1, keepdims=True))
     np.testing.assert_allclose(found, e / e.sum(axis=1, keepdims=True), rtol=1e-5)
     np.testing.assert_array_equal(places, x.argmax(axis=1))
+
+
+@pytest.mark.parametrize("target", ["c99", "scalar"])
+def test_a_target_without_such_stores_takes_plain_ones(target: str):
+    import irkit
+
+    x = normal(40, 50)
+    text = 'fn main(x: f32[40, 50]) -> f32[40, 50] { y = exp(x), schedule="vector i 8; stream"\n return y }'
+    np.testing.assert_allclose(irkit.compile(text, target=target)(x), np.exp(x), rtol=1e-6)
