@@ -158,6 +158,12 @@ def passes_to(
     ]
 
 
+def split(passes: Sequence[ModulePass], name: str) -> tuple[Sequence[ModulePass], Sequence[ModulePass]]:
+    """The passes before the one of a name, and the rest."""
+    place = [step.name for step in passes].index(name)
+    return passes[:place], passes[place:]
+
+
 def passes_cuda(level_from: str, target: str) -> list[ModulePass]:
     """The passes that bring a module of one level to kernels that are mapped to blocks and threads. Raises IrkitError where
     the module is below the loop level."""

@@ -23,8 +23,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dialects.errors import IrkitError
-from dialects.kernel import DefOp, ReduceOp, ScanOp, WriteOp
-from lowering.kernel.fields import field_axes
+from dialects.kernel import DefOp, ScanOp, WriteOp
+from lowering.kernel.fields import field_axes, reduced_axes
 from lowering.kernel.keep import kept_of
 
 MAX_POINTS = 1 << 16
@@ -140,7 +140,7 @@ def _check_points(kernel: DefOp, read: Sequence[_Directive]) -> None:
 
 def _check_axes(kernel: DefOp, d: _Directive, packed: bool) -> None:
     """The directive means something for its axis."""
-    reduced = {a for op in kernel.block.ops if isinstance(op, ReduceOp) for a in op.axes}
+    reduced = reduced_axes(kernel)
     is_reduced = bool(reduced.intersection(d.names))
     free = "an axis that no reduction removes"
     if d.verb == "parallel" and is_reduced:
@@ -188,7 +188,7 @@ def _check_kept(kernel: DefOp, read: Sequence[_Directive]) -> None:
                     "a reduction over this axis alone, and a result of the same function",
                 )
             inside = {d.names[0], *(k.along for k in kept)}
-            summed = {a for op in kernel.block.ops if isinstance(op, ReduceOp) for a in op.axes}
+            summed = reduced_axes(kernel)
             other = next(
                 (
                     o

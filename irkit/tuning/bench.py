@@ -30,7 +30,8 @@ from irkit.runtime.module import Program
 from lowering.c.emit import emit_program
 from lowering.c.record import Recorder
 from lowering.kernel.cost import extent_sizes
-from lowering.kernel.mutation import Directives, reduced_axes
+from lowering.kernel.fields import reduced_axes
+from lowering.kernel.mutation import Directives
 from lowering.target import Target
 
 NAME = "tuned"

@@ -112,8 +112,7 @@ def _kernels(source: Source, text: str) -> Kernels:
     with paused():
         module = graph_of(text, source.name, source.fn, source.dims)
         passes = pipeline.passes_to("graph", "kernel", source.target, source.cc)
-        place = [p.name for p in passes].index("kernel-schedule")
-        pipeline.run_passes(module, passes[:place])
+        pipeline.run_passes(module, pipeline.split(passes, "kernel-schedule")[0])
         return Counter(
             (kernel_hash(k), None if k.schedule is None else k.schedule.data)
             for k in kernels_of(module)

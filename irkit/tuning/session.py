@@ -85,12 +85,13 @@ def lowered(module: ModuleOp, target: str, cc: str) -> tuple[ModuleOp, frozenset
     level = pipeline.level_of(module)
     if level not in ("graph", "kernel"):
         raise IrkitError(f"the module is at the {level} level", module, expected="the graph or kernel level")
-    passes = pipeline.passes_to("graph", "kernel", target, cc) if level == "graph" else []
-    place = [p.name for p in passes].index("kernel-schedule") if passes else 0
+    before, after = [], []
+    if level == "graph":
+        before, after = pipeline.split(pipeline.passes_to("graph", "kernel", target, cc), "kernel-schedule")
     with paused():
-        pipeline.run_passes(module, passes[:place])
+        pipeline.run_passes(module, before)
         given = frozenset(k.sym_name.data for k in kernels_of(module) if k.schedule is not None)
-        pipeline.run_passes(module, passes[place:])
+        pipeline.run_passes(module, after)
     return module, given
 
 

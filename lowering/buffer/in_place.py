@@ -14,7 +14,8 @@ from dialects.loop import FuncOp as LoopFunc
 from dialects.types import RefType
 from lowering.buffer import remarks
 from lowering.buffer.arrays import Array, ArrayTypes
-from lowering.buffer.liveness import HostLoop, Liveness, runs_once
+from lowering.buffer.liveness import HostLoop, Liveness
+from lowering.kernel.once import runs_once
 
 
 @dataclass

@@ -15,7 +15,7 @@ from xdsl.ir import Block, BlockArgument, Operation, SSAValue
 from dialects.dims import Dim
 from dialects.graph import ForOp
 from dialects.graph.movement import ReshapeOp
-from dialects.kernel import LaunchOp
+from lowering.kernel.once import runs_once
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,9 @@ def home(value: SSAValue) -> Block | None:
     return value.owner if isinstance(value.owner, Block) else value.owner.parent
 
 
-def runs_once(op: Operation) -> bool:
-    """Whether an op is a launch that runs when the parameters are set."""
-    return isinstance(op, LaunchOp) and op.once is not None
-
-
 def is_prepared(value: SSAValue) -> bool:
     """Whether a run reads what a launch has left that runs once, and it is not read by others of these alone."""
-    return isinstance(value.owner, Operation) and runs_once(value.owner) and _read_in_runs(value)
+    return runs_once(value.owner) and _read_in_runs(value)
 
 
 def _read_in_runs(value: SSAValue) -> bool:

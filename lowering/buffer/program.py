@@ -21,9 +21,10 @@ from dialects.syntax import SymbolsAttr
 from dialects.types import RefType, dtype_name, storage as storage_type
 from lowering.buffer import remarks
 from lowering.buffer.arrays import Array, ArrayTypes, Carried, Storage
-from lowering.buffer.liveness import Liveness, runs_once
+from lowering.buffer.liveness import Liveness
 from lowering.buffer.places import Places
 from lowering.buffer.storage import argument_facts, result_facts
+from lowering.kernel.once import runs_once
 
 OpT = TypeVar("OpT", bound=Operation)
 

@@ -11,6 +11,7 @@ from dialects.graph import ConstantOp, ForOp
 from dialects.kernel import LaunchOp
 from lowering.buffer.arrays import Array, Storage
 from lowering.buffer.liveness import HostLoop, Liveness, home
+from lowering.kernel.once import runs_once
 from lowering.remarks import label_of, listener
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def copied_init(loop: HostLoop, number: int, live: Liveness, is_free: bool) -> N
     if (tell := listener("in-place", PASS)) is None:
         return
     init = live.root(loop.inits[number])
-    is_once = isinstance(init.owner, LaunchOp) and init.owner.once is not None
+    is_once = runs_once(init.owner)
     what = "a constant" if isinstance(init.owner, ConstantOp) else "made once" if is_once else "the caller's"
     reason = f"{named(init)} is {what}" if is_free else _still_needed(init, loop.op, live)
     message = f"what {named(loop.carried[number])} starts with is copied before the loop"

@@ -57,11 +57,11 @@ class BufferTileTime(ModulePass):
                 expected="an even number, so that a group ends in the array in which it begins; 0 for no groups",
             )
         kernels = {f.sym_name.data: f for f in op.ops if isinstance(f, LoopFunc)}
-        before = {c.callee.root_reference.data for c in op.walk() if isinstance(c, CallOp)}
+        before = _called(op)
         for program in [o for o in op.ops if isinstance(o, ProgramOp)]:
             for loop in [o for o in program.walk() if isinstance(o, ForOp)]:
                 self._loop(loop, kernels, op)
-        called = {c.callee.root_reference.data for c in op.walk() if isinstance(c, CallOp)}
+        called = _called(op)
         for name, kernel in kernels.items():
             if name in before and name not in called:
                 op.body.block.erase_op(kernel)
@@ -134,6 +134,10 @@ class BufferTileTime(ModulePass):
 def _best(most: int, trips: int) -> int:
     """The even number of steps, at most so many, that costs least: groups, and what is left one by one."""
     return min(range(2, most + 1, 2), key=lambda s: (trips // s) * (SWEEP + s) + trips % s * SWEEP)
+
+
+def _called(module: ModuleOp) -> set[str]:
+    return {c.callee.root_reference.data for c in module.walk() if isinstance(c, CallOp)}
 
 
 def _one_call(loop: ForOp) -> tuple[CallOp, Carry, int] | None:

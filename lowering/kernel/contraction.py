@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from xdsl.dialects import arith
@@ -9,7 +10,7 @@ from xdsl.ir import SSAValue
 
 from dialects.dims import Dim
 from dialects.kernel import DefOp, ReduceOp, WriteOp
-from lowering.kernel.fields import Axes
+from lowering.kernel.fields import Axes, field_axes
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,14 @@ def panel_index(column: str, reduced: str, size: int) -> tuple[Dim, Dim, Dim]:
     """Where an array of panels has an element of the right operand: panel, reduced point, column in the panel."""
     place = Dim.of(column)
     return place // size, Dim.of(reduced), place % size
+
+
+def contractions(kernel: DefOp) -> Iterator[Contraction]:
+    """The reductions of a kernel that are contractions."""
+    axes = field_axes(kernel)
+    for op in kernel.block.ops:
+        if isinstance(op, ReduceOp) and (found := match_contraction(kernel, op, axes)) is not None:
+            yield found
 
 
 def match_contraction(kernel: DefOp, op: ReduceOp, axes: dict[SSAValue, Axes]) -> Contraction | None:

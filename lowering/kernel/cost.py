@@ -10,12 +10,15 @@ from xdsl.dialects.builtin import Float64Type, VectorType
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from dialects import kernel
-from dialects.dims import Dim, dmin, product
+from dialects.dims import Dim, DimLike, dmin, product
 from dialects.types import RefType, element_bytes, is_float
 from lowering.kernel.fields import Axes, field_axes
 
 CACHED_ROW = 1 << 16
 """Elements of a row that a second-level cache holds: reading them again costs less than arithmetic that avoids it."""
+
+LONG_SUM = 512
+"""Sums of more terms one after another are summed in blocks."""
 
 FREE = (arith.ConstantOp, arith.SelectOp, arith.CmpfOp, arith.CmpiOp, arith.ExtFOp, arith.TruncFOp)
 """Ops on floats that are no floating-point arithmetic."""
@@ -56,7 +59,7 @@ def kernel_cost(op: kernel.DefOp) -> KernelCost:
     """The cost of one kernel in axes form."""
     extents = dict(op.axes.data)
     axes = field_axes(op)
-    terms, counted = _terms(op), set[int]()
+    terms, counted = terms_of(op, extents), set[int]()
     ops, flops, exps, is_double = 0, Dim.of(0), Dim.of(0), False
     for inner in op.body.walk():
         if not inner.results or isinstance(inner, kernel.ReduceOp) or _in_combine(inner):
@@ -83,19 +86,18 @@ def extent_sizes(op: kernel.DefOp) -> dict[str, int]:
     return {name: extent.subst(maxima).value or 1 for name, extent in op.axes.data}
 
 
-def _terms(op: kernel.DefOp) -> dict[SSAValue, int]:
-    """A number for each value of a kernel; what the same ops make of the same reads along axes of the same extents has
-    the same number."""
-    extents = dict(op.axes.data)
+def terms_of(op: kernel.DefOp, names: Mapping[str, DimLike]) -> dict[SSAValue, int]:
+    """A number for each value of a kernel: the same for what the same ops make of the same reads, where axes are the same
+    that `names` puts the same in the place of."""
     numbers: dict[object, int] = {}
     terms: dict[SSAValue, int] = {}
     for inner in op.body.walk():
         operands = tuple(terms.get(v, v) for v in inner.operands)
         what: object = inner
         if isinstance(inner, kernel.ReadOp):
-            what = tuple(e.subst(extents) for e in inner.index.data)
+            what = (tuple(e.subst(names) for e in inner.index.data), inner.otherwise)
         elif isinstance(inner, kernel.IndexOp):
-            what = inner.expr.data.subst(extents)
+            what = inner.expr.data.subst(names)
         elif not inner.regions:
             what = tuple(sorted(inner.properties.items(), key=lambda item: item[0]))
         for number, result in enumerate(inner.results):

@@ -9,6 +9,11 @@ from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, ScanOp, WriteOp
 Axes = frozenset[str]
 
 
+def reduced_axes(kernel: DefOp) -> set[str]:
+    """The axes that reductions remove."""
+    return {a for op in kernel.block.ops if isinstance(op, ReduceOp) for a in op.axes}
+
+
 def field_axes(kernel: DefOp) -> dict[SSAValue, Axes]:
     """The axes of every scalar value in the kernel, those inside reductions included.
 

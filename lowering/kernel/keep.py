@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from xdsl.dialects import arith
 from xdsl.ir import Operation, SSAValue
 
-from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, WriteOp
-from lowering.kernel.cost import POLYNOMIALS
+from dialects.kernel import DefOp, ReduceOp, WriteOp
+from lowering.kernel.cost import POLYNOMIALS, terms_of
 from lowering.kernel.fields import field_axes
 
 AGAIN = "*"
@@ -36,11 +36,11 @@ def kept_of(kernel: DefOp, axis: str) -> list[Kept]:
             continue
         outside = frozenset[str]().union(*(axes[r] for r in reduce.results))
         dear = [v for v in _behind(reduce.inputs) if _is_dear(v) and axes[v] == outside | {axis}]
-        for along in extents:
-            if along == axis or extents[along] != extents[axis] or along in outside or not dear:
-                continue
-            terms = _terms(kernel, {axis: AGAIN, along: AGAIN})
-            later = {terms[v]: v for v in _written_behind(kernel, reduce) if _is_dear(v) and along in axes[v]}
+        again = [v for v in _written_behind(kernel, reduce) if _is_dear(v)] if dear else []
+        moved = frozenset[str]().union(*(axes[v] for v in again)) - outside - {axis}
+        for along in (a for a in extents if a in moved and extents[a] == extents[axis]):
+            terms = terms_of(kernel, {axis: AGAIN, along: AGAIN})
+            later = {terms[v]: v for v in again if along in axes[v]}
             found += [Kept(reduce, axis, v, along, later[terms[v]]) for v in dear if terms[v] in later]
     return found
 
@@ -49,11 +49,11 @@ def _is_dear(value: SSAValue) -> bool:
     return isinstance(value.owner, Operation) and value.owner.name in POLYNOMIALS
 
 
-def _behind(values: object) -> list[SSAValue]:
+def _behind(values: Sequence[SSAValue]) -> list[SSAValue]:
     """Values and all that they are computed of, reductions not looked through."""
-    work, seen = list(values), dict[SSAValue, None]()  # pyright: ignore[reportArgumentType]
+    work, seen = list(values), dict[SSAValue, None]()
     while work:
-        value: SSAValue = work.pop()
+        value = work.pop()
         if value not in seen and isinstance(value.owner, Operation):
             seen[value] = None
             work += [] if isinstance(value.owner, ReduceOp) else value.owner.operands
@@ -69,21 +69,3 @@ def _written_behind(kernel: DefOp, reduce: ReduceOp) -> list[SSAValue]:
             if any(v.owner is reduce for v in needs):
                 found.update(dict.fromkeys(needs))
     return list(found)
-
-
-def _terms(kernel: DefOp, names: dict[str, str]) -> dict[SSAValue, int]:
-    """A number for each field: the same for what the same ops make of the same reads, some axes renamed."""
-    numbers: dict[object, int] = {}
-    terms: dict[SSAValue, int] = {}
-    for op in kernel.block.ops:
-        what: object = op
-        if isinstance(op, ReadOp):
-            what = (tuple(e.subst(names) for e in op.index.data), op.otherwise)
-        elif isinstance(op, IndexOp):
-            what = op.expr.data.subst(names)
-        elif isinstance(op, arith.ConstantOp) or not op.regions:
-            what = tuple(sorted(op.properties.items(), key=lambda item: item[0]))
-        key = (op.name, what, tuple(terms.get(v, v) for v in op.operands))
-        for number, result in enumerate(op.results):
-            terms[result] = numbers.setdefault((key, number), len(numbers))
-    return terms

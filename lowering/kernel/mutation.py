@@ -16,18 +16,15 @@ import numpy as np
 
 from dialects.errors import IrkitError
 from dialects.kernel import DefOp, ExternOp, ReduceOp, ScheduleAttr
-from lowering.kernel.contraction import Contraction, match_contraction
-from lowering.kernel.cost import extent_sizes
-from lowering.kernel.fields import field_axes
+from lowering.kernel.contraction import Contraction, contractions
+from lowering.kernel.cost import LONG_SUM, extent_sizes
+from lowering.kernel.fields import reduced_axes
 from lowering.loop.contraction import can_pack
 from lowering.loop.kernel_to_loop import lower_kernel
 from lowering.schedule import Schedule, parse_schedule
 from lowering.target import Target
 
 Directives = tuple[str, ...]
-
-LONG_CHAIN = 512
-"""Additions one after another that no schedule has to avoid, as the cost model has it."""
 
 SPILLS = 4
 """How many times more points than registers hold are worth a try: not all that is taken at once is live at once."""
@@ -43,9 +40,7 @@ def schedulable(kernel: DefOp) -> bool:
 
 def packable(kernel: DefOp) -> Contraction | None:
     """The contraction of a kernel that the tiled and packed nest covers."""
-    axes = field_axes(kernel)
-    found = (match_contraction(kernel, op, axes) for op in kernel.block.ops if isinstance(op, ReduceOp))
-    return next((c for c in found if c and can_pack(kernel, c)), None)
+    return next((c for c in contractions(kernel) if can_pack(kernel, c)), None)
 
 
 def refusal(kernel: DefOp, directives: Sequence[str]) -> IrkitError | None:
@@ -57,11 +52,6 @@ def refusal(kernel: DefOp, directives: Sequence[str]) -> IrkitError | None:
     except IrkitError as fault:
         return fault
     return None
-
-
-def reduced_axes(kernel: DefOp) -> set[str]:
-    """The axes that reductions remove."""
-    return {a for op in kernel.block.ops if isinstance(op, ReduceOp) for a in op.axes}
 
 
 # -- drawn at random ----------------------------------------------------------------------------------------------
@@ -184,7 +174,7 @@ class Bounds:
         schedule = parse_schedule(kernel, start)
         fits = SPILLS * target.registers * max(1, target.vector_bytes // 4)
         return Bounds(
-            max(fits, _points(kernel, schedule)), max(LONG_CHAIN, 2 * longest_chain(kernel, schedule))
+            max(fits, _points(kernel, schedule)), max(LONG_SUM, 2 * longest_chain(kernel, schedule))
         )
 
     def admit(self, kernel: DefOp, directives: Sequence[str]) -> bool:

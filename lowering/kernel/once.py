@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, UnitAttr
 from xdsl.dialects.func import FuncOp
@@ -25,7 +26,7 @@ def is_constant(value: SSAValue, func: FuncOp) -> bool:
         value = value.owner.operands[0]
     if not isinstance(value, BlockArgument):
         op = value.owner
-        is_fixed = isinstance(op, Operation) and (isinstance(op, ConstantOp) or _runs_once(op))
+        is_fixed = isinstance(op, Operation) and (isinstance(op, ConstantOp) or runs_once(op))
         return is_fixed and op.parent is func.body.block and bytes_of(value) is not None
     if value.owner is not func.body.block or bytes_of(value) is None:
         return False
@@ -56,7 +57,8 @@ def insert_once(launch: LaunchOp, func: FuncOp, after: LaunchOp | None) -> None:
         block.insert_op_before(launch, block.first_op)
 
 
-def _runs_once(op: Operation) -> bool:
+def runs_once(op: object) -> TypeGuard[LaunchOp]:
+    """Whether an op is a launch that runs when the parameters are set."""
     return isinstance(op, LaunchOp) and op.once is not None
 
 

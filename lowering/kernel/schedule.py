@@ -15,9 +15,9 @@ from dialects.dims import ONE
 from dialects.kernel import DefOp, ExternOp, ReadOp, ReduceOp, ScheduleAttr, WriteOp
 from dialects.types import RefType, element_bytes
 from lowering.kernel import schedule_remarks
-from lowering.kernel.contraction import Contraction, match_contraction
-from lowering.kernel.cost import extent_sizes
-from lowering.kernel.fields import Axes, field_axes
+from lowering.kernel.contraction import Contraction, contractions
+from lowering.kernel.cost import LONG_SUM, extent_sizes
+from lowering.kernel.fields import Axes, field_axes, reduced_axes
 from lowering.kernel.keep import kept_of
 from lowering.kernel.mutation import refusal
 from lowering.kernel.schedule_gpu import choose_gpu
@@ -41,9 +41,6 @@ LINE, PAGE = 64, 4096
 STREAMS = 8
 """Rows of a matrix that are read side by side: a processor's prefetcher follows no more than some streams."""
 
-LONG_SUM = 512
-"""Sums of more terms one after another are summed in blocks."""
-
 DEAR = 4
 """How many times longer they have to be where combining two blocks takes exponentials."""
 
@@ -59,8 +56,6 @@ class KernelSchedule(ModulePass):
     accesses becomes the vector axis; (4) a long sum is split in blocks, which rounds less; (5) a contraction left
     untiled gets a tile over a second axis; (6) what takes exp and the like twice for each element is kept in between;
     (7) results that no cache holds bypass them.
-    Leaves: every kernel with a schedule; those that had one keep it.
-    untiled gets a tile over a second axis.
     Leaves: every kernel with a schedule; those that had one keep it, whatever a tuner found.
     """
 
@@ -105,9 +100,7 @@ def choose(kernel: DefOp, target: Target) -> list[str]:
     axes = field_axes(kernel)
     sizes = extent_sizes(kernel)
     reductions = [op for op in kernel.block.ops if isinstance(op, ReduceOp)]
-    contraction = next(
-        (c for op in reductions if (c := match_contraction(kernel, op, axes)) is not None), None
-    )
+    contraction = next(contractions(kernel), None)
     if contraction is not None:
         unpacked = _unpacked(kernel, contraction, sizes, target)
         tiled = None if unpacked is not None else _pack(contraction, sizes, target)
@@ -342,9 +335,7 @@ def _blocks(op: ReduceOp, sizes: dict[str, int], lanes: dict[str, int]) -> list[
 
 def _widest(kernel: DefOp) -> Attribute:
     """The element type that decides the number of lanes: the one of the first output."""
-    type_ = next(op.array.type for op in kernel.block.ops if isinstance(op, WriteOp))
-    assert isinstance(type_, RefType)
-    return type_.element_type
+    return _element_of(next(op for op in kernel.block.ops if isinstance(op, WriteOp)))
 
 
 def _free_axes(kernel: DefOp) -> list[str]:
@@ -363,7 +354,7 @@ def _contiguity(kernel: DefOp) -> dict[str, int]:
     Writes count double, reads inside a reduction four times, since they are made at each of its points.
     """
     scores = {name: 0 for name, _ in kernel.axes.data}
-    reduced = {a for op in kernel.block.ops if isinstance(op, ReduceOp) for a in op.axes}
+    reduced = reduced_axes(kernel)
     for op in kernel.block.ops:
         if isinstance(op, ReadOp | WriteOp):
             often = any(e.names() & reduced for e in op.index.data)

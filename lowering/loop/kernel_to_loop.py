@@ -12,7 +12,7 @@ from xdsl.passes import ModulePass
 from dialects import loop
 from dialects.errors import IrkitError
 from dialects.kernel import DefOp, ExternOp, ReduceOp, WriteOp
-from lowering.kernel.contraction import Contraction, match_contraction
+from lowering.kernel.contraction import Contraction, contractions
 from lowering.kernel.extern import lower_extern
 from lowering.kernel.fields import field_axes
 from lowering.loop.contraction import can_pack, lower_contraction
@@ -117,9 +117,7 @@ def _erase_dead(body: Block) -> None:
 
 def tiled_contraction(kernel: DefOp, schedule: Schedule) -> Contraction | None:
     """The contraction to be lowered around a register tile: what the schedule packs, or tiles in both directions."""
-    axes = field_axes(kernel)
-    reductions = (op for op in kernel.block.ops if isinstance(op, ReduceOp))
-    found = next((c for op in reductions if (c := match_contraction(kernel, op, axes)) is not None), None)
+    found = next(contractions(kernel), None)
     if found is None or schedule.pack:
         return found
     tiled = {*found.m, *found.n} <= schedule.tile.keys() and can_pack(kernel, found)

@@ -13,11 +13,12 @@ from dialects import loop
 from dialects.dims import Dim, DimAttr
 from dialects.errors import IrkitError
 from dialects.kernel import ArgAttr, ExternOp
-from lowering.loop.gpu.chain import Chain, chain_of, fill_locations
+from lowering.loop.gpu.chain import Chain, chain_of
 from lowering.loop.gpu.points import map_points
 from lowering.loop.gpu.products import tile_of
 from lowering.loop.gpu.rows import map_rows, rows_reduced
 from lowering.loop.gpu.tiles import map_tiles
+from lowering.loop.remade import fill_locations
 from lowering.target import Gpu, get_target
 
 

@@ -204,6 +204,7 @@ class Nest:
         if found is not None:
             return found
         work: list[tuple[SSAValue, bool]] = [(value, False)]
+        same: dict[SSAValue, SSAValue] = {}
         while work:
             current, ready = work.pop()
             if self.lookup(current) is not None:
@@ -216,20 +217,19 @@ class Nest:
             if current in self.shared.kept:
                 self._read_kept(current)
                 continue
-            if (same := chosen(op, self._holds_here)) is not None:
-                # Known at this point alone: it is kept at the innermost level.
-                if ready:
-                    self.level.values[current] = self._need(same)
-                else:
-                    work += [(current, True), (same, False)]
-                continue
-            if (known := decided(current, self._holds_here)) is not None and not isinstance(
-                op, arith.ConstantOp
-            ):
-                self.level.values[current] = self.constant(IntegerAttr(int(known), i1), i1)
+            if current in same:  # known at this point alone: it is kept at the innermost level
+                self.level.values[current] = self._need(same[current])
                 continue
             if not ready:
+                known = None if isinstance(op, arith.ConstantOp) else decided(current, self._holds_here)
+                if known is not None:
+                    self.level.values[current] = self.constant(IntegerAttr(int(known), i1), i1)
+                    continue
                 work.append((current, True))
+                if (branch := chosen(op, self._holds_here)) is not None:
+                    same[current] = branch
+                    work.append((branch, False))
+                    continue
                 work.extend((o, False) for o in op.operands if not isinstance(o.type, RefType))
                 continue
             operands = [o for o in op.operands if not isinstance(o.type, RefType)]

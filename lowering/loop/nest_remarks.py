@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from dialects.dims import Dim, Opaque
 from dialects.kernel import DefOp, ReadOp, ReduceOp
+from lowering.kernel.fields import reduced_axes
 from lowering.remarks import listener
 from lowering.schedule import Schedule
 
@@ -53,7 +54,7 @@ def lanes(kernel: DefOp, schedule: Schedule, axes: Sequence[str], chosen: str | 
     """A nest runs point by point, though the schedule has a vector axis for results: it is not among the nest's."""
     if chosen is not None or (tell := listener("vectorise", PASS)) is None:
         return
-    reduced = {a for op in kernel.block.ops if isinstance(op, ReduceOp) for a in op.axes}
+    reduced = reduced_axes(kernel)
     extents = kernel.extents()
     named = [a for a in schedule.vector if a not in reduced]
     if named and any(extents[a].value != 1 for a in axes):

@@ -43,8 +43,7 @@ def interior(kernel: DefOp, axis: str, extent: Dim, nest: Nest) -> Interior | No
         best: tuple[float, Dim, Dim, Dim] | None = None
         for condition in choices:
             if (cut := _cut(condition, axis, low, high, ranges, bound)) is not None:
-                length = (cut[1] - cut[0]).subst({n: _typical(ranges[n]) for n in (cut[1] - cut[0]).names()})
-                points = length.value if length.value is not None else 0
+                points = _points(cut[1] - cut[0], ranges)
                 if best is None or points > best[0]:
                     best = (points, *cut, condition)
         if best is not None and 2 * best[0] > _points(extent, ranges):
@@ -129,6 +128,7 @@ def _typical(limits: tuple[float, float]) -> int:
 
 
 def _points(extent: Dim, ranges: Ranges) -> int:
+    """A number of points, at typical sizes."""
     return extent.subst({n: _typical(ranges[n]) for n in extent.names()}).value or 0
 
 

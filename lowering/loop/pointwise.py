@@ -303,7 +303,7 @@ class _Plan:
     def _may_repeat(self, nest: Nest, points: Dim, size: int) -> bool:
         """Whether the last vector may compute again what a vector before it has: where there is one, and no result lies in
         the memory of an operand."""
-        apart = all(a.mode.data == "in" or a.alias_of is None for a in self.kernel.signature.data)
+        apart = all(a.alias_of is None for a in self.kernel.signature.data)
         return apart and points.bounds(nest.ranges())[0] >= size
 
     # -- reductions -------------------------------------------------------------------------------------------

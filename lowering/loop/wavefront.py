@@ -21,12 +21,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from xdsl.dialects.builtin import UnknownLoc
 from xdsl.ir import Block, Region, SSAValue
 
 from dialects.dims import Dim, DimAttr, Opaque, dmax, dmin
 from dialects.kernel import arg
 from dialects.loop import AllocOp, BarrierOp, ForOp, FuncOp, LoadOp, StoreOp
+from lowering.loop.remade import fill_locations, fresh_name
 
 Ranges = dict[str, tuple[float, float]]
 
@@ -142,7 +142,7 @@ def wavefront(stencil: Stencil, group: Group, name: str) -> FuncOp:
             body.add_op(op.clone(values))
     source, target = func.block.args[stencil.source], func.block.args[stencil.target]
     swapped = {**values, source: values[target], target: values[source]}
-    strip, front, pair = _fresh(func, "strip", "front", "pair")
+    strip, front, pair = (fresh_name(name, func) for name in ("strip", "front", "pair"))
     pairs = ForOp(pair, 0, group.steps // 2, role="parallel")
     for odd, places in enumerate((values, swapped)):
         step = 2 * Dim.of(pair) + odd
@@ -165,23 +165,10 @@ def wavefront(stencil: Stencil, group: Group, name: str) -> FuncOp:
         outermost = ForOp(strip, 0, inner.count + (group.steps - 1) * inner.reach, step=group.strip)
         outermost.block.add_op(fronts)
     body.add_op(outermost)
-    for op in body.walk():
-        if isinstance(op.location, UnknownLoc):
-            op.location = rows.loop.location
+    fill_locations(body, rows.loop)
     both = (stencil.source, stencil.target)
     signature = [arg("inout") if n in both else facts for n, facts in enumerate(func.signature.data)]
     made = FuncOp(name, Region(body), signature, func.symbols.data)
     made.attributes.update(func.attributes)
     made.location = func.location
-    return made
-
-
-def _fresh(func: FuncOp, *names: str) -> list[str]:
-    """Loop variables that a function has not."""
-    used = {op.variable for op in func.walk() if isinstance(op, ForOp)} | {n for n, _, _ in func.symbols.data}
-    made: list[str] = []
-    for name in names:
-        while name in used:
-            name += "_"
-        made.append(name)
     return made

@@ -59,16 +59,15 @@ def scaling(row: Row, cores: int, machine: Machine = MACHINE) -> Scaling:
     module = graph_of(row.text(), row.file, None, row.sizes())
     with _declared(cores) as target:
         passes = pipeline.passes_to("graph", "buffer", target)
-        names = [p.name for p in passes]
-        split = names.index("kernel-merge-reductions")
-        nest = names.index("kernel-to-loop")
+        before, rest = pipeline.split(passes, "kernel-merge-reductions")
+        to_loop, to_buffer = pipeline.split(rest, "kernel-to-buffer")
         # Arithmetic is counted before reductions are merged, which repeats calls of exp; time tiling renames kernels.
-        pipeline.run_passes(module, passes[:split], pipeline.context())
+        pipeline.run_passes(module, before, pipeline.context())
         costs, (launches, _) = kernel_costs(module.ops), launch_counts(module)
-        pipeline.run_passes(module, passes[split : nest + 1], pipeline.context())
+        pipeline.run_passes(module, to_loop, pipeline.context())
         pieces = {f.sym_name.data: _pieces(f) for f in module.ops if isinstance(f, loop.FuncOp)}
         inside = {f.sym_name.data: _barriers(f.walk()) for f in module.ops if isinstance(f, loop.FuncOp)}
-        untiled = [p for p in passes[nest + 1 :] if p.name != "buffer-tile-time"]
+        untiled = [p for p in to_buffer if p.name != "buffer-tile-time"]
         pipeline.run_passes(module, untiled, pipeline.context())
     barriers = _barriers(module.walk()) - sum(inside.values())
     barriers += sum(launches[name] * count for name, count in inside.items())

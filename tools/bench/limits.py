@@ -49,9 +49,8 @@ class Limit:
 def work(row: Row) -> Work:
     """Counts a row's work in its fused kernels, before reductions are merged: merging repeats calls of exp."""
     module = graph_of(row.text(), row.file, None, row.sizes())
-    passes = pipeline.passes_to("graph", "kernel")
-    merge = next(n for n, step in enumerate(passes) if step.name == "kernel-merge-reductions")
-    pipeline.run_passes(module, passes[:merge], pipeline.context())
+    before, _ = pipeline.split(pipeline.passes_to("graph", "kernel"), "kernel-merge-reductions")
+    pipeline.run_passes(module, before, pipeline.context())
     launches, _ = launch_counts(module)
     flops = exps = 0
     streams: Counter[tuple[int, int]] = Counter()

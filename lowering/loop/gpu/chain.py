@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from xdsl.dialects.builtin import StringAttr, UnknownLoc
+from xdsl.dialects.builtin import StringAttr
 from xdsl.ir import Block, Operation, SSAValue
 
 from dialects import loop
@@ -130,17 +130,6 @@ def numbers_of(point: Dim, counts: Sequence[Dim]) -> list[Dim]:
     return out
 
 
-def fresh_name(wanted: str, func: loop.FuncOp) -> str:
-    """A loop variable that a function does not have."""
-    used = {n for n, _, _ in func.symbols.data}
-    used |= {op.variable for op in func.body.walk() if isinstance(op, loop.ForOp)}
-    candidate, count = wanted, 0
-    while candidate in used:
-        count += 1
-        candidate = f"{wanted}{count}"
-    return candidate
-
-
 class Mover:
     """Copies ops to a block; names become expressions, and values what they were copied to. What threads of a team would
     split is no longer split: blocks and threads do that."""
@@ -162,13 +151,6 @@ class Mover:
                     inner.properties[key] = DimsAttr(tuple(d.subst(self.names) for d in value.data))
         block.add_op(new)
         return new
-
-
-def fill_locations(block: Block, like: Operation) -> None:
-    """Gives each op without a place in the source that of another op."""
-    for op in block.walk():
-        if isinstance(op.location, UnknownLoc):
-            op.location = like.location
 
 
 def threads_for(wanted: int, least: int, most: int) -> int:

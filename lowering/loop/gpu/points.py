@@ -6,7 +6,8 @@ from xdsl.ir import Block
 
 from dialects import loop
 from dialects.dims import Dim, ceildiv, product
-from lowering.loop.gpu.chain import Chain, Mover, fresh_name, numbers_of, threads_for
+from lowering.loop.gpu.chain import Chain, Mover, numbers_of, threads_for
+from lowering.loop.remade import fresh_name
 from lowering.target import Gpu
 
 

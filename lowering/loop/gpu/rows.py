@@ -18,11 +18,11 @@ from lowering.loop.gpu.chain import (
     Chain,
     Mover,
     first_thread,
-    fresh_name,
     is_independent,
     numbers_of,
     threads_for,
 )
+from lowering.loop.remade import fresh_name
 from lowering.target import Gpu
 
 LEAST_STEPS = 8

@@ -15,9 +15,10 @@ from xdsl.ir import Block, SSAValue
 from dialects import loop
 from dialects.dims import Dim, ceildiv, dmin, product
 from dialects.types import RefType, ref
-from lowering.loop.gpu.chain import Axis, Chain, Mover, fresh_name, numbers_of
+from lowering.loop.gpu.chain import Axis, Chain, Mover, numbers_of
 from lowering.loop.gpu.products import Operand, Tile, is_padded_by_zeros, needed, only_for_product, product_of
 from lowering.loop.gpu.staging import DEPTH, Copy, Part
+from lowering.loop.remade import fresh_name
 from lowering.target import Gpu
 
 SIDE = 16
