@@ -25,7 +25,7 @@ UPSTREAM = "upstream"
 """What the way to MLIR's own dialects is called: it leaves irkit's levels after the buffer level."""
 
 STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("graph", ("graph-simplify", "graph-cse", "graph-dce")),
+    ("graph", ("graph-differentiate", "graph-simplify", "graph-cse", "graph-dce")),
     (
         "kernel",
         (
@@ -53,6 +53,7 @@ MAPPING: dict[str, tuple[str, ...]] = {"kernel-to-loop": ("loop-map-gpu",)}
 """Passes that follow a standard one where the target has blocks and threads."""
 
 PASSES: dict[str, tuple[str, str]] = {
+    "graph-differentiate": ("lowering.graph.differentiate", "GraphDifferentiate"),
     "graph-simplify": ("lowering.graph.simplify", "GraphSimplify"),
     "graph-cse": ("lowering.graph.cse", "GraphCse"),
     "graph-dce": ("lowering.graph.dce", "GraphDce"),

@@ -42,6 +42,7 @@ from dialects.graph.base import (
 )
 from dialects.graph.creation import ConstantOp
 from dialects.graph.custom import CustomOp, outside_customs, setting_attr
+from dialects.graph.derivatives import JvpOp, VjpOp, VmapOp
 from dialects.graph.derived import Derived
 from dialects.graph.kernels import register_kernel
 from dialects.graph.scan import Scan
@@ -64,7 +65,7 @@ from dialects.types import EncodingAttr
 
 Graph = Dialect(
     "graph",
-    [*OPS.values(), CustomOp, IndexOp, ForOp, IfOp, YieldOp],
+    [*OPS.values(), CustomOp, IndexOp, ForOp, IfOp, VjpOp, JvpOp, VmapOp, YieldOp],
     [EncodingAttr, AccessAttr, QuantType, ScalesAttr, ZeroPointsAttr, DimAttr, DimsAttr, SymbolsAttr],
 )
 
@@ -83,11 +84,14 @@ __all__ = [
     "GraphOp",
     "IfOp",
     "IndexOp",
+    "JvpOp",
     "Mismatch",
     "Param",
     "QuantType",
     "Scan",
     "Scatter",
+    "VjpOp",
+    "VmapOp",
     "YieldOp",
     "array_of",
     "complexes",

@@ -134,11 +134,15 @@ class _Interpreter:
         self.symbols = symbols
         self.threads = threads
         self.uses: dict[Block, Counter[SSAValue]] = {}
+        self.expansions: dict[Operation, Block] = {}
         self.rules: dict[str, Callable[[Operation, Env], Sequence[Array]]] = {
             "graph.for": self._for,
             "graph.if": self._if,
             "graph.custom": self._custom,
             "graph.index": self._index,
+            "graph.vjp": self._derivative,
+            "graph.jvp": self._derivative,
+            "graph.vmap": self._derivative,
             "kernel.group": self._group,
             "kernel.launch": self._launch,
         }
@@ -192,6 +196,15 @@ class _Interpreter:
         assert isinstance(op, CustomOp)
         body = op.body.block
         return self.block(body, dict(zip(body.args, [env[v] for v in op.operands], strict=True)))
+
+    def _derivative(self, op: Operation, env: Env) -> Sequence[Array]:
+        """Runs what a derivative becomes: it has no other meaning in numbers than by rules."""
+        from lowering.graph.differentiate import expanded
+
+        block = self.expansions.get(op)
+        if block is None:
+            block = self.expansions[op] = expanded(op)
+        return self.block(block, dict(env))
 
     def _group(self, op: Operation, env: Env) -> Sequence[Array]:
         return self.block(op.regions[0].block, dict(env))

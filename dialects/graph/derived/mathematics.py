@@ -127,3 +127,11 @@ elementwise("is_inf", np.isinf, lambda x: abs(x).equals(INF), "Whether x is an i
 elementwise(
     "is_finite", np.isfinite, lambda x: abs(x) < INF, "Whether x is neither NaN nor infinite.", base=Test
 )
+
+elementwise(
+    "stop_gradient",
+    lambda x: x,
+    lambda x: x,
+    "x itself, as a constant to derivatives.",
+    takes="ficb",
+)

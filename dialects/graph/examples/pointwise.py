@@ -32,6 +32,7 @@ ARITHMETIC = {
     "floor": Example("floor(x)", x="f32 [-1.5, -0.5, 0.5, 1.5]"),
     "ceil": Example("ceil(x)", x="f32 [-1.5, -1, 0.5, 1.5]"),
     "round": Example("round(x)", x="f32 [0.5, 1.5, 2.4, -1.6]"),
+    "stop_gradient": Example("stop_gradient(x)", x=SIGNS),
     "cast": Example("cast(x, i8)", x="f32 [1.9, -1.9, 1000, nan]"),
 }
 

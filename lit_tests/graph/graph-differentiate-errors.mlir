@@ -1,0 +1,66 @@
+// RUN: irkit-opt --split-input-file --verify-diagnostics --parsing-diagnostics -p graph-differentiate %s | filecheck %s
+
+// CHECK: graph-differentiate-errors.mlir:[[# @LINE + 4]]:{{[0-9]+}}: error: input 0 of graph.vjp has no derivative
+// CHECK-NEXT: %v, %d = graph.vjp
+// CHECK: found: i32[2]
+func.func @integers(%x: tensor<2xsi32>, %g: tensor<2xf32>) -> tensor<2xf32> {
+  %v, %d = graph.vjp (%x) seed (%g) : (tensor<2xsi32>, tensor<2xf32>) {
+  ^bb0(%a: tensor<2xsi32>):
+    graph.yield %g : tensor<2xf32>
+  }
+  func.return %v : tensor<2xf32>
+}
+// -----
+// CHECK: error: wrong number of seeds for graph.vjp
+// CHECK: expected: 1 to 1, for the first results
+func.func @seeds(%x: tensor<2xf32>) -> tensor<2xf32> {
+  %v, %d = graph.vjp (%x) seed (%x, %x) : (tensor<2xf32>, tensor<2xf32>, tensor<2xf32>) {
+  ^bb0(%a: tensor<2xf32>):
+    graph.yield %a : tensor<2xf32>
+  }
+  func.return %v : tensor<2xf32>
+}
+// -----
+// CHECK: error: the seeds of graph.vjp have other types
+func.func @seed_types(%x: tensor<2xf32>, %g: tensor<f32>) -> tensor<2xf32> {
+  %v, %d = graph.vjp (%x) seed (%g) : (tensor<2xf32>, tensor<f32>) {
+  ^bb0(%a: tensor<2xf32>):
+    graph.yield %a : tensor<2xf32>
+  }
+  func.return %v : tensor<2xf32>
+}
+// -----
+// CHECK: error: operand 0 of graph.vmap has no 3 parts along dim 0
+func.func @parts(%x: tensor<2xf32>) -> tensor<3xf32> {
+  %v = graph.vmap 3 (%x) axes [0] : (tensor<2xf32>) {
+  ^bb0(%a: tensor<f32>):
+    graph.yield %a : tensor<f32>
+  }
+  func.return %v : tensor<3xf32>
+}
+// -----
+// CHECK: error: this loop has no bound, so that its way back would need a tape without end
+// CHECK: help: write `while ... max 1000 with ...`
+func.func @tape(%x: tensor<f32>, %n: tensor<si32>, %g: tensor<f32>) -> tensor<f32> {
+  %v, %d = graph.vjp (%x) seed (%g) : (tensor<f32>, tensor<f32>) {
+  ^bb0(%a: tensor<f32>):
+    %r = graph.for 0 to %n : tensor<si32> (%a) : (tensor<f32>) {
+    ^bb1(%t: tensor<si64>, %c: tensor<f32>):
+      %0 = graph.sin %c : (tensor<f32>) -> tensor<f32>
+      graph.yield %0 : tensor<f32>
+    }
+    graph.yield %r : tensor<f32>
+  }
+  func.return %d : tensor<f32>
+}
+// -----
+// CHECK: error: there is no derivative through complex numbers
+func.func @complex(%x: tensor<f32>, %g: tensor<f32>) -> tensor<f32> {
+  %v, %d = graph.vjp (%x) seed (%g) : (tensor<f32>, tensor<f32>) {
+  ^bb0(%a: tensor<f32>):
+    %0 = graph.complex %a, %a : (tensor<f32>, tensor<f32>) -> tensor<complex<f32>>
+    %1 = graph.real %0 : (tensor<complex<f32>>) -> tensor<f32>
+    graph.yield %1 : tensor<f32>
+  }
+  func.return %d : tensor<f32>
+}

@@ -1,0 +1,92 @@
+"""Reverse mode: one walk over a block from its end, with the cotangents of its values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.ir import Block, Operation, SSAValue
+
+from dialects.graph.sketch import Sketch, Term
+from dialects.graph.structure import ForOp, IfOp
+from lowering.graph.derivatives import contraction, elementwise, index, movement, reduction
+from lowering.graph.derivatives.activity import Activity, is_real
+from lowering.graph.derivatives.rules import pulled_back, step_of
+
+TABLES = (contraction, elementwise, index, movement, reduction)
+"""The modules that fill the tables."""
+
+
+class Cotangents:
+    """What each value has received; parts are added when they are asked for."""
+
+    def __init__(self) -> None:
+        self.parts: dict[SSAValue, list[Term]] = {}
+
+    def add(self, value: SSAValue, part: Term | None) -> None:
+        if part is not None:
+            assert part.type == value.type, f"a cotangent of {part.type} for {value.type}"
+            self.parts.setdefault(value, []).append(part)
+
+    def take(self, value: SSAValue) -> Term | None:
+        """The sum of all parts; the value is done with."""
+        parts = self.parts.pop(value, None)
+        if parts is None:
+            return None
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
+
+
+def pull_back(
+    block: Block, inputs: Sequence[SSAValue], seeds: Sequence[tuple[SSAValue, SSAValue]]
+) -> list[SSAValue | None]:
+    """Appends to a block what computes the cotangents of the inputs, from those of some of its values.
+
+    Inputs are arguments of the block, or values from around it. None stands for zero. Raises IrkitError at an op that has
+    no derivative.
+    """
+    from lowering.graph.derivatives.control import choice_backward, loop_backward
+
+    activity = Activity(block, inputs)
+    sketch = Sketch()
+    flow = Cotangents()
+    for value, seed in seeds:
+        if value in activity.active and is_real(value):
+            flow.add(value, sketch.term(seed))
+    for op in reversed(activity.steps):
+        g = [flow.take(r) if r in activity.active else None for r in op.results]
+        if all(t is None for t in g):
+            continue
+        sketch.loc = op.location  # pyright: ignore[reportAttributeAccessIssue]
+        if isinstance(op, ForOp):
+            received = loop_backward(op, g, activity, sketch)
+        elif isinstance(op, IfOp):
+            received = choice_backward(op, g, activity, sketch)
+        elif (formula := activity.stands_for.get(op)) is not None:
+            received = [(t.value, part) for t, part in zip(formula, g, strict=True)]
+        else:
+            received = _op_backward(op, g, activity, sketch)
+        for value, part in received:
+            if value in activity.active:
+                flow.add(value, part)
+    found = [flow.take(v) for v in inputs]
+    append(block, sketch.ops)
+    return [None if t is None else t.value for t in found]
+
+
+def _op_backward(
+    op: Operation, g: Sequence[Term | None], activity: Activity, sketch: Sketch
+) -> list[tuple[SSAValue, Term | None]]:
+    wanted = [v in activity.active for v in op.operands]
+    parts = pulled_back(step_of(op, sketch, g, wanted))
+    return [(v, part) for v, part, w in zip(op.operands, parts, wanted, strict=True) if w]
+
+
+def append(block: Block, ops: Sequence[Operation]) -> None:
+    """Puts ops at the end of a block, before what ends it."""
+    last = block.last_op
+    if last is not None and last.name == "graph.yield":
+        block.insert_ops_before(ops, last)
+    else:
+        block.add_ops(ops)
