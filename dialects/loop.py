@@ -663,7 +663,8 @@ class BroadcastOp(IRDLOperation):
         if len(shape) != len(self.along.data):
             raise VerifyException(f"'along' names {len(self.along.data)} dims for a value of type {source}")
         for size, dim in zip(shape, self.along.data, strict=True):
-            if dim.value is None or target.get_shape()[dim.value] != size:
+            shape_at = dict(enumerate(target.get_shape()))
+            if dim.value is None or shape_at.get(dim.value) != size:
                 raise VerifyException(f"{source} does not run along dim {dim} of {target}")
 
 

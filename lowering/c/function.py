@@ -656,7 +656,7 @@ class FunctionEmitter:
             part = f" + {layout.lanes} * p" if layout.parts > 1 else ""
             place = f"{array} + {base}{self._row_offset(steps)}{part}"
             value = self._as_memory(self.at(op.value, layout), layout)
-            if op.stream is not None:
+            if op.stream is not None and layout.fits_register(self.vector_bytes):
                 self.each(layout, f"IRK_STREAM({layout.memory_name}, {place}, {value});")
             else:
                 self.each(layout, f"*({layout.memory_name}u *)({place}) = {value};")

@@ -77,6 +77,11 @@ class Vector:
         """The type of the same lanes in memory: bools are bytes there."""
         return f"irk_i8x{self.lanes}" if self.element == i1 else self.name
 
+    def fits_register(self, most: int) -> bool:
+        """Whether the lanes fill a whole vector register, of 16 to so many bytes, in memory."""
+        size = self.lanes * (1 if self.element == i1 else element_bytes(self.element))
+        return 16 <= size <= most
+
     @property
     def dims(self) -> str:
         """The C array dims of a variable."""

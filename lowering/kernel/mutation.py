@@ -87,6 +87,9 @@ def random_schedule(kernel: DefOp, rng: np.random.Generator) -> Directives:
         elif rng.random() < 0.5:
             whole = "whole " + axis if (kernel.extents()[axis].value or 8) < 8 else f"tile {axis} 4"
             out.append(pick(f"tile {axis} {pick(1, 2, 3)}", f"vector {axis} {pick(1, 3, 16)}", whole))
+    tiled = {d.split()[1] for d in out if d.startswith("tile")}
+    if c is not None and {*c.m, *c.n} <= tiled:  # a register tile, of its rows and columns alone
+        out = [d for d in out if not d.startswith("tile") or d.split()[1] in (*c.m, *c.n)]
     return tuple(out)
 
 

@@ -100,7 +100,19 @@ DERIVED = (
         Sample(name, (X,))
         for name in (
             *("is_nan", "is_inf", "is_finite"),
-            *("log1p", "expm1", "tan", "atan", "round", "sign", "square", "reciprocal", "exp2", "log2"),
+            *(
+                "log1p",
+                "expm1",
+                "tan",
+                "atan",
+                "round",
+                "sign",
+                "stop_gradient",
+                "square",
+                "reciprocal",
+                "exp2",
+                "log2",
+            ),
             *("softplus", "leaky_relu", "elu", "relu6", "hardsigmoid", "hardswish", "log_sigmoid", "mish"),
         )
     ),

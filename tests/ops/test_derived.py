@@ -112,6 +112,7 @@ def arrangements() -> list[Call]:
         Call("resize_nearest", [CUBE], {"size": (2, 8)}),
         Call("resize_bilinear", [CUBE], {"size": (7, 3)}),
         Call("resize_bilinear", [CUBE.astype(np.float16)], {"size": (1, 9)}),
+        Call("resize_bilinear", [np.where(CUBE > 1, -np.inf, CUBE).astype(F32)], {"size": (7, 9)}),
     ]
 
 

@@ -8,9 +8,13 @@ import pytest
 from dialects.kernel import DefOp, ScheduleAttr
 from dialects.loop import FuncOp, StoreOp
 from irkit import pipeline
+from irkit.runtime import cache
+from irkit.runtime.compiler import find_compiler
 from irkit.runtime.module import Program
+from lowering.c.emit import emit_program
 from lowering.kernel.keep import kept_of
 from lowering.kernel.schedule import KernelSchedule
+from lowering.target import get_target
 from tests.ops.harness import Call, built, check, module_of
 from tests.ops.test_contractions import normal
 
@@ -92,3 +96,15 @@ def test_a_target_without_such_stores_takes_plain_ones(target: str):
     x = normal(40, 50)
     text = 'fn main(x: f32[40, 50]) -> f32[40, 50] { y = exp(x), schedule="vector i 8; stream"\n return y }'
     np.testing.assert_allclose(irkit.compile(text, target=target)(x), np.exp(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("lanes", [2, 8])
+def test_vectors_that_fill_no_register_are_not_streamed(lanes: int):
+    """clang refuses the instruction for them, whether it is reached or not."""
+    from irkit.api import lower
+
+    text = f'fn main(x: f32[40, 48]) -> f32[40, 48] {{ y = exp(x), schedule="vector j {lanes}; stream"\n return y }}'
+    machine, compiler = get_target("avx2", "clang"), find_compiler("clang")
+    spec = emit_program(lower(text, "buffer", target="avx2"), machine, "stream")
+    assert ("IRK_STREAM" in spec.source) == (lanes == 8)
+    assert cache.library(spec, compiler, (*machine.cflags, "-O0")).exists()

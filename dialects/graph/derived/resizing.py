@@ -112,4 +112,5 @@ def _interpolated(x: Term, along: int, new: Dim) -> Term:
         )
         weight = rest / all_
     a, b = (x.sketch.make("gather", x, i, axis=along) for i in (first, second))
-    return a + (b - a) * weight.reshape(shape)
+    part = weight.reshape(shape)
+    return a * (1.0 - part) + b * part  # and not a + (b - a) * part, which is NaN for an infinite a

@@ -372,7 +372,7 @@ IRK_INLINE float irk_random_normal(uint32_t key0, uint32_t key1, uint64_t counte
 /* All lanes equal to a number. x - 0 is x for every x, -0 and NaN included. */
 #define IRK_SPLAT(type, x) ((x) - (type){0})
 
-/* IRK_STREAM(type, p, v): a vector to memory past the caches, where its address allows that; irk_stream_end() before other
+/* IRK_STREAM(type, p, v): a vector that fills a register, to memory past the caches, where its address allows that; irk_stream_end() before other
  * threads read it. Sanitizers see plain stores. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
@@ -390,20 +390,17 @@ IRK_INLINE float irk_random_normal(uint32_t key0, uint32_t key1, uint64_t counte
 #ifdef IRK_MOVE_PAST
 #define IRK_STREAM(type, p, v) \
   do { \
-    if (sizeof(type) >= 16 && sizeof(type) <= IRK_REGISTER && (uintptr_t)(p) % sizeof(type) == 0) \
+    if ((uintptr_t)(p) % sizeof(type) == 0) \
       __asm__(IRK_MOVE_PAST " %1, %0" : "=m"(*(type *)(p)) : IRK_REGISTERS(v)); \
     else \
       *(type##u *)(p) = (v); \
   } while (0)
 IRK_INLINE void irk_stream_end(void) { __asm__ volatile("sfence" ::: "memory"); }
 #if defined(__AVX512F__)
-#define IRK_REGISTER 64
 #define IRK_REGISTERS "v"
 #elif defined(__AVX__)
-#define IRK_REGISTER 32
 #define IRK_REGISTERS "x"
 #else
-#define IRK_REGISTER 16
 #define IRK_REGISTERS "x"
 #endif
 #else
