@@ -8,7 +8,9 @@
 // CHECK: loop.for ko in 0 to 64 step 16
 // CHECK: loop.for jp in 0 to 4 parallel
 // CHECK: loop.barrier
-// CHECK: loop.for io in 0 to 32 step 28 parallel
+// Blocks of rows differ by at most one tile.
+// CHECK: loop.for io in 0 to 2 parallel
+// CHECK: loop.for ip in 0 to ((io * 3 + 3) floordiv 2) - (io * 3 floordiv 2)
 // CHECK: loop.contract {{.*}} : vector<14x32xf32>
 // CHECK: loop.if
 // CHECK: arith.maximumf {{.*}} : vector<14x32xf32>
@@ -40,9 +42,11 @@ kernel.def @tile_14x32 axes [i: 32, j: 128, k: 64]
 
 // The whole reduced axis in one block: no partial sums, no branch.
 // CHECK-LABEL: loop.func @tile_4x16
-// Where columns are split, each thread has a panel of its own, and none waits for another.
+// Where columns are split, each thread has a panel of its own; the rows are packed by all.
 // CHECK: loop.alloc : !buffer.ref<[1, 64, 16], f32, space = scratch>
-// CHECK: loop.alloc : !buffer.ref<[8, 64, 4], f32, space = scratch>
+// CHECK: loop.alloc : !buffer.ref<[8, 64, 4], f32, space = team>
+// CHECK: loop.for ip in 0 to 8 parallel
+// CHECK: loop.barrier
 // CHECK: loop.for jp in 0 to 8 parallel
 // CHECK-NOT: loop.if
 // CHECK-NOT: loop.barrier

@@ -167,10 +167,18 @@ def _pack(c: Contraction, sizes: dict[str, int], target: Target) -> list[str]:
         packed += [] if in_place else ["pack lhs"]
         return [*tiles, f"split {k} {kc}", *packed, f"parallel {columns}"]
     out = [*tiles, f"split {k} {_even_block(depth, target.kc)}", *packed]
-    blocks = -(-m // mr)
-    rows = max(1, min(target.mc // mr, -(-blocks // threads)))
+    rows = _block_of_rows(-(-m // mr), target.mc // mr, threads)
     by_rows = m >= n or -(-m // (rows * mr)) >= threads
     return [*out, f"split {i} {rows * mr}", "pack lhs", f"parallel {i if by_rows else j}"]
+
+
+def _block_of_rows(tiles: int, most: int, threads: int) -> int:
+    """The tiles of a block, so that there are as many blocks for each thread, if there are enough tiles for that."""
+    blocks = -(-tiles // most)
+    for count in range(-(-blocks // threads) * threads, min(tiles, 2 * blocks + threads) + 1, threads):
+        if -(-tiles // -(-tiles // count)) == count:
+            return -(-tiles // count)
+    return max(1, min(most, -(-tiles // threads)))
 
 
 def _is_plain(value: SSAValue, axis: str) -> bool:

@@ -82,6 +82,7 @@ class _Packed:
         self.kc = wanted if self.blocks_k and wanted is not None else 0
         self.mc = -(-self.schedule.split.get(self.i or "", 8 * self.mr) // self.mr) * self.mr
         self.by_rows = bool(self.i) and self.schedule.parallel in (None, self.i)
+        self.shares_rows = self.schedule.parallel == self.j
         self.element: Attribute = c.reduce.results[0].type
         self.shared = Shared.of(self.kernel, self.body, self._no_reduction)
         self.shared.location_of = c.reduce
@@ -123,7 +124,7 @@ class _Packed:
             self.rhs = self._alloc(nest, [panels, k_block, self.nr], space)
         if "lhs" in self.schedule.pack:
             tiles = Dim.of(self.mc // self.mr) if self.by_rows else ceildiv(self.m, self.mr)
-            self.lhs = self._alloc(nest, [tiles, k_block, self.mr], "scratch")
+            self.lhs = self._alloc(nest, [tiles, k_block, self.mr], "team" if self.shares_rows else "scratch")
         self.partial = self._partial_sums(nest)
         for axis in self.contraction.batch:
             role = "parallel" if axis == self.schedule.parallel else "serial"
@@ -193,11 +194,11 @@ class _Packed:
             self._pack(nest, self.contraction.rhs, self.rhs, start, self._columns(panel), place)
 
     def _pack_lhs(self, nest: Nest, rows: _Rows) -> None:
-        """Packs tiles of rows for this thread."""
+        """Packs tiles of rows: those of this thread, or a part of those that all threads share."""
         if self.lhs is None:
             return
         panel = nest.fresh(f"{self.i}p")
-        nest.open(panel, 0, rows.count, binds={})
+        nest.open(panel, 0, rows.count, role="parallel" if self.shares_rows else "serial", binds={})
         points = self._rows_of(rows, Dim.of(panel))
         start = rows.start + Dim.of(panel) * rows.size
         self._pack(nest, self.contraction.lhs, self.lhs, start, points, Dim.of(panel) + rows.first)
@@ -260,12 +261,7 @@ class _Packed:
             self._pack_rhs(nest, Dim.of(panel), Dim.of(panel))
             nest.close()
             nest.add(loop.BarrierOp())
-        block = nest.fresh(f"{self.i}o")
-        nest.open(block, 0, self.m, step=self.mc, role="parallel", binds={})
-        first = Dim.of(block)
-        last = dmin(first + self.mc, self.m)
-        full = self.m.value is not None and self.m.value % self.mr == 0
-        rows = _Rows(0, first, ceildiv(last - first, self.mr), self.mr, None if full else last - first)
+        rows = self._open_block(nest)
         self._pack_lhs(nest, rows)
         panel = nest.fresh(f"{self.j}p")
         nest.open(panel, 0, ceildiv(self.n, self.nr), binds={})
@@ -275,13 +271,36 @@ class _Packed:
         if packs and (self.blocks_k or self.contraction.batch):
             nest.add(loop.BarrierOp())  # the next panels overwrite these
 
+    def _open_block(self, nest: Nest) -> _Rows:
+        """Opens the loop over blocks of rows, and gives those of one block.
+
+        Where the number of rows is known, blocks differ by at most one tile, so that threads get equal shares.
+        """
+        block = nest.fresh(f"{self.i}o")
+        if self.m.value is None:
+            nest.open(block, 0, self.m, step=self.mc, role="parallel", binds={})
+            first = Dim.of(block)
+            last = dmin(first + self.mc, self.m)
+            return _Rows(0, first, ceildiv(last - first, self.mr), self.mr, last - first)
+        tiles = -(-self.m.value // self.mr)
+        blocks = max(1, -(-tiles // (self.mc // self.mr)))
+        nest.open(block, 0, blocks, role="parallel", binds={})
+        begin, end = (number * tiles // blocks for number in (Dim.of(block), Dim.of(block) + 1))
+        first = begin * self.mr
+        valid = None if self.m.value % self.mr == 0 else dmin(end * self.mr, self.m) - first
+        return _Rows(0, first, end - begin, self.mr, valid)
+
     def _by_columns(self, nest: Nest) -> None:
-        """Panels of columns, or whole products, between the threads: each packs for itself, and none waits for another."""
+        """Panels of columns, or whole products, between the threads. Columns share the rows, which all pack together;
+        with a product for each thread none waits for another."""
         if self.schedule.parallel == self.j:
             nest_remarks.split_blocks(self.kernel, self.j, self.nr)
         tiles = self._row_tiles()
         for rows in tiles:
             self._pack_lhs(nest, rows)
+        waits = self.lhs is not None and self.shares_rows
+        if waits:
+            nest.add(loop.BarrierOp())
         panel = nest.fresh(f"{self.j}p")
         role = "parallel" if self.schedule.parallel == self.j else "serial"
         nest.open(panel, 0, ceildiv(self.n, self.nr), role=role, binds={})
@@ -289,6 +308,8 @@ class _Packed:
         for rows in tiles:
             self._tiles(nest, rows, Dim.of(panel), Dim.of(panel) if self.prepacked else ZERO)
         nest.close()
+        if waits and (self.blocks_k or self.contraction.batch):
+            nest.add(loop.BarrierOp())  # the next rows overwrite these
 
     def _tiles(self, nest: Nest, rows: _Rows, panel: Dim, place: Dim) -> None:
         """The tiles of some rows in one panel of columns. Tiles are counted, so that no place in the panels needs a division."""

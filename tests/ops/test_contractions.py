@@ -4,12 +4,15 @@ dtypes, fused neighbours, NaN and infinities, compilers and threads."""
 from __future__ import annotations
 
 import itertools
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 
 import irkit
 from dialects.types import np_dtype
+from lowering.kernel.schedule import _block_of_rows  # pyright: ignore[reportPrivateUsage]
 from tests.graph.samples import FLOATS, NUMBERS
 from tests.ops.harness import Call, check_all, run_all
 
@@ -126,6 +129,21 @@ def test_prologues_and_epilogues(m: int, k: int, n: int):
     ]
     for a, wide in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, wide, rtol=2e-5, atol=2e-6 * np.sqrt(k) * max(1, np.abs(wide).max()))
+
+
+@given(tiles=st.integers(1, 400), most=st.integers(1, 20), threads=st.integers(1, 8))
+def test_threads_get_equal_shares_of_rows(tiles: int, most: int, threads: int):
+    """The blocks that a thread takes hold as many tiles as those of any other, give or take one for each block."""
+    block = _block_of_rows(tiles, most, threads)
+    assert 1 <= block <= max(most, 1)
+    count = -(-tiles // block)
+    bounds = [number * tiles // count for number in range(count + 1)]
+    assert max(b - a for a, b in pairwise(bounds)) <= block
+    if tiles >= 8 * threads and most >= 2:
+        each, extra = divmod(count, threads)
+        firsts = [t * each + min(t, extra) for t in range(threads + 1)]
+        shares = [bounds[b] - bounds[a] for a, b in pairwise(firsts)]
+        assert max(shares) - min(shares) <= (each + 1 if extra == 0 else block + each + 1)
 
 
 def test_results_do_not_depend_on_threads():
