@@ -13,9 +13,11 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from dialects.dims import ONE, ZERO, Dim
 from dialects.graph import CustomOp, ForOp, IfOp, YieldOp, make
+from dialects.graph.contraction import AttentionOp
 from dialects.graph.derived import Derived
 from dialects.graph.kernels import runs_by_hand
 from dialects.types import tensor
+from lowering.graph.attention import by_products, is_large
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class GraphDecompose(ModulePass):
     Expects: functions at the graph level.
     Does: (1) replaces each derived op by its formula, whose ops have its location, and the derived ops of formulas in turn;
     (2) replaces `graph.if` by two loops of one iteration or none: from 0 to n and from n to 1, where n is the condition;
-    (3) replaces `graph.custom` by its body, whose ops have its location beside their own.
+    (3) replaces `graph.custom` by its body, whose ops have its location beside their own; (4) large attention of known
+    sizes becomes products and softmax, for blocks of rows where all scores would leave the caches.
     Leaves: a function without derived ops, custom ops and choices; results may differ in the last bits from the references.
     """
 
@@ -34,6 +37,8 @@ class GraphDecompose(ModulePass):
     stats: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
+        for large in [o for o in op.walk() if is_large(o) and not runs_by_hand(o)]:
+            put_formula(large)  # pyright: ignore[reportArgumentType]
         work = [o for o in op.walk() if isinstance(o, Derived | CustomOp | IfOp) and not runs_by_hand(o)]
         while work:
             stated = [new for outer in put_formula(work.pop()) for new in outer.walk()]
@@ -41,9 +46,12 @@ class GraphDecompose(ModulePass):
             self.stats["decomposed"] = self.stats.get("decomposed", 0) + 1
 
 
-def put_formula(op: Derived | CustomOp | IfOp) -> list[Operation]:
+def put_formula(op: Derived | CustomOp | IfOp | AttentionOp) -> list[Operation]:
     """Puts the ops that state an op in its place; returns them."""
-    ops, values = as_loops(op) if isinstance(op, IfOp) else op.decomposed()
+    if isinstance(op, AttentionOp):
+        ops, values = by_products(op)
+    else:
+        ops, values = as_loops(op) if isinstance(op, IfOp) else op.decomposed()
     Rewriter.insert_op(ops, InsertPoint.before(op))
     schedule = op.attributes.get("graph.schedule")
     if schedule is not None and isinstance(owner := values[0].owner, Operation) and owner in ops:

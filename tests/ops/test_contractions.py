@@ -308,3 +308,21 @@ def test_attention(cc: str, threads: int):
         cc,
         threads,
     )
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_attention_in_blocks_of_rows(monkeypatch: pytest.MonkeyPatch, threads: int):
+    """A loop over blocks where the scores would leave the caches; the last block overlaps the one before."""
+    monkeypatch.setattr("lowering.graph.attention.SCORES", 1)
+    monkeypatch.setattr("lowering.graph.attention.ROWS", 12)
+    seen = RNG.random((31, 40)) < 0.5
+    seen[7] = False
+    calls = [
+        attention((2, 31, 16), (2, 40, 16), (2, 40, 17)),
+        attention((2, 31, 16), (2, 40, 16), (2, 40, 17), causal=True),
+        attention((40, 16), (31, 16), (31, 16), causal=True),
+        attention((2, 31, 16), (2, 40, 16), (2, 40, 17), seen, causal=True),
+        attention((2, 31, 16), (2, 40, 16), (2, 40, 17), normal(2, 31, 40)),
+        attention((2, 31, 16), (2, 40, 16), (2, 40, 17), normal(1, 40), scale=0.5),
+    ]
+    check_all(calls, threads=threads)

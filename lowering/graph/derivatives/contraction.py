@@ -8,14 +8,9 @@ from dialects.dims import ONE, Dim, product
 from dialects.graph.shapes import edges, integer, two
 from dialects.graph.sketch import Term, axis
 from dialects.graph.structure import Access
+from lowering.graph.attention import swapped
 from lowering.graph.derivatives.access import adjoint
 from lowering.graph.derivatives.rules import Step, reverse, spread_to, summed_to
-
-
-def swapped(x: Term) -> Term:
-    """The last two dims in the other order."""
-    rank = len(x.dims)
-    return x.of("transpose", perm=(*range(rank - 2), rank - 1, rank - 2))
 
 
 @reverse("matmul")

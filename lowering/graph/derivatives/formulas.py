@@ -10,12 +10,9 @@ from dialects.errors import IrkitError
 from dialects.graph.base import GraphOp, operation_name
 from dialects.graph.custom import CustomOp
 from dialects.graph.derived import Derived
-from dialects.graph.derived.base import SMALL
-from dialects.graph.shapes import number
 from dialects.graph.sketch import Sketch, Term
 from dialects.graph.structure import IndexOp, YieldOp
-from lowering.graph.derivatives.access import integer_of
-from lowering.graph.derivatives.contraction import swapped
+from lowering.graph.attention import attention
 from lowering.graph.derivatives.explode import exploded
 
 Formula = Callable[[GraphOp, Sequence[Term]], Term]
@@ -52,28 +49,4 @@ def _copied(op: CustomOp, sketch: Sketch) -> list[SSAValue]:
     raise AssertionError("a body ends with a yield")
 
 
-def _attention(op: GraphOp, x: Sequence[Term]) -> Term:
-    """Scores, masked; softmax; the sum of values. A row that sees no key gives zeros."""
-    q, k, v = (t.cast("f32") if t.dtype in SMALL else t for t in x[:3])
-    values, mask = op.values(), x[3] if len(x) == 4 else None
-    is_safe = mask is None  # every row sees a key
-    scores = q.of("matmul", swapped(k)) * number(values, "scale")
-    if mask is not None:
-        masked = mask.dtype == "bool"
-        scores = mask.where(scores, float("-inf")) if masked else scores + mask.cast(scores.dtype)
-    if values["causal"]:
-        s, t = scores.dims[-2:]
-        row, column = (q.sketch.make("iota", shape=(s, t), axis=axis, dtype="i64") for axis in (0, 1))
-        scores = ((column - row) <= integer_of(q.sketch, t - s)).where(scores, float("-inf"))
-        is_safe = is_safe and (t - s).bounds({})[0] >= 0
-    if is_safe:
-        weights = scores.of("softmax", axis=-1)
-    else:
-        last = (len(scores.dims) - 1,)
-        counts = (scores > float("-inf")).of("logical_or", scores.differs(scores))
-        sees = counts.of("reduce_any", axes=last, keepdims=True)
-        weights = sees.where(sees.where(scores, 0.0).of("softmax", axis=-1), 0.0)
-    return weights.of("matmul", v).cast(x[2].dtype)
-
-
-_FORMULAS: dict[str, Formula] = {"attention": _attention}
+_FORMULAS: dict[str, Formula] = {"attention": lambda op, x: attention(x, op.values())}

@@ -1,0 +1,122 @@
+"""Attention as products and softmax: scores, weights, sums of values, for all rows at once or for blocks of them.
+
+A product of matrices runs many times faster than a kernel that goes from key to key, as long as the scores stay in a
+cache. Where they would not, a loop takes so many rows at a time that they do: memory grows with the keys alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from xdsl.dialects.builtin import LocationAttr
+from xdsl.ir import Operation, SSAValue
+
+from dialects.dims import Dim, product
+from dialects.graph.base import GraphOp, Value
+from dialects.graph.derived.base import SMALL
+from dialects.graph.shapes import number
+from dialects.graph.sketch import Sketch, Term
+
+LEAST = 16
+"""Rows, keys and features from which on products pay."""
+
+SCORES = 1 << 21
+"""How many scores are computed at once: 8 MB of f32."""
+
+ROWS = 64
+"""The least rows of a block."""
+
+
+def swapped(x: Term) -> Term:
+    """The last two dims in the other order."""
+    rank = len(x.dims)
+    return x.of("transpose", perm=(*range(rank - 2), rank - 1, rank - 2))
+
+
+def attention(
+    x: Sequence[Term], values: Mapping[str, Value], first: Term | int = 0, rows: Dim | None = None
+) -> Term:
+    """softmax(scale q k^T + mask) v; q may be a block of the rows, from `first` on of so many `rows`.
+
+    A row that sees no key gives zeros.
+    """
+    q, k, v = (t.cast("f32") if t.dtype in SMALL else t for t in x[:3])
+    mask = x[3] if len(x) == 4 else None
+    scores = q.of("matmul", swapped(k)) * number(values, "scale")
+    every_row_sees = mask is None
+    if mask is not None:
+        hidden = float("-inf")
+        scores = mask.where(scores, hidden) if mask.dtype == "bool" else scores + mask.cast(scores.dtype)
+    if values["causal"]:
+        s, t = scores.dims[-2:]
+        ahead = t - (s if rows is None else rows)
+        row, column = (q.sketch.make("iota", shape=(s, t), axis=axis, dtype="i64") for axis in (0, 1))
+        last = row + first + _integer(q.sketch, ahead)
+        scores = (column <= last).where(scores, float("-inf"))
+        every_row_sees = every_row_sees and ahead.bounds({})[0] >= 0
+    return _weights(scores, every_row_sees).of("matmul", v).cast(x[2].dtype)
+
+
+def _weights(scores: Term, every_row_sees: bool) -> Term:
+    if every_row_sees:
+        return scores.of("softmax", axis=-1)
+    counts = (scores > float("-inf")).of("logical_or", scores.differs(scores))
+    sees = counts.of("reduce_any", axes=(len(scores.dims) - 1,), keepdims=True)
+    return sees.where(sees.where(scores, 0.0).of("softmax", axis=-1), 0.0)
+
+
+def _integer(sketch: Sketch, size: Dim) -> Term | int:
+    from lowering.graph.derivatives.access import integer_of
+
+    return size.value if size.value is not None else integer_of(sketch, size)
+
+
+# -- for graph-decompose ------------------------------------------------------------------------------------------
+
+
+def is_large(op: Operation) -> bool:
+    """Whether an op is attention of known sizes, large enough for products."""
+    if op.name != "graph.attention" or not isinstance(op, GraphOp):
+        return False
+    sketch = Sketch()
+    q, k, v = (sketch.term(o) for o in op.operands[:3])
+    sizes = [*q.dims, *k.dims[-2:], v.dims[-1]]
+    if any(d.value is None for d in sizes) or any(not d.value for d in q.dims):
+        return False
+    return all((d.value or 0) >= LEAST for d in (*q.dims[-2:], k.dims[-2], v.dims[-1]))
+
+
+def by_products(op: GraphOp) -> tuple[list[Operation], list[SSAValue]]:
+    """The ops that stand for a large attention, and its value."""
+    sketch = Sketch(op.location if isinstance(op.location, LocationAttr) else None)
+    x, values = [sketch.term(o) for o in op.operands], op.values()
+    rows, keys = x[0].dims[-2], x[1].dims[-2]
+    heads = product(x[0].dims[:-2]).value or 1
+    block = max(ROWS, SCORES // (heads * (keys.value or 1)))
+    if block >= (rows.value or 0):
+        return sketch.ops, [attention(x, values).value]
+    return sketch.ops, [_in_blocks(x, values, block).value]
+
+
+def _in_blocks(x: Sequence[Term], values: Mapping[str, Value], block: int) -> Term:
+    """A loop over blocks of rows; the last one ends with the last row, and computes some of those before it anew."""
+    q, v, sketch = x[0], x[2], x[0].sketch
+    rank, rows = len(q.dims), q.dims[-2]
+    along = rank - 2
+    last = (rows.value or 0) - block
+    result = [*q.dims[:-1], v.dims[-1]]
+    start = sketch.number(0.0, v.type.element_type).of("broadcast", shape=tuple(result))
+
+    def step(counter: Term, carried: Sequence[Term]) -> Sequence[Term]:
+        inner = counter.sketch
+        first = (counter * block).of("min", last)
+        places = inner.make("iota", shape=(block,), axis=0, dtype="i64") + first
+        parts = [inner.term(t.value) for t in x]
+        parts[0] = parts[0].of("gather", places, axis=along)
+        if len(parts) == 4 and len(parts[3].dims) > 1 and parts[3].dims[-2] == rows:
+            parts[3] = parts[3].of("gather", places, axis=len(parts[3].dims) - 2)
+        found = attention(parts, values, first, rows)
+        return [carried[0].of("scatter", places, found, axis=along)]
+
+    (out,) = sketch.loop(Dim.of(-(-(rows.value or 0) // block)), [start], step)
+    return out
