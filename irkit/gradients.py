@@ -8,7 +8,7 @@ from xdsl.dialects.builtin import FunctionType
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
-from dialects.graph.derivatives import VjpOp, has_tangent
+from dialects.graph.derivatives import JvpOp, VjpOp, has_tangent
 from dialects.graph.structure import YieldOp
 from lowering.graph.interpret import argument_names
 
@@ -31,6 +31,25 @@ def reverse_function(func: FuncOp, wrt: Collection[str]) -> FuncOp:
     outer.add_op(op)
     place = dict(zip(order, op.results, strict=False))
     return _function(func, "vjp", outer, [*(place[v] for v in results), *op.results[len(order) :]])
+
+
+def forward_function(func: FuncOp, wrt: Collection[str]) -> FuncOp:
+    """The results of a function, then the tangents of its float results.
+
+    It takes the arguments of the function, then a direction for each that wrt names.
+    """
+    body, results = _as_body(func)
+    count, names = len(func.function_type.inputs), argument_names(func)
+    moved = [t for t, name in zip(func.function_type.inputs, names, strict=True) if name in wrt]
+    outer = Block(arg_types=[*func.function_type.inputs, *moved])
+    inputs = _bind(func, body, outer, wrt)
+    end = YieldOp(*results)
+    end.location = func.location
+    body.block.add_op(end)
+    op = JvpOp(inputs, outer.args[count:], body)
+    op.location = func.location
+    outer.add_op(op)
+    return _function(func, "jvp", outer, list(op.results))
 
 
 def _as_body(func: FuncOp) -> tuple[Region, list[SSAValue]]:

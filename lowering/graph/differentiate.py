@@ -9,9 +9,10 @@ from xdsl.dialects import builtin
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
-from dialects.graph.derivatives import JvpOp, VjpOp, VmapOp, yielded
+from dialects.graph.derivatives import JvpOp, VjpOp, VmapOp, has_tangent, yielded
 from dialects.graph.sketch import Sketch
 from dialects.graph.structure import YieldOp
+from lowering.graph.derivatives.forward import filled_tangents, push_forward
 from lowering.graph.derivatives.reverse import append, pull_back
 from lowering.graph.derivatives.rules import filled
 
@@ -43,6 +44,8 @@ def expand(op: Operation) -> None:
     """Puts the ops that compute a derivative in its place; those inside its body come before. Raises IrkitError."""
     if isinstance(op, VjpOp):
         _inline(op, _reverse(op))
+    elif isinstance(op, JvpOp):
+        _inline(op, _forward(op))
     else:
         raise NotImplementedError(op.name)
 
@@ -68,6 +71,16 @@ def _reverse(op: VjpOp) -> list[SSAValue]:
     ]
     append(op.block, sketch.ops)
     return [*yielded(op.body), *whole]
+
+
+def _forward(op: JvpOp) -> list[SSAValue]:
+    tangents: dict[SSAValue, SSAValue] = dict(zip(op.block.args, op.directions, strict=True))
+    push_forward(op.block, tangents)
+    sketch = Sketch(op.location)  # pyright: ignore[reportArgumentType]
+    values = yielded(op.body)
+    found = filled_tangents([v for v in values if has_tangent(v)], tangents, sketch)
+    append(op.block, sketch.ops)
+    return [*values, *found]
 
 
 def _inline(op: VjpOp | JvpOp | VmapOp, values: list[SSAValue]) -> None:
