@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from xdsl.dialects.builtin import FunctionType
+from xdsl.dialects.builtin import FunctionType, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
-from dialects.graph.derivatives import JvpOp, VjpOp, has_tangent
+from dialects.dims import Dim
+from dialects.graph.derivatives import JvpOp, VjpOp, VmapOp, has_tangent
 from dialects.graph.structure import YieldOp
+from dialects.types import dims_of, tensor
 from lowering.graph.interpret import argument_names
 
 
@@ -50,6 +52,27 @@ def forward_function(func: FuncOp, wrt: Collection[str]) -> FuncOp:
     op.location = func.location
     outer.add_op(op)
     return _function(func, "jvp", outer, list(op.results))
+
+
+def mapped_function(func: FuncOp, size: Dim, axes: Mapping[str, int]) -> FuncOp:
+    """A function on many parts at once: the arguments that axes names have one more dim there, all results one as the first."""
+    body, results = _as_body(func)
+    types: list[Attribute] = []
+    for type_, name in zip(func.function_type.inputs, argument_names(func), strict=True):
+        assert isinstance(type_, TensorType)
+        if name in axes:
+            dims = dims_of(type_)
+            type_ = tensor(type_.element_type, (*dims[: axes[name]], size, *dims[axes[name] :]))
+        types.append(type_)
+    outer = Block(arg_types=types)
+    inputs = _bind(func, body, outer, axes)
+    end = YieldOp(*results)
+    end.location = func.location
+    body.block.add_op(end)
+    op = VmapOp(size, inputs, [axes[n] for n in argument_names(func) if n in axes], body)
+    op.location = func.location
+    outer.add_op(op)
+    return _function(func, "vmap", outer, list(op.results))
 
 
 def _as_body(func: FuncOp) -> tuple[Region, list[SSAValue]]:

@@ -12,6 +12,7 @@ from xdsl.passes import ModulePass
 from dialects.graph.derivatives import JvpOp, VjpOp, VmapOp, has_tangent, yielded
 from dialects.graph.sketch import Sketch
 from dialects.graph.structure import YieldOp
+from lowering.graph.derivatives.batching import Batching
 from lowering.graph.derivatives.forward import filled_tangents, push_forward
 from lowering.graph.derivatives.reverse import append, pull_back
 from lowering.graph.derivatives.rules import filled
@@ -46,8 +47,8 @@ def expand(op: Operation) -> None:
         _inline(op, _reverse(op))
     elif isinstance(op, JvpOp):
         _inline(op, _forward(op))
-    else:
-        raise NotImplementedError(op.name)
+    elif isinstance(op, VmapOp):
+        _inline(op, _mapped(op))
 
 
 def expanded(op: Operation) -> Block:
@@ -81,6 +82,30 @@ def _forward(op: JvpOp) -> list[SSAValue]:
     found = filled_tangents([v for v in values if has_tangent(v)], tangents, sketch)
     append(op.block, sketch.ops)
     return [*values, *found]
+
+
+def _mapped(op: VmapOp) -> list[SSAValue]:
+    before = Sketch(op.location)  # pyright: ignore[reportArgumentType]
+    stacks: dict[SSAValue, SSAValue] = {}
+    for arg, value, axis in zip(op.block.args, op.inputs, op.dims_apart(), strict=True):
+        whole, rank = before.term(value), len(value.type.get_shape())  # pyright: ignore
+        if axis:
+            perm = (axis, *(i for i in range(rank) if i != axis))
+            whole = whole.of("transpose", perm=perm)
+        stacks[arg] = whole.value
+    block = op.parent
+    assert block is not None
+    block.insert_ops_before(before.ops, op)
+    batching = Batching(op.size.data, stacks)
+    batching.walk(op.block)
+    after = Sketch(op.location)  # pyright: ignore[reportArgumentType]
+    values = [batching.whole(v, after).value for v in yielded(op.body)]
+    append(op.block, after.ops)
+    last = op.block.last_op
+    assert isinstance(last, YieldOp)
+    last.operands = values
+    batching.finish()
+    return values
 
 
 def _inline(op: VjpOp | JvpOp | VmapOp, values: list[SSAValue]) -> None:
