@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from xdsl.dialects.builtin import FunctionType, TensorType
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType, StringAttr, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
@@ -111,5 +111,19 @@ def _function(func: FuncOp, suffix: str, block: Block, results: list[SSAValue]) 
     )
     if "graph.symbols" in func.attributes:
         made.attributes["graph.symbols"] = func.attributes["graph.symbols"]
+    made.arg_attrs = ArrayAttr(
+        DictionaryAttr({"graph.name": StringAttr(n)}) for n in _names(func, len(types))
+    )
     made.location = func.location
     return made
+
+
+def _names(func: FuncOp, count: int) -> list[str]:
+    """The names of a function's arguments, and others for those that come after them."""
+    names = argument_names(func)
+    number = 0
+    while len(names) < count:
+        if f"along{number}" not in names:
+            names.append(f"along{number}")
+        number += 1
+    return names

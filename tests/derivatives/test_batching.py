@@ -10,10 +10,10 @@ import pytest
 from xdsl.dialects.func import FuncOp
 
 from dialects.dims import Dim
-from irkit.gradients import mapped_function
+from irkit.gradients import forward_function, mapped_function, reverse_function
 from lowering.graph.interpret import argument_names, run_graph
 from tests.derivatives.cases import CASES
-from tests.derivatives.numeric import Array, function_of, inputs_of
+from tests.derivatives.numeric import Array, float_names, floats_of, function_of, inputs_of
 
 PARTS = 3
 
@@ -49,3 +49,58 @@ def test_parts(name: str):
         found = run_graph(mapped_function(func, Dim.of(PARTS), axes), arrays)
         for a, b in zip(found, part_by_part(func, arrays, axes), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+FEW = [
+    n
+    for i, n in enumerate(CASES)
+    if i % 5 == 0 or n.startswith(("for", "while", "if", "ix g", "conv", "mat"))
+]
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_parts_and_derivatives(name: str):
+    """Gradients of each part; and the gradient of all parts, which for what they share is the sum."""
+    func = function_of(CASES[name])
+    names, wrt = argument_names(func), float_names(func)
+    rng = np.random.default_rng(crc32(name.encode()))
+    shared = names[rng.integers(len(names))] if len(names) > 1 else None
+    axes = {n: 0 for n in names if n != shared}
+    arrays = drawn(func, axes, 0)
+    mapped = mapped_function(func, Dim.of(PARTS), axes)
+    plain = run_graph(mapped, arrays)
+    seeds = [rng.standard_normal(y.shape) for y in floats_of(plain)]
+    each = reverse_function(func, wrt)
+    axes |= {n: 0 for n in argument_names(each)[len(names) :]}
+    expected = part_by_part(each, [*arrays, *seeds], axes)
+
+    found = run_graph(mapped_function(each, Dim.of(PARTS), axes), [*arrays, *seeds])
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+    found = run_graph(reverse_function(mapped, wrt), [*arrays, *seeds])
+    for n, a, b in zip(wrt, found[len(plain) :], expected[len(plain) :], strict=True):
+        np.testing.assert_allclose(a, b if n in axes else b.sum(axis=0), rtol=1e-9, atol=1e-9)
+
+    along = forward_function(mapped, wrt)
+    directions = [rng.standard_normal(arrays[names.index(n)].shape) for n in wrt]
+    tangents = run_graph(along, [*arrays, *directions])[len(plain) :]
+    by_forward = sum(float((s * t).sum()) for s, t in zip(seeds, tangents, strict=True))
+    by_reverse = sum(float((c * d).sum()) for c, d in zip(found[len(plain) :], directions, strict=True))
+    np.testing.assert_allclose(by_forward, by_reverse, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_parts_of_parts(name: str):
+    """Mapped twice, along dims of different operands."""
+    func = function_of(CASES[name])
+    names = argument_names(func)
+    inner = {n: 0 for n in names[::2]}
+    once = mapped_function(func, Dim.of(PARTS), inner)
+    outer = {n: 0 for n in names[-2:]}
+    rounds = [drawn(func, inner, PARTS * i) for i in range(PARTS)]
+    rows = zip(names, zip(*rounds, strict=True), strict=True)
+    arrays = [np.stack(a) if n in outer else a[0] for n, a in rows]
+    found = run_graph(mapped_function(once, Dim.of(PARTS), outer), arrays)
+    for a, b in zip(found, part_by_part(once, arrays, outer), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)

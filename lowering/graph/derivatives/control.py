@@ -150,15 +150,16 @@ def _place(sketch: Sketch, counter: Term, lower: Dim | SSAValue) -> Term:
 
 def _rounds(op: ForOp, most: Dim, counter: SSAValue | None, sketch: Sketch) -> Dim | Term:
     """How often a loop ran: known while compiling, or a value."""
+    # Stated as a minimum, so that the way back has a bound in turn, and a derivative of its own.
     if counter is not None:
-        return sketch.term(counter)
+        return sketch.term(counter).of("min", integer_of(sketch, most))
     lower, upper = op.bounds()
     if isinstance(lower, Dim) and isinstance(upper, Dim):
         return most
     low, high = (
         integer_of(sketch, b) if isinstance(b, Dim) else sketch.term(b).cast("i64") for b in (lower, upper)
     )
-    return (high - low).of("max", 0)
+    return (high - low).of("max", 0).of("min", integer_of(sketch, most))
 
 
 def _backward_body(
