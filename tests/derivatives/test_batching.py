@@ -12,7 +12,7 @@ from xdsl.dialects.func import FuncOp
 from dialects.dims import Dim
 from irkit.gradients import forward_function, mapped_function, reverse_function
 from lowering.graph.interpret import argument_names, run_graph
-from tests.derivatives.cases import CASES
+from tests.derivatives.cases import CASES, function
 from tests.derivatives.numeric import Array, float_names, floats_of, function_of, inputs_of
 
 PARTS = 3
@@ -104,3 +104,71 @@ def test_parts_of_parts(name: str):
     found = run_graph(mapped_function(once, Dim.of(PARTS), outer), arrays)
     for a, b in zip(found, part_by_part(once, arrays, outer), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+OTHERS = {
+    "ends": function(
+        "a: f64",
+        "f64",
+        "y",
+        "y = a",
+        "if a > 0 with y {",
+        "while y < 10 with y {",  # goes on for ever where a is not above zero
+        "y = y * 2",
+        "}",
+        "}",
+    ),
+    "nested ends": function(
+        "a: f64",
+        "f64",
+        "y",
+        "y = abs(a)",
+        "while y < 10 with y {",
+        "while y % 4 > 2 with y {",
+        "y = y * 2",
+        "}",
+        "y = y + 1",
+        "}",
+    ),
+    "bounds": function(
+        "n: i32, m: i32, u: f64[2]", "f64[2]", "u", "for t in n..m+2 with u {", "u = u*2 + cast(t, f64)", "}"
+    ),
+    "custom": "op swish(x, b) {\n  return x * sigmoid(b * x)\n}\n"
+    + function("a: f64[2], b: f64", "f64[2]", "swish(a, b) + swish(b * a, b)"),
+    "uniform": function("k: u32[2]", "f32[2,3]", "random(k, [2,3])"),
+    "normal": function("k: u32[2]", "f32[5]", 'random(k, [5], dist="normal")'),
+    "bits": function("k: u32[2]", "u32[5]", 'random(k, [5], dist="bits")'),
+}
+"""Programs that have no derivative, or none of interest."""
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_parts(name: str):
+    func = function_of(OTHERS[name])
+    names = argument_names(func)
+    for axes in ({n: 0 for n in names}, {names[0]: 0}):
+        arrays = drawn(func, axes, 0)
+        found = run_graph(mapped_function(func, Dim.of(PARTS), axes), arrays)
+        for a, b in zip(found, part_by_part(func, arrays, axes), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6 if a.dtype == np.float32 else 1e-12)
+
+
+def test_loop_over_parts():
+    """Filters of a number of parts that is no constant: the convolution has no groups for them."""
+    func = function_of(CASES["convg"])
+    arrays = drawn(func, {"x": 0, "w": 0}, 0)
+    mapped = mapped_function(func, Dim.of("B"), {"x": 0, "w": 0})
+    (found,), (expected,) = run_graph(mapped, arrays), part_by_part(func, arrays, {"x": 0, "w": 0})
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_bounds_of_parts():
+    """Reverse mode through a loop whose bound differs between parts has the tape of the greatest."""
+    func = function_of(CASES["fordyn"])
+    arrays = drawn(func, {"u": 0, "n": 0}, 0)
+    seeds = np.ones((PARTS, 5))
+    mapped = mapped_function(func, Dim.of(PARTS), {"u": 0, "n": 0})
+    _, found = run_graph(reverse_function(mapped, ["u"]), [*arrays, seeds])
+    axes = {"u": 0, "n": 0, "along0": 0}
+    _, expected = part_by_part(reverse_function(func, ["u"]), [*arrays, seeds], axes)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)

@@ -31,6 +31,12 @@ def _stacked(
     return old
 
 
+def _ends(last: YieldOp, differs: Sequence[bool], inner: Batching, sketch: Sketch) -> list[Term]:
+    """What a body ends with, for all parts where that differs."""
+    rows = zip(last.operands, differs, strict=True)
+    return [inner.whole(v, sketch) if moves else sketch.term(v) for v, moves in rows]
+
+
 def _close(
     block: Block, ends: Sequence[SSAValue], old: Sequence[SSAValue], inner: Batching, ops: Sketch
 ) -> None:
@@ -75,11 +81,13 @@ def loop(op: ForOp, outer: Batching) -> None:
     differs = _carried(op, outer)
     uneven = any(isinstance(b, SSAValue) and b in outer.stacks for b in op.bounds())
     conditional = op.conditional is not None
-    masked = uneven or (conditional and differs[0])
+    masked = uneven or (conditional and (differs[0] or outer.live is not None))
     if masked:
         differs = [True] * len(differs)
     starts = [outer.whole(v, before) if m else before.term(v) for v, m in zip(op.inits, differs, strict=True)]
     if masked and conditional:
+        if outer.live is not None:
+            starts[0] = starts[0].both(before.term(outer.live))
         starts.insert(0, _any(starts[0]))
     ends: list[Dim | SSAValue] = []
     for bound, kind in zip(op.bounds(), ("reduce_min", "reduce_max"), strict=True):
@@ -107,17 +115,19 @@ def _carried(op: ForOp, outer: Batching) -> list[bool]:
 
 
 def _loop_body(op: ForOp, body: Region, differs: Sequence[bool], masked: bool, outer: Batching) -> None:
-    block, inner = body.block, Batching(outer.size, outer.stacks)
+    block, inner = body.block, outer.inside()
     args, last = list(block.args[1:]), block.last_op
     assert isinstance(last, YieldOp)
     old = _stacked(block, args, differs, inner)
+    if masked:
+        head = Sketch(op.location)  # pyright: ignore[reportArgumentType]
+        inner.live = _live(op, block.args[0], args, inner, head).value
+        block.insert_ops_before(head.ops, block.first_op or last)
     inner.walk(block)
     after = Sketch(last.location)  # pyright: ignore[reportArgumentType]
-    ends = [
-        inner.whole(v, after) if m else after.term(v) for v, m in zip(last.operands, differs, strict=True)
-    ]
-    if masked:
-        live = _live(op, block.args[0], args, inner, after)
+    ends = _ends(last, differs, inner, after)
+    if masked and inner.live is not None:
+        live = after.term(inner.live)
         ends = [
             _ranked(live, len(e.dims)).where(e, inner.whole(a, after))
             for e, a in zip(ends, args, strict=True)
@@ -175,7 +185,7 @@ def choice(op: IfOp, outer: Batching) -> None:
 
 
 def _choice_body(op: IfOp, body: Region, differs: Sequence[bool], outer: Batching) -> None:
-    block, inner = body.block, Batching(outer.size, outer.stacks)
+    block, inner = body.block, outer.inside()
     for arg, value in zip(block.args, op.inits, strict=True):
         if value not in outer.stacks:  # taken from around, so that it stays one for all parts
             arg.replace_all_uses_with(value)
@@ -184,34 +194,41 @@ def _choice_body(op: IfOp, body: Region, differs: Sequence[bool], outer: Batchin
     last = block.last_op
     assert isinstance(last, YieldOp)
     after = Sketch(last.location)  # pyright: ignore[reportArgumentType]
-    ends = [
-        inner.whole(v, after) if m else after.term(v) for v, m in zip(last.operands, differs, strict=True)
-    ]
+    ends = _ends(last, differs, inner, after)
     _close(block, [t.value for t in ends], old, inner, after)
 
 
 def _both_ways(op: IfOp, outer: Batching) -> None:
+    sketch = Sketch(op.location)  # pyright: ignore[reportArgumentType]
+    condition, around = sketch.term(outer.stacks[op.condition]), outer.live
     parent = op.parent
     assert parent is not None
     ways: list[list[SSAValue]] = []
-    for region in (op.then, op.otherwise):
-        block = region.block
-        for arg, value in zip(block.args, op.inits, strict=True):
-            arg.replace_all_uses_with(value)
-        last = block.last_op
-        assert last is not None
-        ways.append(list(last.operands))
-        for inner in list(block.ops)[:-1]:
-            inner.detach()
-            parent.insert_op_before(inner, op)
-            outer.visit(inner)
-    sketch = Sketch(op.location)  # pyright: ignore[reportArgumentType]
-    condition = sketch.term(outer.stacks[op.condition])
+    for region, live in ((op.then, condition), (op.otherwise, condition.of("logical_not"))):
+        live = live if around is None else live.both(sketch.term(around))
+        parent.insert_ops_before(sketch.ops, op)
+        sketch.ops.clear()
+        outer.live = live.value
+        ways.append(_opened(region.block, op, outer))
+    outer.live = around
     found: list[Term] = []
     for yes, no in zip(*ways, strict=True):
         a, b = (sketch.term(outer.stacks.get(v, v)) for v in (yes, no))
         found.append(_ranked(condition, len(dims_of(yes.type)) + 1).where(a, b))  # pyright: ignore
     outer.put(op, sketch, found)
+
+
+def _opened(block: Block, op: IfOp, outer: Batching) -> list[SSAValue]:
+    """Moves a body before its choice, on all parts; what it ended with."""
+    parent, last = op.parent, block.last_op
+    assert parent is not None and last is not None
+    for arg, value in zip(block.args, op.inits, strict=True):
+        arg.replace_all_uses_with(value)
+    for inner in list(block.ops)[:-1]:
+        inner.detach()
+        parent.insert_op_before(inner, op)
+        outer.visit(inner)
+    return list(last.operands)
 
 
 # -- ops of the file ----------------------------------------------------------------------------------------------

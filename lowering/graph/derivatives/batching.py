@@ -32,9 +32,11 @@ TABLES = (batch_places, batch_products, batch_rules)
 class Batching:
     """The walk over a block: for values of one part, by the value, those of all parts."""
 
-    def __init__(self, size: Dim, stacks: Mapping[SSAValue, SSAValue]):
+    def __init__(self, size: Dim, stacks: Mapping[SSAValue, SSAValue], live: SSAValue | None = None):
         self.size = size
         self.stacks = dict(stacks)
+        self.live = live
+        """Which parts take the way that the block is on, where not all do: loops do not go on for others."""
         self.replaced: list[Operation] = []
         """Ops on parts, which have no use any more."""
 
@@ -84,6 +86,10 @@ class Batching:
             return sketch.term(self.stacks[value])
         one = sketch.term(value)
         return spread_to(one, (self.size, *one.dims))
+
+    def inside(self) -> Batching:
+        """The walk over a block inside an op of this one."""
+        return Batching(self.size, self.stacks, self.live)
 
     def finish(self) -> None:
         """Takes the ops on parts out."""
