@@ -26,7 +26,9 @@ def _stacked(
     for arg, moves in zip(args, differs, strict=True):
         if moves:
             whole = tensor(arg.type.element_type, (inner.size, *dims_of(arg.type)))  # pyright: ignore
-            inner.stacks[arg] = block.insert_arg(whole, arg.index)  # pyright: ignore
+            new = block.insert_arg(whole, arg.index)  # pyright: ignore
+            new.name_hint = arg.name_hint
+            inner.stacks[arg] = new
             old.append(arg)
     return old
 
