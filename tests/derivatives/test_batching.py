@@ -13,7 +13,7 @@ from dialects.dims import Dim
 from irkit.gradients import forward_function, mapped_function, reverse_function
 from lowering.graph.interpret import argument_names, run_graph
 from tests.derivatives.cases import CASES, function
-from tests.derivatives.numeric import Array, float_names, floats_of, function_of, inputs_of
+from tests.derivatives.numeric import Array, differentiated, float_names, floats_of, function_of, inputs_of
 
 PARTS = 3
 
@@ -46,7 +46,7 @@ def test_parts(name: str):
     for taken in choices[: 2 if len(names) > 1 else 1]:
         axes = {n: int(rng.integers(ranks[n] + 1)) for n in taken}
         arrays = drawn(func, axes, 0)
-        found = run_graph(mapped_function(func, Dim.of(PARTS), axes), arrays)
+        found = run_graph(differentiated(mapped_function(func, Dim.of(PARTS), axes)), arrays)
         for a, b in zip(found, part_by_part(func, arrays, axes), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
@@ -148,7 +148,7 @@ def test_other_parts(name: str):
     names = argument_names(func)
     for axes in ({n: 0 for n in names}, {names[0]: 0}):
         arrays = drawn(func, axes, 0)
-        found = run_graph(mapped_function(func, Dim.of(PARTS), axes), arrays)
+        found = run_graph(differentiated(mapped_function(func, Dim.of(PARTS), axes)), arrays)
         for a, b in zip(found, part_by_part(func, arrays, axes), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-6 if a.dtype == np.float32 else 1e-12)
 

@@ -11,7 +11,15 @@ from xdsl.dialects.func import FuncOp
 from irkit.gradients import forward_function, reverse_function
 from lowering.graph.interpret import run_graph
 from tests.derivatives.cases import CASES
-from tests.derivatives.numeric import STEP, Array, float_names, floats_of, function_of, inputs_of
+from tests.derivatives.numeric import (
+    STEP,
+    Array,
+    differentiated,
+    float_names,
+    floats_of,
+    function_of,
+    inputs_of,
+)
 
 SAMPLE = [(n, reverse_function) for n in CASES] + [(n, forward_function) for n in list(CASES)[::3]]
 
@@ -39,7 +47,7 @@ def test_second_derivatives(name: str, first: Callable[..., FuncOp]):
     along = [rng.standard_normal(a.shape) for a in arrays if a.dtype.kind == "f"]
     wrt = float_names(once)
     plain = run_graph(once, arrays)
-    tangents = run_graph(forward_function(once, wrt), [*arrays, *along])[len(plain) :]
+    tangents = run_graph(differentiated(forward_function(once, wrt)), [*arrays, *along])[len(plain) :]
     for tangent, expected in zip(tangents, directional(once, arrays, along), strict=True):
         scale = 1 + np.abs(expected).max(initial=0)
         np.testing.assert_allclose(tangent / scale, expected / scale, atol=1e-6)

@@ -21,6 +21,8 @@ from dialects.quant import QuantType
 from dialects.types import dims_of, tensor, type_text
 from lowering.graph.derivatives import batch_places, batch_products, batch_rules
 from lowering.graph.derivatives.activity import used_by
+from lowering.graph.derivatives.batch_choices import choice, custom
+from lowering.graph.derivatives.batch_loops import loop
 from lowering.graph.derivatives.batch_rules import BATCHED, Parts
 from lowering.graph.derivatives.formulas import formula_of
 from lowering.graph.derivatives.rules import spread_to
@@ -48,17 +50,15 @@ class Batching:
 
     def visit(self, op: Operation) -> None:
         """Puts the op on all parts before one that differs between parts. Raises IrkitError for what cannot be mapped."""
-        from lowering.graph.derivatives import batch_control
-
         if not any(v in self.stacks for v in used_by(op)):
             return
         self.replaced.append(op)
         if isinstance(op, ForOp):
-            batch_control.loop(op, self)
+            loop(op, self)
         elif isinstance(op, IfOp):
-            batch_control.choice(op, self)
+            choice(op, self)
         elif isinstance(op, CustomOp):
-            batch_control.custom(op, self)
+            custom(op, self)
         else:
             _check_elements(op)
             sketch = Sketch(op.location)  # pyright: ignore[reportArgumentType]
@@ -80,6 +80,10 @@ class Batching:
                 new.value.name_hint = old.name_hint
             self.stacks[old] = new.value
 
+    def known(self, value: SSAValue, sketch: Sketch) -> Term:
+        """A value for all parts, or the one that they share."""
+        return sketch.term(self.stacks.get(value, value))
+
     def whole(self, value: SSAValue, sketch: Sketch) -> Term:
         """A value for all parts, repeated where they share it."""
         if value in self.stacks:
@@ -87,9 +91,21 @@ class Batching:
         one = sketch.term(value)
         return spread_to(one, (self.size, *one.dims))
 
+    def varying(self, block: Block, args: Iterable[SSAValue]) -> set[SSAValue]:
+        """The values that differ between parts inside a block, where these arguments do."""
+        found = {*self.stacks, *args}
+        for op in block.ops:
+            if any(v in found for v in used_by(op)):
+                found.update(op.results)
+        return found
+
     def inside(self) -> Batching:
         """The walk over a block inside an op of this one."""
         return Batching(self.size, self.stacks, self.live)
+
+    def apart(self) -> Batching:
+        """The walk over a formula, which uses nothing from around."""
+        return Batching(self.size, {})
 
     def finish(self) -> None:
         """Takes the ops on parts out."""
@@ -101,7 +117,7 @@ class Batching:
         rule = BATCHED.get(operation_name(op))
         if rule is None and isinstance(op, batch_rules.ALIGNED):
             rule = batch_rules.aligned
-        x = [sketch.term(self.stacks.get(v, v)) for v in op.operands]
+        x = [self.known(v, sketch) for v in op.operands]
         differs = [v in self.stacks for v in op.operands]
         return None if rule is None else rule(Parts(op, sketch, self.size, x, differs))
 
@@ -137,15 +153,6 @@ class Batching:
 
     def _part(self, value: SSAValue, sketch: Sketch, counter: Term) -> SSAValue:
         return sketch.term(self.stacks[value]).of("gather", counter, axis=0).value
-
-
-def varying(block: Block, differs: Iterable[SSAValue]) -> set[SSAValue]:
-    """The values that differ between parts, given those that do so from the start."""
-    found = set(differs)
-    for op in block.ops:
-        if any(v in found for v in used_by(op)):
-            found.update(op.results)
-    return found
 
 
 def _check_elements(op: Operation) -> None:
