@@ -22,7 +22,7 @@ LINEAR = (
 )
 """Ops that are linear in all operands of floats together."""
 
-PRODUCTS = (*("matmul", "einsum", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d"),)
+PRODUCTS = ("matmul", "einsum", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d")
 """Ops that are linear in each operand; the third operand of a convolution is added to the product."""
 
 
