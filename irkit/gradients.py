@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from xdsl.dialects.builtin import FunctionType
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FunctionType, StringAttr, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
-from dialects.graph.derivatives import VjpOp, has_tangent
+from dialects.dims import Dim
+from dialects.graph.derivatives import JvpOp, VjpOp, VmapOp, has_tangent
 from dialects.graph.structure import YieldOp
+from dialects.types import dims_of, tensor
 from lowering.graph.interpret import argument_names
 
 
@@ -31,6 +33,46 @@ def reverse_function(func: FuncOp, wrt: Collection[str]) -> FuncOp:
     outer.add_op(op)
     place = dict(zip(order, op.results, strict=False))
     return _function(func, "vjp", outer, [*(place[v] for v in results), *op.results[len(order) :]])
+
+
+def forward_function(func: FuncOp, wrt: Collection[str]) -> FuncOp:
+    """The results of a function, then the tangents of its float results.
+
+    It takes the arguments of the function, then a direction for each that wrt names.
+    """
+    body, results = _as_body(func)
+    count, names = len(func.function_type.inputs), argument_names(func)
+    moved = [t for t, name in zip(func.function_type.inputs, names, strict=True) if name in wrt]
+    outer = Block(arg_types=[*func.function_type.inputs, *moved])
+    inputs = _bind(func, body, outer, wrt)
+    end = YieldOp(*results)
+    end.location = func.location
+    body.block.add_op(end)
+    op = JvpOp(inputs, outer.args[count:], body)
+    op.location = func.location
+    outer.add_op(op)
+    return _function(func, "jvp", outer, list(op.results))
+
+
+def mapped_function(func: FuncOp, size: Dim, axes: Mapping[str, int]) -> FuncOp:
+    """A function on many parts at once: the arguments that axes names have one more dim there, all results one as the first."""
+    body, results = _as_body(func)
+    types: list[Attribute] = []
+    for type_, name in zip(func.function_type.inputs, argument_names(func), strict=True):
+        assert isinstance(type_, TensorType)
+        if name in axes:
+            dims = dims_of(type_)
+            type_ = tensor(type_.element_type, (*dims[: axes[name]], size, *dims[axes[name] :]))
+        types.append(type_)
+    outer = Block(arg_types=types)
+    inputs = _bind(func, body, outer, axes)
+    end = YieldOp(*results)
+    end.location = func.location
+    body.block.add_op(end)
+    op = VmapOp(size, inputs, [axes[n] for n in argument_names(func) if n in axes], body)
+    op.location = func.location
+    outer.add_op(op)
+    return _function(func, "vmap", outer, list(op.results))
 
 
 def _as_body(func: FuncOp) -> tuple[Region, list[SSAValue]]:
@@ -69,5 +111,19 @@ def _function(func: FuncOp, suffix: str, block: Block, results: list[SSAValue]) 
     )
     if "graph.symbols" in func.attributes:
         made.attributes["graph.symbols"] = func.attributes["graph.symbols"]
+    made.arg_attrs = ArrayAttr(
+        DictionaryAttr({"graph.name": StringAttr(n)}) for n in _names(func, len(types))
+    )
     made.location = func.location
     return made
+
+
+def _names(func: FuncOp, count: int) -> list[str]:
+    """The names of a function's arguments, and others for those that come after them."""
+    names = argument_names(func)
+    number = 0
+    while len(names) < count:
+        if f"along{number}" not in names:
+            names.append(f"along{number}")
+        number += 1
+    return names

@@ -259,7 +259,9 @@ class VmapOp(IRDLOperation):
         size, axes = self.size.data, self.dims_apart()
         if len(axes) != len(self.inputs):
             raise Mismatch(
-                "graph.vmap has an axis for each operand", found=str(list(axes)), expected=str(len(axes))
+                "graph.vmap has an axis for each operand",
+                found=str(list(axes)),
+                expected=str(len(self.inputs)),
             )
         parts: list[Attribute] = []
         for number, (value, axis) in enumerate(zip(self.inputs, axes, strict=True)):

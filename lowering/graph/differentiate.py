@@ -9,9 +9,11 @@ from xdsl.dialects import builtin
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
-from dialects.graph.derivatives import JvpOp, VjpOp, VmapOp, yielded
+from dialects.graph.derivatives import JvpOp, VjpOp, VmapOp, has_tangent, yielded
 from dialects.graph.sketch import Sketch
 from dialects.graph.structure import YieldOp
+from lowering.graph.derivatives.batching import Batching
+from lowering.graph.derivatives.forward import filled_tangents, push_forward
 from lowering.graph.derivatives.reverse import append, pull_back
 from lowering.graph.derivatives.rules import filled
 
@@ -43,8 +45,10 @@ def expand(op: Operation) -> None:
     """Puts the ops that compute a derivative in its place; those inside its body come before. Raises IrkitError."""
     if isinstance(op, VjpOp):
         _inline(op, _reverse(op))
-    else:
-        raise NotImplementedError(op.name)
+    elif isinstance(op, JvpOp):
+        _inline(op, _forward(op))
+    elif isinstance(op, VmapOp):
+        _inline(op, _mapped(op))
 
 
 def expanded(op: Operation) -> Block:
@@ -68,6 +72,40 @@ def _reverse(op: VjpOp) -> list[SSAValue]:
     ]
     append(op.block, sketch.ops)
     return [*yielded(op.body), *whole]
+
+
+def _forward(op: JvpOp) -> list[SSAValue]:
+    tangents: dict[SSAValue, SSAValue] = dict(zip(op.block.args, op.directions, strict=True))
+    push_forward(op.block, tangents)
+    sketch = Sketch(op.location)  # pyright: ignore[reportArgumentType]
+    values = yielded(op.body)
+    found = filled_tangents([v for v in values if has_tangent(v)], tangents, sketch)
+    append(op.block, sketch.ops)
+    return [*values, *found]
+
+
+def _mapped(op: VmapOp) -> list[SSAValue]:
+    before = Sketch(op.location)  # pyright: ignore[reportArgumentType]
+    stacks: dict[SSAValue, SSAValue] = {}
+    for arg, value, axis in zip(op.block.args, op.inputs, op.dims_apart(), strict=True):
+        whole, rank = before.term(value), len(value.type.get_shape())  # pyright: ignore
+        if axis:
+            perm = (axis, *(i for i in range(rank) if i != axis))
+            whole = whole.of("transpose", perm=perm)
+        stacks[arg] = whole.value
+    block = op.parent
+    assert block is not None
+    block.insert_ops_before(before.ops, op)
+    batching = Batching(op.size.data, stacks)
+    batching.walk(op.block)
+    after = Sketch(op.location)  # pyright: ignore[reportArgumentType]
+    values = [batching.whole(v, after).value for v in yielded(op.body)]
+    append(op.block, after.ops)
+    last = op.block.last_op
+    assert isinstance(last, YieldOp)
+    last.operands = values
+    batching.finish()
+    return values
 
 
 def _inline(op: VjpOp | JvpOp | VmapOp, values: list[SSAValue]) -> None:

@@ -48,7 +48,7 @@ UNARY = (
     "cummax(x)",
     "cummin(x,axis=0,reverse=true)",
     "cummax(x,axis=1,reverse=true)",
-    "cummin(x,exclusive=true)-0.0*x",
+    "minimum(cummin(x,exclusive=true),9.0)",
     "flip(x)",
     "flip(x,[1])",
     "roll(x,1)",

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from dialects.types import dims_of, is_float, np_dtype
 from irkit.lang.emit import to_graph
 from irkit.lang.parser import parse
+from lowering.graph.differentiate import GraphDifferentiate
 from lowering.graph.interpret import argument_names, run_graph
 
 Array = np.ndarray
@@ -22,6 +25,15 @@ def function_of(text: str) -> FuncOp:
     (func,) = (op for op in module.ops if isinstance(op, FuncOp))
     func.detach()
     return func
+
+
+def differentiated(func: FuncOp) -> FuncOp:
+    """A function after `graph-differentiate`, verified."""
+    module = ModuleOp([func.clone()])
+    GraphDifferentiate().apply(Context(), module)
+    module.verify()
+    (made,) = (op for op in module.ops if isinstance(op, FuncOp))
+    return made
 
 
 def float_names(func: FuncOp) -> list[str]:

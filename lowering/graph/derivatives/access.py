@@ -164,7 +164,11 @@ def _inverted(
     dims: Sequence[Dim],
 ) -> Term | None:
     """Index notation over the places, from `-low` on along each dim, that reads w where it came from."""
-    names = [f"place{d}_" for d in range(len(dims))]
+    taken = {name for name, _ in axes}.union(*(e.names() for e in index))
+    mark = "place"
+    while any(f"{mark}{d}_" in taken for d in range(len(dims))):  # the read may be a transpose itself
+        mark += "_"
+    names = [f"{mark}{d}_" for d in range(len(dims))]
     inverse = _inverse(index, axes, [Dim.of(n) - low for n, (low, _) in zip(names, reach, strict=True)])
     if inverse is None:
         return None

@@ -15,7 +15,7 @@ from dialects.graph.structure import ForOp, IfOp, IndexOp, YieldOp
 from dialects.types import is_complex, is_float
 from lowering.graph.derivatives.explode import is_plain
 from lowering.graph.derivatives.formulas import formula_of
-from lowering.graph.derivatives.rules import CONSTANT, has_rule
+from lowering.graph.derivatives.rules import CONSTANT, has_forward_rule, has_rule
 
 
 def is_real(value: SSAValue) -> bool:
@@ -24,7 +24,9 @@ def is_real(value: SSAValue) -> bool:
 
 
 class Activity:
-    """Walks a block once; `steps` holds its active ops in order, among them those that stand for ops without a rule."""
+    """Walks a block once; `steps` holds its active ops in order, among them those that stand for ops without a rule.
+
+    The rules are those of reverse mode where it walks back, else those of forward mode."""
 
     def __init__(self, block: Block, inputs: Sequence[SSAValue], walks_back: bool = True):
         self.active: set[SSAValue] = set(inputs)
@@ -64,7 +66,7 @@ class Activity:
             return is_plain(op)
         if isinstance(op, CustomOp):
             return False
-        return has_rule(op)
+        return has_rule(op) if self.walks_back else has_forward_rule(op)
 
     def _expand(self, op: Operation) -> None:
         """Puts the formula of an op before it, and walks that."""

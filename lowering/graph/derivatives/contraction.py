@@ -109,16 +109,10 @@ def _conv_filters(
     return seeds.of("matmul", swapped(seen)).reshape(w.dims)
 
 
-def _windows(
-    x: Term,
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[tuple[int, int]],
-    out: Sequence[Dim],
-) -> tuple[list[tuple[str, Dim]], list[Dim]]:
-    """The axes of all windows and where they lie in x."""
-    lead = len(x.dims) - 2
-    sizes = [*out, *map(Dim.of, kernel)]
+def _window_axes(step: Step) -> tuple[list[tuple[str, Dim]], list[Dim]]:
+    """The axes of all windows of a pool, and where they lie in what it pools."""
+    kernel, stride, padding = two(step.values, "kernel"), two(step.values, "stride"), edges(step.values, 2)
+    sizes, lead = [*step.y[0].dims, *map(Dim.of, kernel)], len(step.y[0].dims) - 2
     axes = [(str(axis(i)), d) for i, d in enumerate(sizes)]
     index = [axis(i) for i in range(lead)] + [
         axis(lead + i) * stride[i] + axis(lead + 2 + i) - padding[i][0] for i in range(2)
@@ -126,28 +120,29 @@ def _windows(
     return axes, index
 
 
+def windows(step: Step, x: Term, outside: float) -> Term:
+    """The elements of all windows of a pool, along one more dim."""
+    axes, index = _window_axes(step)
+    read = Access(0, tuple(index), "value", outside)
+    seen = x.sketch.points([x], axes, [read], x.type.element_type, lambda block: block.args[0])
+    return seen.reshape([*step.y[0].dims, product(two(step.values, "kernel"))])
+
+
 @reverse("max_pool2d")
 def _max_pool(step: Step) -> Sequence[Term | None]:
     """The first of the greatest of a window takes it all, as in torch."""
     x, y, g = step.x[0], step.y[0], step.cotangent
-    kernel, stride, padding = two(step.values, "kernel"), two(step.values, "stride"), edges(step.values, 2)
-    axes, index = _windows(x, kernel, stride, padding, y.dims)
-    read = Access(0, tuple(index), "value", float("-inf"))
-    seen = x.sketch.points([x], axes, [read], x.type.element_type, lambda block: block.args[0])
-    lead, taps = len(y.dims), kernel[0] * kernel[1]
-    first = seen.reshape([*y.dims, taps]).of("argmax", axis=-1)
-    places = step.sketch.make("iota", shape=(taps,), axis=0, dtype="i64")
-    hit = first.reshape([*y.dims, ONE]).equals(places)
-    wide = hit.where(g.reshape([*y.dims, ONE]), 0.0).reshape([*y.dims, *kernel])
-    assert len(wide.dims) == lead + 2
-    return [adjoint(wide, axes, index, "zero", x.dims)]
+    kernel = two(step.values, "kernel")
+    first = windows(step, x, float("-inf")).of("argmax", axis=-1, keepdims=True)
+    places = step.sketch.make("iota", shape=(product(kernel),), axis=0, dtype="i64")
+    wide = first.equals(places).where(g.reshape([*y.dims, ONE]), 0.0).reshape([*y.dims, *kernel])
+    return [adjoint(wide, *_window_axes(step), "zero", x.dims)]
 
 
 @reverse("avg_pool2d")
 def _avg_pool(step: Step) -> Sequence[Term | None]:
     x, y, g = step.x[0], step.y[0], step.cotangent
-    kernel, stride, padding = two(step.values, "kernel"), two(step.values, "stride"), edges(step.values, 2)
-    axes, index = _windows(x, kernel, stride, padding, y.dims)
+    kernel = two(step.values, "kernel")
     if step.values["count_padding"]:
         share = g / float(kernel[0] * kernel[1])
     else:
@@ -156,7 +151,7 @@ def _avg_pool(step: Step) -> Sequence[Term | None]:
         filled = ones.of("avg_pool2d", count_padding=True, **settings) * float(kernel[0] * kernel[1])
         share = g / filled
     wide = spread_to(share.reshape([*y.dims, ONE, ONE]), [*y.dims, *map(Dim.of, kernel)])
-    return [adjoint(wide, axes, index, "zero", x.dims)]
+    return [adjoint(wide, *_window_axes(step), "zero", x.dims)]
 
 
 # -- linear algebra -----------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from xdsl.ir import Block, Operation, Region, SSAValue
 
 from dialects.dims import ZERO, Dim, dmax
 from dialects.errors import IrkitError
-from dialects.graph.base import array_of, operation_name
+from dialects.graph.base import operation_name
 from dialects.graph.creation import ConstantOp
 from dialects.graph.sketch import Sketch, Term
 from dialects.graph.structure import ForOp, IfOp, YieldOp
@@ -79,19 +79,23 @@ def _most_rounds(op: ForOp) -> Dim:
     return count if count.bounds({})[0] >= 0 else dmax(count, 0)
 
 
+_SAME = ("reshape", "broadcast", "transpose", "reduce_max", "reduce_min")
+"""Ops that give what an operand holds."""
+
+
 def _greatest(value: SSAValue) -> Dim | None:
-    """A constant that an integer never exceeds."""
+    """A constant that an integer, or none of several, exceeds."""
     op = value.owner
     if isinstance(op, ConstantOp):
-        return Dim.of(int(array_of(op.values()["value"])))  # pyright: ignore[reportArgumentType]
+        return Dim.of(int(op.array().max()) if op.array().size else 0)
     if not isinstance(op, Operation):
         return None
     name = operation_name(op)
-    found = [_greatest(v) for v in op.operands] if name in ("min", "max", "clamp", "cast") else []
+    found = [_greatest(v) for v in op.operands] if name in ("min", "max", "cast", *_SAME) else []
     known = [f.value for f in found if f is not None and f.value is not None]
     if name == "min" and known:
         return Dim.of(min(known))
-    if name in ("max", "cast") and len(known) == len(found) > 0:
+    if name in ("max", "cast", *_SAME) and len(known) == len(found) > 0:
         return Dim.of(max(known))
     return None
 
@@ -99,8 +103,8 @@ def _greatest(value: SSAValue) -> Dim | None:
 def _least(value: SSAValue) -> Dim | None:
     op = value.owner
     if isinstance(op, ConstantOp):
-        return Dim.of(int(array_of(op.values()["value"])))  # pyright: ignore[reportArgumentType]
-    if isinstance(op, Operation) and operation_name(op) == "max":
+        return Dim.of(int(op.array().min()) if op.array().size else 0)
+    if isinstance(op, Operation) and operation_name(op) in ("max", *_SAME):
         known = [f.value for v in op.operands if (f := _least(v)) is not None and f.value is not None]
         return Dim.of(max(known)) if known else None
     return None
@@ -150,15 +154,16 @@ def _place(sketch: Sketch, counter: Term, lower: Dim | SSAValue) -> Term:
 
 def _rounds(op: ForOp, most: Dim, counter: SSAValue | None, sketch: Sketch) -> Dim | Term:
     """How often a loop ran: known while compiling, or a value."""
+    # Stated as a minimum, so that the way back has a bound in turn, and a derivative of its own.
     if counter is not None:
-        return sketch.term(counter)
+        return sketch.term(counter).of("min", integer_of(sketch, most))
     lower, upper = op.bounds()
     if isinstance(lower, Dim) and isinstance(upper, Dim):
         return most
     low, high = (
         integer_of(sketch, b) if isinstance(b, Dim) else sketch.term(b).cast("i64") for b in (lower, upper)
     )
-    return (high - low).of("max", 0)
+    return (high - low).of("max", 0).of("min", integer_of(sketch, most))
 
 
 def _backward_body(

@@ -9,7 +9,7 @@ from dialects.graph.shapes import dims, integer, ints
 from dialects.graph.sketch import Term, axis
 from dialects.types import is_float
 from lowering.graph.derivatives.access import adjoint, integer_of
-from lowering.graph.derivatives.rules import Step, filled, reverse, spread_to, summed_to
+from lowering.graph.derivatives.rules import Step, filled, reverse, summed_to
 
 
 def kept_dims(x: Term, axes: Sequence[int]) -> list[Dim]:
@@ -129,84 +129,3 @@ def _gather_nd(step: Step) -> Sequence[Term | None]:
     places = [nearest(part(index, last, Dim.of(k), Dim.of(k + 1)), x.dims[k]) for k in range(depth)]
     place = step.sketch.make("concat", *places, axis=last)
     return [filled(step.sketch, x).of("scatter_nd", place, step.cotangent, mode="add"), None]
-
-
-COUNTERPART = {"scatter": "gather", "scatter_nd": "gather_nd", "scatter_along": "take_along"}
-
-
-def _read_back(step: Step, t: Term) -> Term:
-    """What stands in t at the places of a scatter, zero for updates that are left out."""
-    name, index = step.op.name.partition(".")[2], step.x[1]
-    settings = {"axis": integer(step.values, "axis")} if "axis" in step.values else {}
-    return t.of(COUNTERPART[name], index, **settings)
-
-
-def _inside(step: Step) -> Term:
-    """1 for each update that is written, and 0 for those that lie outside, in the shape of the updates."""
-    name, (x, index, updates) = step.op.name.partition(".")[2], step.x
-    settings = {"axis": integer(step.values, "axis")} if "axis" in step.values else {}
-    if name == "scatter_nd":
-        sizes = [integer_of(step.sketch, d).reshape([ONE]) for d in x.dims[: index.dims[-1].value]]
-        size = step.sketch.make("concat", *sizes, axis=0)
-        place = index.cast("i64")
-        ok = (place < size).both(place >= -size)
-        ok = ok.of("reduce_all", axes=(len(index.dims) - 1,))
-        shape = [*ok.dims, *[ONE] * (len(updates.dims) - len(ok.dims))]
-    else:
-        along = settings["axis"]
-        size, place = integer_of(step.sketch, x.dims[along]), index.cast("i64")
-        ok = (place < size).both(place >= -size)
-        shape = (
-            [*[ONE] * along, *ok.dims, *[ONE] * (len(x.dims) - along - 1)] if name == "scatter" else ok.dims
-        )
-    return spread_to(ok.reshape(shape), updates.dims)
-
-
-@reverse("scatter", "scatter_nd", "scatter_along")
-def _scatter(step: Step) -> Sequence[Term | None]:
-    name, mode = step.op.name.partition(".")[2], str(step.values["mode"])
-    x, index, updates = step.x
-    g, inside = step.cotangent, _inside(step)
-    settings = {"axis": integer(step.values, "axis")} if "axis" in step.values else {}
-
-    def scattered(start: Term, values: Term, how: str) -> Term:
-        return start.of(name, index, values, mode=how, **settings)
-
-    def read(t: Term) -> Term:
-        return inside.where(_read_back(step, t), 0)
-
-    if mode == "add":
-        return [g, None, read(g)]
-    if mode == "set":
-        kept = scattered(g, filled(step.sketch, updates), "set")
-        order = _order(updates)
-        last = scattered(spread_to(step.sketch.number(-1, order.type.element_type), x.dims), order, "max")
-        winner = inside.both(_read_back(step, last).equals(order))
-        return [kept, None, winner.where(_read_back(step, g), 0.0)]
-    if mode in ("max", "min"):
-        # What reached the result shares the cotangent: x itself and all updates that are equal to it.
-        y = step.y[0]
-        ours, theirs = x.equals(y), inside.both(updates.equals(_read_back(step, y)))
-        counted = scattered(ours.cast(g.dtype), theirs.cast(g.dtype), "add")
-        share = g / counted
-        return [ours.where(share, 0.0), None, theirs.where(_read_back(step, share), 0.0)]
-    # mul: the product of all others, taken by the quotient where nothing is zero, and counted where something is.
-    zero_x, zero_u = x.equals(0.0), inside.both(updates.equals(0.0))
-    zeros = scattered(zero_x.cast(g.dtype), zero_u.cast(g.dtype), "add")
-    rest = scattered(zero_x.where(1.0, x), zero_u.where(1.0, updates), "mul")
-
-    def others(value: Term, is_zero: Term, count: Term, product: Term) -> Term:
-        alone = is_zero.where((count < 1.5).where(product, 0.0), 0.0)
-        return is_zero.where(alone, (count < 0.5).where(product / is_zero.where(1.0, value), 0.0))
-
-    dx = g * others(x, zero_x, zeros, rest)
-    du = _read_back(step, g) * others(updates, zero_u, _read_back(step, zeros), _read_back(step, rest))
-    return [dx, None, inside.where(du, 0.0)]
-
-
-def _order(updates: Term) -> Term:
-    """The number of each update, in the order in which they are written."""
-    total = Dim.of(1)
-    for d in updates.dims:
-        total = total * d
-    return updates.sketch.make("iota", shape=(total,), axis=0, dtype="i64").reshape(updates.dims)

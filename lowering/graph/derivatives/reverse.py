@@ -8,11 +8,20 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from dialects.graph.sketch import Sketch, Term
 from dialects.graph.structure import ForOp, IfOp
-from lowering.graph.derivatives import contraction, elementwise, index, movement, reduction
+from lowering.graph.derivatives import (
+    contraction,
+    elementwise,
+    index,
+    movement,
+    normalisation,
+    reduction,
+    scan,
+    scatter,
+)
 from lowering.graph.derivatives.activity import Activity, is_real
 from lowering.graph.derivatives.rules import pulled_back, step_of
 
-TABLES = (contraction, elementwise, index, movement, reduction)
+TABLES = (contraction, elementwise, index, movement, normalisation, reduction, scan, scatter)
 """The modules that fill the tables."""
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import TypeAlias
 
 from xdsl.ir import Operation
@@ -34,6 +36,12 @@ class Step:
     def cotangent(self) -> Term:
         """That of the only result."""
         (g,) = self.g
+        assert g is not None
+        return g
+
+    def tangent(self, number: int) -> Term:
+        """That of an operand which has one."""
+        g = self.g[number]
         assert g is not None
         return g
 
@@ -98,6 +106,29 @@ def pulled_back(step: Step) -> Sequence[Term | None]:
         else:
             out.append(summed_to(partial(step.cotangent, step.y[0], *step.x, **step.values), x.dims))
     return out
+
+
+def has_forward_rule(op: Operation) -> bool:
+    """Whether an op has a rule of its own in forward mode."""
+    return (name := short_name(op)) in FORWARD or name in PARTIALS or name in CONSTANT
+
+
+def pushed_forward(step: Step) -> Sequence[Term | None]:
+    """The tangents of the results of an op that has a rule."""
+    name = short_name(step.op)
+    if name in FORWARD:
+        return FORWARD[name](step)
+    parts: list[Term | None] = []
+    for partial, t in zip(PARTIALS[name], step.g, strict=True):
+        parts.append(None if partial is None or t is None else partial(t, step.y[0], *step.x, **step.values))
+    total = added(parts)
+    return [None if total is None else spread_to(total, step.y[0].dims)]
+
+
+def added(parts: Sequence[Term | None]) -> Term | None:
+    """The sum of those that are there."""
+    known = [t for t in parts if t is not None]
+    return reduce(add, known) if known else None
 
 
 # -- shapes -------------------------------------------------------------------------------------------------------
