@@ -178,9 +178,9 @@ class _Call:
         if has_tangent(value):
             last = rule.last_op
             assert last is not None
-            outside, self.trace.builder.block = self.trace.builder.block, Block()
-            zero = zeros(self.trace, value.type, self.loc)
-            made, self.trace.builder.block = self.trace.builder.block, outside
+            made = Block()
+            with self.trace.inside(made):
+                zero = zeros(self.trace, value.type, self.loc)
             for op in list(made.ops):
                 op.detach()
                 rule.insert_op_before(op, last)

@@ -45,9 +45,10 @@ def transformed(f: Callable[..., Any], what: str, emit: Callable[..., Any]) -> T
             bound = signature.bind(*args, **named)
         except TypeError as fault:
             raise TraceError(str(fault), place(), expected=f"{_name(f)}{signature}") from None
+        bound.apply_defaults()
         return emit(*bound.args, **bound.kwargs)
 
-    update_wrapper(call, f)
+    update_wrapper(call, f, updated=())
     call.__name__ = f"{what}_{_name(f)}" if _name(f).isidentifier() else what
     options = f.options if isinstance(f, Traced) else {"target": "native", "threads": None, "cc": None}
     return Transformed(call, options["target"], options["threads"], options["cc"])
