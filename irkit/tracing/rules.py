@@ -29,12 +29,15 @@ class CustomVjp(Transformed):
 
         clipped.defvjp(forward, backward)
 
-    `forward(*args)` gives the result and what is kept; `backward(kept, cotangent)` gives a cotangent for each argument, None
-    for zero. Both see what they are given alone; the derivative in forward mode is that of the function.
+    `forward(*args)` gives the result, which may be a call of the function, and what is kept; `backward(kept, cotangent)`
+    gives a cotangent for each argument, None for zero. Both see what they are given alone. Forward mode differentiates the
+    function.
     """
 
     forward: Callable[..., Any] | None = None
     backward: Callable[..., Any] | None = None
+    in_rule = False
+    """Whether its rule is being traced, in which the function is itself."""
 
     def defvjp(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
         """Sets the rule."""
@@ -45,6 +48,8 @@ def custom_vjp(f: Callable[..., Any]) -> CustomVjp:
     """Gives a function a derivative of its own; see `CustomVjp`."""
 
     def emit(*args: Any, **named: Any) -> Any:
+        if found.in_rule:
+            return f(*args, **named)
         if found.forward is None or found.backward is None:
             hint = f"{found.name}.defvjp(forward, backward)"
             raise TraceError("a function under custom_vjp has no rule yet", place(), hint=hint)
@@ -52,7 +57,7 @@ def custom_vjp(f: Callable[..., Any]) -> CustomVjp:
             hint = "pass them by place"
             raise TraceError("a function under custom_vjp takes tensors by place", place(), hint=hint)
         with located():
-            return _Call(f, found.forward, found.backward, args, named).result()
+            return _Call(found, f, args, named).result()
 
     made = transformed(f, "custom_vjp", emit)
     found = CustomVjp(made.fn, **made.options)
@@ -65,13 +70,12 @@ class _Call:
 
     def __init__(
         self,
+        custom: CustomVjp,
         f: Callable[..., Any],
-        forward: Callable[..., Any],
-        backward: Callable[..., Any],
         args: Sequence[Any],
         named: dict[str, Any],
     ):
-        self.f, self.forward, self.backward = f, forward, backward
+        self.custom, self.f = custom, f
         self.named = named
         self.taken = 0
         """How many parameters have become operands."""
@@ -87,7 +91,11 @@ class _Call:
             made = self.f(*unflatten(self.nesting, wrap(trace, body.args)), **self.named)
             results, gives = results_in(trace, made, self.loc)
         yield_from(body, results, self.loc)
-        rule = self.rule(results, gives)
+        self.custom.in_rule = True
+        try:
+            rule = self.rule(results, gives)
+        finally:
+            self.custom.in_rule = False
         extra = list(dict.fromkeys([*_around(body), *_around(rule)]))
         for value in extra:
             self.take(value, (body, rule))
@@ -102,12 +110,14 @@ class _Call:
         block = Block(arg_types=[v.type for v in (*self.operands, *results, *floats)])
         with trace.inside(block):
             args = unflatten(self.nesting, wrap(trace, block.args[:count]))
-            both = self.forward(*args, **self.named)
+            forward, backward = self.custom.forward, self.custom.backward
+            assert forward is not None and backward is not None
+            both = forward(*args, **self.named)
             if not isinstance(both, tuple) or len(both) != 2:
                 raise TraceError("forward gives two values", self.loc, expected="result, kept")
             seeds = iter(wrap(trace, block.args[count + len(results) :]))
             cotangents = [next(seeds) if has_tangent(r) else None for r in results]
-            given = self.backward(both[1], unflatten(gives, cotangents))
+            given = backward(both[1], unflatten(gives, cotangents))
             found = self.cotangents(given, block.args[:count])
         yield_from(block, found, self.loc)
         return block

@@ -159,7 +159,7 @@ def clipped():
         return np.maximum(x["a"] * by, low) + (BIG * x["a"]).sum(axis=0)
 
     def forward(x, by, low=0.0):
-        return clip.fn, (x["a"], by)
+        return clip(x, by, low), (x["a"], by)
 
     def backward(kept, g):
         a, by = kept
@@ -200,7 +200,7 @@ def test_errors():
     refused(irkit.grad(lambda x: x * 2), "'x' is a number without a dtype", "np.float32(2.0)", 2.0)
     refused(irkit.grad(lambda p: p[0]), "there is nothing to differentiate with respect to", None, [])
     refused(irkit.grad(lambda x: x.sum(), has_aux=True), "with has_aux the function gives two values")
-    refused(lambda x: irkit.grad(3)(x), "irkit.grad takes a function")
+    refused(irkit.grad, "irkit.grad takes a function", None, 3)
     refused(lambda x: irkit.jvp(np.sin, (x,), (x[0],)), "tangents of another type")
     refused(lambda x: irkit.jvp(lambda x: x + 1, (x,), (x, x)), "wrong number of tangents")
     refused(lambda x: irkit.vjp(lambda x: x + 1, x)[1](x[0]), "cotangents of another type")
