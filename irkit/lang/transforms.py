@@ -78,6 +78,7 @@ class Transform:
 
 
 TRANSFORMS: dict[str, Transform] = {}
+"""What `transform` entered so far; `transformations` has all."""
 
 
 def transform(usage: str, *settings: str) -> Callable[[Callable[[Site], Made]], Callable[[Site], Made]]:
@@ -90,21 +91,26 @@ def transform(usage: str, *settings: str) -> Callable[[Callable[[Site], Made]], 
     return enter
 
 
+def transformations() -> dict[str, Transform]:
+    """All transformations by name."""
+    import irkit.lang.derivatives  # noqa: F401  # enters its own
+
+    return TRANSFORMS
+
+
 # -- names ------------------------------------------------------------------------------------------------------
 
 
 def made_function(program: Program, node: tree.Call, name: tree.Name | None = None) -> Made:
     """The function that a call of a transformation stands for. Raises IrkitError."""
-    import irkit.lang.derivatives  # noqa: F401  # fills the table
-
-    loc, word = program.module.loc, node.callee.id
-    found = TRANSFORMS.get(word)
+    loc, word, known = program.module.loc, node.callee.id, transformations()
+    found = known.get(word)
     if found is None:
         raise IrkitError(
             f"unknown transformation '{word}'",
             loc(node.callee),
-            expected=f"one of {', '.join(TRANSFORMS)}",
-            hint=nearest(word, TRANSFORMS),
+            expected=f"one of {', '.join(known)}",
+            hint=nearest(word, known),
         )
     if not node.args:
         raise IrkitError(f"{word} takes a function", loc(node), expected=found.usage)
