@@ -93,7 +93,8 @@ def transform(usage: str, *settings: str) -> Callable[[Callable[[Site], Made]], 
 
 def transformations() -> dict[str, Transform]:
     """All transformations by name."""
-    import irkit.lang.derivatives  # noqa: F401  # enters its own
+    import irkit.lang.derivatives
+    import irkit.lang.mapping  # noqa: F401  # these enter their own
 
     return TRANSFORMS
 

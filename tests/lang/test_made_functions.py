@@ -11,7 +11,7 @@ import irkit
 from dialects import graph
 from dialects.errors import ErrorList
 from irkit.lang import parse, to_graph
-from irkit.lang.derivatives import results_of
+from irkit.lang.made import results_of
 from irkit.lang.transforms import TRANSFORMS, Made, Site, transform
 from irkit.lang.unparse import unparse
 from lowering.graph.interpret import argument_names, run_graph
