@@ -65,7 +65,7 @@ class Activity:
         if isinstance(op, IndexOp):
             return is_plain(op)
         if isinstance(op, CustomOp):
-            return False
+            return self.walks_back and op.backward is not None
         return has_rule(op) if self.walks_back else has_forward_rule(op)
 
     def _expand(self, op: Operation) -> None:
