@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dialects.errors import ErrorList, IrkitError
     from irkit.api import compile, load, lower, parse
+    from irkit.gradient_check import check_grad
     from irkit.plugins import Plugin, load_plugin
     from irkit.runtime.module import LayoutWarning, Program
     from irkit.tracing import (
@@ -50,6 +51,7 @@ __all__ = [
     "Program",
     "Tensor",
     "TraceError",
+    "check_grad",
     "compile",
     "cond",
     "custom_vjp",
@@ -76,6 +78,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "check_grad": "irkit.gradient_check",
     "compile": "irkit.api",
     "lower": "irkit.api",
     "parse": "irkit.api",

@@ -43,7 +43,7 @@ def compile(
     compiler; with tuned, kernels that `irkit tune` has tuned on this machine run by what it found. Parameters are read
     from their files. Raises IrkitError, or ErrorList for several errors.
     """
-    text, name = _read(path_or_text)
+    text, name = read_source(path_or_text)
     return compile_text(text, name, fn, dims, target, threads, cc, tuned=tuned)
 
 
@@ -51,7 +51,7 @@ def parse(path_or_text: str | os.PathLike[str]) -> Module:
     """The syntax tree of a `.tg` file or text. Raises ErrorList."""
     from irkit.lang import parse as parse_tg
 
-    return parse_tg(*_read(path_or_text))
+    return parse_tg(*read_source(path_or_text))
 
 
 def lower(
@@ -74,7 +74,7 @@ def lower(
 
     if to not in pipeline.LEVELS[:-1]:
         raise IrkitError(f"unknown level '{to}'", expected=f"one of {', '.join(pipeline.LEVELS[:-1])}")
-    module = source if isinstance(source, ModuleOp) else graph_of(*_read(source), fn, dims)
+    module = source if isinstance(source, ModuleOp) else graph_of(*read_source(source), fn, dims)
     level = pipeline.level_of(module)
     if pipeline.LEVELS.index(to) < pipeline.LEVELS.index(level):
         raise IrkitError(f"the module is at the {level} level already, which is below the {to} level")
@@ -162,7 +162,7 @@ def read_module(
     source: str | os.PathLike[str], fn: str | None = None, dims: Mapping[str, int] | None = None
 ) -> tuple[ModuleOp, str, str]:
     """The IR of a file or text before any pass, its text, and the name of its file. Raises IrkitError or ErrorList."""
-    text, name = _read(source)
+    text, name = read_source(source)
     return graph_of(text, name, fn, dims), text, name
 
 
@@ -243,7 +243,7 @@ def _places(module: ModuleOp) -> dict[str, cache.Place]:
     return places
 
 
-def _read(path_or_text: str | os.PathLike[str]) -> tuple[str, str]:
+def read_source(path_or_text: str | os.PathLike[str]) -> tuple[str, str]:
     """(text, name of its file). A string with a line break or a brace is text, any other the name of a file."""
     if isinstance(path_or_text, str) and re.search(r"[\n{]", path_or_text):
         return path_or_text, TEXT_NAME

@@ -229,6 +229,10 @@ class OptMain(xDSLOptMain):
             raise
 
     def _run_and_print(self, module: ModuleOp, steps: Sequence[Step]) -> str:
+        if self.args.check_grad:
+            from irkit.gradient_check import check_module
+
+            check_module(module, self.args.check_seed)
         if steps or not self.args.emit:
             self._run_passes(module, steps)
         if self.args.emit == "tg":

@@ -100,6 +100,11 @@ def add_watch_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let some floats of these inputs be NaN, infinite or a zero",
     )
+    group.add_argument(
+        "--check-grad",
+        action="store_true",
+        help="check the derivatives of the functions, op by op, by forward mode and by differences; a table on stderr",
+    )
     group.add_argument("--disable-verify", action="store_true", help="never verify")
     group.add_argument(
         "--verify-diagnostics",

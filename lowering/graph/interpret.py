@@ -41,11 +41,13 @@ def run_graph(
     dims: Mapping[str, int] | None = None,
     threads: int = 1,
     checked: bool = True,
+    smooth: bool = False,
 ) -> list[Array]:
     """The results of a function on arrays, in the order of its arguments or by their names (`graph.name`).
 
     Symbolic dims take their values from the shapes, or from dims. Raises IrkitError for arrays that do not fit; without
-    `checked`, floats may be wider than the function says, which shows its own rounding error.
+    `checked`, floats may be wider than the function says, which shows its own rounding error. With `smooth` no cast from
+    float to float rounds either.
     """
     names = argument_names(func)
     given = [arrays.get(name) for name in names] if isinstance(arrays, Mapping) else list(arrays)
@@ -74,8 +76,15 @@ def run_graph(
         if checked:
             _bind_dims(arg.type, name, array, symbols, func)
         env[arg] = array
-    results = _Interpreter(func, symbols, threads, wide=not checked).block(func.body.block, env)
+    results = _Interpreter(func, symbols, threads, not checked, smooth).block(func.body.block, env)
     return [_whole(r, attrs) for r, attrs in zip(results, _result_facts(func, len(results)), strict=True)]
+
+
+def values_of(func: FuncOp, arrays: Sequence[Array], dims: Mapping[str, int]) -> Mapping[SSAValue, Array]:
+    """Every value of a function's block, as it is with floats in f64: what `smooth` gives."""
+    env: Env = dict(zip(func.body.block.args, arrays, strict=True))
+    _Interpreter(func, dims, wide=True, smooth=True, keep=True).block(func.body.block, env)
+    return env
 
 
 def _result_facts(func: FuncOp, count: int) -> Sequence[Mapping[str, Attribute]]:
@@ -128,9 +137,19 @@ def _bind_dims(type_: Attribute, name: str, array: Array, symbols: dict[str, int
 class _Interpreter:
     """Evaluates blocks; values are dropped after their last use."""
 
-    def __init__(self, func: Operation, symbols: Mapping[str, int], threads: int = 1, wide: bool = False):
+    def __init__(
+        self,
+        func: Operation,
+        symbols: Mapping[str, int],
+        threads: int = 1,
+        wide: bool = False,
+        smooth: bool = False,
+        keep: bool = False,
+    ):
         self.func = func
         self.wide = wide
+        self.smooth = smooth
+        self.keep = keep
         self.symbols = symbols
         self.threads = threads
         self.uses: dict[Block, Counter[SSAValue]] = {}
@@ -156,13 +175,15 @@ class _Interpreter:
             if op is block.last_op:
                 return [env[v] for v in op.operands]
             operands = [env[v] for v in op.operands]
-            if isinstance(op, GraphOp):
-                results: Sequence[Array] = op.run(operands, self.symbols, self.wide)
+            if self.smooth and op.name == "graph.cast" and _stays_float(op):
+                results: Sequence[Array] = operands
+            elif isinstance(op, GraphOp):
+                results = op.run(operands, self.symbols, self.wide)
             elif op.name in self.rules:
                 results = self.rules[op.name](op, env)
             else:
                 raise IrkitError(f"'{op.name}' does not run at graph level", op)
-            for value in op.operands:
+            for value in () if self.keep else op.operands:
                 uses[value] -= 1
                 if not uses[value] and isinstance(value.owner, Operation) and value.owner.parent is block:
                     del env[value]
@@ -301,6 +322,12 @@ class _Interpreter:
             env[op.results[0]] = run_scalar(op, [env[v] for v in op.operands], self.wide)
         assert block.last_op is not None
         return env[block.last_op.operands[0]]
+
+
+def _stays_float(op: Operation) -> bool:
+    """Whether a cast goes from float to float."""
+    types = (op.operands[0].type, op.results[0].type)
+    return all(isinstance(t, TensorType) and is_float(t.element_type) for t in types)
 
 
 def _contiguous(array: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from xdsl.dialects.builtin import TensorType
+from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Block, Operation, SSAValue
 
 from dialects.errors import IrkitError
@@ -38,7 +39,7 @@ class Activity:
             self._visit(op)
 
     def _visit(self, op: Operation) -> None:
-        if isinstance(op, YieldOp) or not any(v in self.active for v in used_by(op)):
+        if isinstance(op, YieldOp | ReturnOp) or not any(v in self.active for v in used_by(op)):
             return
         if operation_name(op) in CONSTANT:
             return
