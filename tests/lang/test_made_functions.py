@@ -229,6 +229,17 @@ def test_a_rule_leaves_integers_out_and_is_differentiated_in_turn():
     assert second == 3 + 3  # d(m x)/dx by the formula of x, and the rule of a once more
 
 
+def test_a_rule_may_give_one_for_each_operand():
+    text = """op f(x, n) { return x * cast(n, f64) } backward(y, dy) { return 3 * dy, 7 * dy }
+    fn whole(x: f64, n: i32) -> f64 { return f(x, n) }
+    fn parts(x: f64, n: f64) -> f64 { return f(x, n) }
+    fn main(x: f64, n: i32) -> (f64, f64, f64) {
+      a, b = grad(parts)(x, x)
+      return grad(whole)(x, n), a, b
+    }"""
+    assert run(text, 5.0, np.int32(2)) == [3, 3, 7]
+
+
 def test_rules_survive_the_way_to_text_and_back():
     text = f"""{RULES}fn main(x: f64[3], s: f64) -> (f64[3], f64[3]) {{
       return scaled(x, s, factor=0.5), scaled(2 * x, s)
