@@ -187,6 +187,13 @@ def test_a_transformation_of_another_module(monkeypatch):
     assert run(text, 1.0) == [8.0]
 
 
+def test_running_a_derivative_leaves_the_graph_as_it_was():
+    func = func_of("fn f(x: f64, y: f64) -> f64 { return x * y }\nfn main = grad(f, wrt=[x])")
+    before = [len(list(a.uses)) for a in func.args]
+    run_graph(func, [np.array(2.0), np.array(3.0)])
+    assert [len(list(a.uses)) for a in func.args] == before
+
+
 def test_too_many_transformations_inside_each_other():
     nested = "f"
     for _ in range(40):
