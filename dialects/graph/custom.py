@@ -11,6 +11,7 @@ from xdsl.dialects.builtin import (
     FloatAttr,
     IntegerAttr,
     StringAttr,
+    TensorType,
     f64,
     i64,
 )
@@ -18,6 +19,7 @@ from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.irdl import (
     IRDLOperation,
     irdl_op_definition,
+    opt_region_def,
     prop_def,
     region_def,
     traits_def,
@@ -33,6 +35,7 @@ from dialects.dims import Dim, DimAttr, DimsAttr
 from dialects.errors import union_location
 from dialects.graph.base import Mismatch
 from dialects.graph.structure import YieldOp
+from dialects.types import is_float
 
 
 @irdl_op_definition
@@ -48,6 +51,10 @@ class CustomOp(IRDLOperation):
 
     The body is the formula, specialised; it takes the operands and uses no other value from around it. The settings are
     in it already, and stand on the op for those who read it. `graph-decompose` puts the formula in the op's place.
+
+    A second region, after `backward`, is the rule of reverse mode: it takes the operands, the results and a cotangent for
+    each float result, and yields one for each float operand. It sees nothing from around either. Without it, the formula
+    is differentiated.
     """
 
     name = "graph.custom"
@@ -57,20 +64,45 @@ class CustomOp(IRDLOperation):
     inputs = var_operand_def()
     outputs = var_result_def()
     body = region_def("single_block")
+    backward = opt_region_def("single_block")
 
     # Not IsolatedFromAbove, under which xDSL prints names twice that its parser then refuses; verified here instead.
     traits = traits_def(Pure())
 
     def __init__(
-        self, title: str, inputs: Sequence[SSAValue], settings: Mapping[str, Attribute], body: Region
+        self,
+        title: str,
+        inputs: Sequence[SSAValue],
+        settings: Mapping[str, Attribute],
+        body: Region,
+        backward: Region | None = None,
     ):
         last = body.block.last_op
         super().__init__(
             operands=[list(inputs)],
             properties={"title": StringAttr(title), "settings": DictionaryAttr(settings)},
             result_types=[[v.type for v in last.operands] if isinstance(last, YieldOp) else []],
-            regions=[body],
+            regions=[body, [] if backward is None else [backward]],
         )
+
+    def pulled_back(self, cotangents: Sequence[SSAValue]) -> tuple[list[Operation], list[SSAValue]]:
+        """A copy of the rule for the cotangents of the float results, and the cotangents of the float operands."""
+        assert self.backward is not None
+        block = self.backward.block
+        given = (*self.operands, *self.results, *cotangents)
+        values: dict[SSAValue, SSAValue] = dict(zip(block.args, given, strict=True))
+        last = block.last_op
+        assert last is not None
+        ops = [inner.clone(values) for inner in block.ops if inner is not last]
+        for op in ops:
+            for inner in op.walk():
+                inner.location = union_location((self, inner))
+        return ops, [values.get(v, v) for v in last.operands]
+
+    def drop_rule(self) -> None:
+        """Takes the rule away, which nothing needs once derivatives are computed."""
+        if self.backward is not None:
+            self.detach_region(self.backward).drop_all_references()
 
     def decomposed(self) -> tuple[list[Operation], list[SSAValue]]:
         """The ops of the formula, taken out of the body, and the values for the results. Each op's location is that of
@@ -103,12 +135,15 @@ class CustomOp(IRDLOperation):
         parser.parse_punctuation("->")
         results = parser.parse_optional_comma_separated_list(parser.Delimiter.PAREN, parser.parse_type)
         results = [parser.parse_type()] if results is None else results
+        regions = [parser.parse_region()]
+        if parser.parse_optional_keyword("backward"):
+            regions.append(parser.parse_region())
         return cls.create(
             operands=parser.resolve_operands(operands, types, position),
             result_types=results,
             properties={"title": StringAttr(title), "settings": DictionaryAttr(settings)},
             attributes=dict(attributes.data) if attributes else {},
-            regions=[parser.parse_region()],
+            regions=regions,
         )
 
     def print(self, printer: Printer) -> None:
@@ -125,6 +160,9 @@ class CustomOp(IRDLOperation):
         printer.print_list([v.type for v in self.results], printer.print_attribute)
         printer.print_string(") " if many else " ")
         printer.print_region(self.body)
+        if self.backward is not None:
+            printer.print_string(" backward ")
+            printer.print_region(self.backward)
 
     def verify_(self) -> None:
         if not self.title.data.isidentifier():
@@ -140,14 +178,44 @@ class CustomOp(IRDLOperation):
             raise VerifyException(
                 f"the body of {self.title.data} ends with graph.yield of the results' types"
             )
-        own: set[SSAValue] = set(block.args)
-        for op in self.body.walk():
-            own.update(op.results, *(b.args for region in op.regions for b in region.blocks))
-        if any(value not in own for op in self.body.walk() for value in op.operands):
+        self._check_closed("body", self.body)
+        if self.backward is not None:
+            self._verify_backward(self.backward)
+
+    def _verify_backward(self, rule: Region) -> None:
+        title, last = self.title.data, rule.block.last_op
+        floats = [v.type for v in self.results if _is_float(v)]
+        taken = [*(v.type for v in (*self.operands, *self.results)), *floats]
+        if [a.type for a in rule.block.args] != taken:
             raise Mismatch(
-                f"the body of {self.title.data} uses a value from around it",
+                f"the rule of {title} takes operands, results and cotangents of the float results",
+                found=", ".join(str(a.type) for a in rule.block.args),
+                expected=", ".join(map(str, taken)),
+            )
+        given = [v.type for v in self.operands if _is_float(v)]
+        found = [v.type for v in last.operands] if isinstance(last, YieldOp) else []
+        if found != given:
+            raise Mismatch(
+                f"the rule of {title} gives a cotangent for each float operand",
+                found=", ".join(map(str, found)) or "none",
+                expected=", ".join(map(str, given)) or "none",
+            )
+        self._check_closed("rule", rule)
+
+    def _check_closed(self, what: str, region: Region) -> None:
+        """Raises Mismatch for a region that uses a value from around it."""
+        own: set[SSAValue] = set(region.block.args)
+        for op in region.walk():
+            own.update(op.results, *(b.args for inner in op.regions for b in inner.blocks))
+        if any(value not in own for op in region.walk() for value in op.operands):
+            raise Mismatch(
+                f"the {what} of {self.title.data} uses a value from around it",
                 hint="make it an operand of the op",
             )
+
+
+def _is_float(value: SSAValue) -> bool:
+    return isinstance(value.type, TensorType) and is_float(value.type.element_type)
 
 
 def setting_attr(value: object) -> Attribute:

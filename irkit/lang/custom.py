@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xdsl.ir import Block, Region, SSAValue
@@ -18,6 +19,7 @@ from dialects.errors import IrkitError
 from irkit.lang import tree
 from irkit.lang.builder import Value, describe
 from irkit.lang.heads import arguments, bind_operands, bind_settings
+from irkit.lang.rules import emit_rule
 
 if TYPE_CHECKING:
     from irkit.lang.emit import Emitter, Frame
@@ -35,6 +37,7 @@ def emit_custom(emitter: Emitter, decl: tree.OpDecl, node: tree.Call, frame: Fra
     values = [emitter.expr(place, frame) for place in places]
     inner, settings = bind_settings(emitter, decl, given, frame)
     operands = bind_operands(emitter, decl, values, places, inner)
+    fresh = replace(inner, names=dict(inner.names))
     block = Block(arg_types=[v.type for v in operands])
     for item, arg in zip(decl.operands, block.args, strict=True):
         arg.name_hint = item.name.id
@@ -47,10 +50,13 @@ def emit_custom(emitter: Emitter, decl: tree.OpDecl, node: tree.Call, frame: Fra
             if results is None or len(emitter.program.errors) > count:
                 raise Skip
             emitter.builder.add(graph.YieldOp(*results), emitter.loc(decl.body[-1]))
+            backward = decl.rule and emit_rule(emitter, decl, decl.rule, operands, results, fresh)
+            if len(emitter.program.errors) > count:
+                raise Skip
     finally:
         emitter.builder.block = outside
     shown = {name: graph.setting_attr(value) for name, value in settings.items()}
-    op = graph.CustomOp(decl.name.id, operands, shown, Region(block))
+    op = graph.CustomOp(decl.name.id, operands, shown, Region(block), backward)
     return list(emitter.builder.add(op, emitter.loc(node)).results)
 
 

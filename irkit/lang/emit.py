@@ -30,6 +30,7 @@ from irkit.lang.custom import emit_custom
 from irkit.lang.indexing import emit_index, has_reduction
 from irkit.lang.program import Program, source_text
 from irkit.lang.quantised import quant_type
+from irkit.lang.transforms import Function, Made, made_function
 from irkit.lang.words import compared
 
 MAX_CALLS = 100
@@ -46,7 +47,7 @@ def to_graph(module: tree.Module, fn: str | None = None, dims: Mapping[str, int]
     program = Program(module, dims or {})
     emitter = Emitter(program)
     entry = program.entry(fn)
-    func = emitter.entry(entry) if entry is not None else None
+    func = emitter.entry_of(entry) if entry is not None else None
     emitter.check_others()
     if program.errors or func is None:
         raise ErrorList(program.sorted_errors())
@@ -101,7 +102,13 @@ class Emitter:
 
     # -- functions ----------------------------------------------------------------------------------------------
 
-    def entry(self, fn: tree.FnDecl, emits: bool = True) -> FuncOp | None:
+    def entry_of(self, decl: tree.FnDecl | tree.FnMade, emits: bool = True) -> FuncOp | None:
+        """The func.func of a function by its declaration; None where it cannot be had."""
+        with self.reporting():
+            return self.entry(self.program.function(decl.name.id, decl), emits)
+        return None
+
+    def entry(self, fn: Function, emits: bool = True) -> FuncOp | None:
         """The func.func of a function: inputs, then the parameters that it uses, as declared.
 
         A function that is only checked takes its parameters as it meets them.
@@ -128,11 +135,13 @@ class Emitter:
             with self.reporting():
                 self.param(param)
                 attrs.append(self.arg_attrs(param, "param", param.init))
-        for result in fn.results if emits else ():
+        for result in fn.results if emits and not isinstance(fn, Made) else ():
             if result.name:
                 with self.reporting():
                     self.program.check_new_name(tree.Name(result.name, result.span))
-        results = self.body(fn, frame)
+        results: list[SSAValue] | None = None
+        with self.reporting():
+            results = self.inlined_results(fn, frame, fn.name)
         if results is None or len(self.program.errors) > count or not emits:
             return None
         kept = [a.index < inputs or a.first_use is not None or a in results for a in block.args]
@@ -143,9 +152,9 @@ class Emitter:
         return self.func(fn, block, attrs, results)
 
     def func(
-        self, fn: tree.FnDecl, block: Block, attrs: list[dict[str, Attribute]], results: list[SSAValue]
+        self, fn: Function, block: Block, attrs: list[dict[str, Attribute]], results: list[SSAValue]
     ) -> FuncOp:
-        self.builder.add(ReturnOp(*results), self.loc(fn.body[-1]))
+        self.builder.add(ReturnOp(*results), self.loc(fn.node if isinstance(fn, Made) else fn.body[-1]))
         names = result_names(fn, {a.name_hint for a in block.args if a.name_hint})
         func = FuncOp(
             fn.name.id,
@@ -187,20 +196,53 @@ class Emitter:
 
     def check_others(self) -> None:
         """Reports the errors of functions that the entry does not reach and whose types are known."""
-        for fn in self.program.functions.values():
-            if fn.name.id in self.reached or len(self.program.errors) > MAX_ERRORS:
+        for decl in self.program.functions.values():
+            if decl.name.id in self.reached or len(self.program.errors) > MAX_ERRORS:
                 continue
-            names = {n for item in (*fn.inputs, *fn.results) for d in item.type.dims for n in d.names()}
-            if names <= self.program.dims.keys():
-                self.entry(fn, emits=False)
+            with self.reporting():
+                fn = self.program.function(decl.name.id, decl)
+                names = {n for item in (*fn.inputs, *fn.results) for d in item.type.dims for n in d.names()}
+                if names <= self.program.dims.keys():
+                    self.entry(fn, emits=False)
+
+    def inlined_results(self, fn: Function, frame: Frame, place: tree.Node) -> list[SSAValue]:
+        """The results of a function whose inputs have values. Raises IrkitError, or Skip for a fault of its body."""
+        self.check_no_recursion(fn.name.id, place)
+        count = len(self.program.errors)
+        if isinstance(fn, Made):
+            args = [self.look_up(item.name, frame) for item in fn.inputs]
+            self.reached.add(fn.name.id)
+            self.calls.append(fn.name.id)
+            try:
+                results = fn.emit(self, [a for a in args if isinstance(a, SSAValue)])
+            finally:
+                self.calls.pop()
+        else:
+            results = self.body(fn, frame)
+        if results is None or len(self.program.errors) > count:
+            raise Skip
+        return list(results)
+
+    def apply(self, fn: Function, args: Sequence[Value], node: tree.Call | tree.Applied) -> list[SSAValue]:
+        """The results of a function on values. Raises IrkitError or Skip."""
+        return self.call_on(fn, [(a, node.callee) for a in args], node)
+
+    def call_on(
+        self, fn: Function, args: Sequence[tuple[Value, tree.Expr]], node: tree.Call | tree.Applied
+    ) -> list[SSAValue]:
+        inner = Frame(dict(self.program.dims))
+        for item, (value, place) in zip(fn.inputs, args, strict=True):
+            inner.names[item.name.id] = self.checked_argument(fn, item, value, place, inner)
+        return self.inlined_results(fn, inner, node)
+
+    def check_no_recursion(self, name: str, place: tree.Node) -> None:
+        if name in self.calls:
+            way = " -> ".join([*self.calls[self.calls.index(name) :], name])
+            hint = "functions are inlined; a for loop repeats"
+            raise IrkitError(f"'{name}' calls itself", self.loc(place), found=way, hint=hint)
 
     def body(self, fn: tree.FnDecl | tree.OpDecl, frame: Frame) -> list[SSAValue] | None:
         """Emits the statements of a function or an op; its results, or None where they cannot be had."""
-        if fn.name.id in self.calls:
-            way = " -> ".join([*self.calls[self.calls.index(fn.name.id) :], fn.name.id])
-            raise IrkitError(
-                "recursive call", self.loc(fn.name), found=way, hint="functions are inlined; use a for loop"
-            )
         if len(self.calls) >= MAX_CALLS:
             raise IrkitError(
                 "calls are nested too deeply", self.loc(fn.name), expected=f"at most {MAX_CALLS} levels"
@@ -364,7 +406,7 @@ class Emitter:
 
     def several(self, node: tree.Expr, frame: Frame) -> list[Value]:
         """The values of an expression; a call may give several."""
-        if isinstance(node, tree.Call):
+        if isinstance(node, tree.Call | tree.Applied):
             return self.call(node, frame)
         return [self.expr(node, frame)]
 
@@ -381,7 +423,7 @@ class Emitter:
                     return self.look_up(node, frame)
                 case tree.Binary():
                     return self.binary(node, frame)
-                case tree.Call():
+                case tree.Call() | tree.Applied():
                     return self.single(node, frame)
                 case tree.Unary():
                     return self.prefix(node, self.expr(node.operand, frame))
@@ -402,7 +444,7 @@ class Emitter:
         finally:
             self.depth -= 1
 
-    def single(self, node: tree.Call, frame: Frame) -> Value:
+    def single(self, node: tree.Call | tree.Applied, frame: Frame) -> Value:
         values = self.call(node, frame)
         if len(values) == 1:
             return values[0]
@@ -422,14 +464,8 @@ class Emitter:
             raise IrkitError(
                 f"'{name.id}' is no tensor", self.loc(name), found=word_text(frame.words[name.id])
             )
-        if name.id in self.program.params and self.ops:
-            raise IrkitError(
-                f"an op cannot read the parameter '{name.id}'",
-                self.loc(name),
-                hint=f"make it an operand: {self.ops[-1]}(..., {name.id})",
-            )
         if name.id in self.program.params:
-            return self.params.get(name.id) or self.param(self.program.params[name.id])
+            return self.param_value(name.id, name)
         if name.id in frame.dims:
             return folding.simplified(frame.dims[name.id])
         known = [*frame.names, *self.program.params, *frame.dims]
@@ -437,6 +473,16 @@ class Emitter:
         if name.id in self.program.functions or name.id in self.program.ops or name.id in graph.OPS:
             hint = f"'{name.id}' is a function: {name.id}(...)"
         raise IrkitError(f"unknown name '{name.id}'", self.loc(name), hint=hint)
+
+    def param_value(self, name: str, node: tree.Node) -> SSAValue:
+        """The value of a parameter here. Raises IrkitError."""
+        if self.ops:
+            raise IrkitError(
+                f"an op cannot read the parameter '{name}'",
+                self.loc(node),
+                hint=f"make it an operand: {self.ops[-1]}(..., {name})",
+            )
+        return self.params.get(name) or self.param(self.program.params[name])
 
     def binary(self, node: tree.Binary, frame: Frame) -> Value:
         """An infix operator; a long chain of them leans to the left and is walked, not recursed into."""
@@ -487,28 +533,21 @@ class Emitter:
 
     # -- calls --------------------------------------------------------------------------------------------------
 
-    def call(self, node: tree.Call, frame: Frame) -> list[Value]:
-        """The results of a call of a function of the file, or of an op."""
-        if (op := self.program.ops.get(node.callee.id)) is not None:
+    def call(self, node: tree.Call | tree.Applied, frame: Frame) -> list[Value]:
+        """The results of a call of a function of the file, of one that is made in place, or of an op."""
+        if isinstance(node, tree.Call) and (op := self.program.ops.get(node.callee.id)) is not None:
             return emit_custom(self, op, node, frame)
-        fn = self.program.functions.get(node.callee.id)
-        if fn is None:
+        if isinstance(node, tree.Applied):
+            fn = made_function(self.program, node.function)
+        elif node.callee.id in self.program.functions:
+            fn = self.program.function(node.callee.id, node)
+        else:
             return emit_call(self, node, frame)
-        values = self.arguments(fn, node, frame)
-        inner = Frame(dict(self.program.dims))
-        for item, (value, place) in zip(fn.inputs, values, strict=True):
-            inner.names[item.name.id] = self.checked_argument(fn, item, value, place, inner)
-        if fn.name.id in self.calls:
-            way = " -> ".join([*self.calls[self.calls.index(fn.name.id) :], fn.name.id])
-            hint = "functions are inlined; a for loop repeats"
-            raise IrkitError(f"'{fn.name.id}' calls itself", self.loc(node), found=way, hint=hint)
-        count = len(self.program.errors)
-        results = self.body(fn, inner)
-        if results is None or len(self.program.errors) > count:
-            raise Skip
-        return list(results)
+        return list(self.call_on(fn, self.arguments(fn, node, frame), node))
 
-    def arguments(self, fn: tree.FnDecl, node: tree.Call, frame: Frame) -> list[tuple[Value, tree.Expr]]:
+    def arguments(
+        self, fn: Function, node: tree.Call | tree.Applied, frame: Frame
+    ) -> list[tuple[Value, tree.Expr]]:
         """The arguments of a call in the order of the function's inputs."""
         given: dict[str, tree.Expr] = {}
         names = [i.name.id for i in fn.inputs]
@@ -538,7 +577,7 @@ class Emitter:
         return [(self.expr(given[n], frame), given[n]) for n in names]
 
     def checked_argument(
-        self, fn: tree.FnDecl, item: tree.Input, value: Value, place: tree.Expr, inner: Frame
+        self, fn: Function, item: tree.Input, value: Value, place: tree.Expr, inner: Frame
     ) -> SSAValue:
         """An argument of the declared type; dims that only the function names take their size from it."""
         if not isinstance(value, SSAValue):
@@ -642,9 +681,9 @@ def difference(found: AnyTensor, expected: AnyTensor) -> str | None:
     return f"dim {wrong[0]} is {a[wrong[0]]} and not {b[wrong[0]]}" if wrong else None
 
 
-def result_names(fn: tree.FnDecl, taken: set[str]) -> list[str]:
+def result_names(fn: Function, taken: set[str]) -> list[str]:
     """Names for the results: as declared, or the name that is returned, or out (out0, out1, ... of several)."""
-    last = fn.body[-1]
+    last = None if isinstance(fn, Made) else fn.body[-1]
     values = last.values if isinstance(last, tree.Return) and len(last.values) == len(fn.results) else ()
     names: list[str] = []
     for i, result in enumerate(fn.results):

@@ -195,15 +195,24 @@ class _Builder(Transformer[Token, tuple[tree.Declaration, ...]]):
         return tree.ParamDecl(_name(name), _check_concrete(_type(type_)), init, span)
 
     def op(self, children: list) -> tree.OpDecl:
-        head, name, *rest, body, brace = children
+        head, name, *rest, body, brace, rule = children
         operands = tuple(c for c in rest if isinstance(c, tree.Operand))
         settings = tuple(c for c in rest if isinstance(c, tree.Setting))
         results = tuple(c for c in rest if isinstance(c, tree.Result))
         if settings and operands and operands[-1].span.start > settings[0].span.start:
             hint = "a setting is what has a default"
             raise BadText("operands stand before settings", operands[-1].span, hint=hint)
-        end, span = _span(brace), Span(head.start_pos, brace.end_pos)
-        return tree.OpDecl(_name(name), operands, settings, results, body, end, span)
+        end = _span(brace)
+        span = Span(head.start_pos, end.end if rule is None else rule.span.end)
+        return tree.OpDecl(_name(name), operands, settings, results, body, end, span, rule)
+
+    def rule(self, children: list) -> tree.Rule:
+        head, names, body, brace = children
+        return tree.Rule(names, body, _span(brace), Span(head.start_pos, brace.end_pos))
+
+    def made(self, children: list) -> tree.FnMade:
+        head, name, _, value = children
+        return tree.FnMade(_name(name), value, Span(head.start_pos, value.span.end))
 
     def operand(self, children: list) -> tree.Operand | tree.Setting:
         name, type_, _, default = children
@@ -306,9 +315,11 @@ class _Builder(Transformer[Token, tuple[tree.Declaration, ...]]):
 
     def call(self, children: list) -> tree.Call:
         name, *arguments, end = children
-        args = tuple(a for a in arguments if not isinstance(a, tree.Keyword) and a is not None)
-        keywords = tuple(a for a in arguments if isinstance(a, tree.Keyword))
-        return tree.Call(_name(name), args, keywords, Span(name.start_pos, end.end_pos))
+        return tree.Call(_name(name), *_arguments(arguments), Span(name.start_pos, end.end_pos))
+
+    def applied(self, children: list) -> tree.Applied:
+        function, *arguments, end = children
+        return tree.Applied(function, *_arguments(arguments), Span(function.span.start, end.end_pos))
 
     def keyword(self, children: list) -> tree.Keyword:
         name, _, value = children
@@ -330,6 +341,12 @@ class _Builder(Transformer[Token, tuple[tree.Declaration, ...]]):
 # `import`, `for`, `while`, `if` and `return` are words of Python too.
 for _word in ("import", "for", "while", "if", "return"):
     setattr(_Builder, _word, getattr(_Builder, f"{_word}_"))
+
+
+def _arguments(given: list) -> tuple[tuple[tree.Expr, ...], tuple[tree.Keyword, ...]]:
+    """What stands between the brackets of a call: by place, and by name."""
+    args = tuple(a for a in given if not isinstance(a, tree.Keyword) and a is not None)
+    return args, tuple(a for a in given if isinstance(a, tree.Keyword))
 
 
 def _span(token: Token) -> Span:
@@ -554,9 +571,24 @@ def _in_declaration(text: str, plain: str, start: int, end: int) -> list[BadText
         return [whole] if whole else []
     head = _fault(text[: brace + 1] + "}", start, brace + 2, "start")
     close = _closing(plain, brace, end)
-    rest = _fault(text, close + 1, end, "start") if close < end else None
-    found = [head, *_in_body(text, plain, brace + 1, close), rest]
+    found = [head, *_in_body(text, plain, brace + 1, close), *_after(text, plain, close + 1, end)]
     return [f for f in found if f is not None] or [whole]
+
+
+def _after(text: str, plain: str, start: int, end: int) -> list[BadText | None]:
+    """What is wrong after the first body of a declaration: with the rule of an op, or with what belongs nowhere."""
+    if start >= end or not plain[start:end].lstrip().startswith("backward"):
+        return [_fault(text, start, end, "start")] if start < end else []
+    brace = plain.find("{", start, end)
+    short = "op x(){}"  # stands for the op before, so that a rule may follow
+    upto = end if brace < 0 else brace + 1
+    before = text[: start - len(short)] + short + text[start:upto] + ("" if brace < 0 else "}")
+    head = _fault(before, start - len(short), upto + (brace >= 0), "start")
+    if brace < 0:
+        return [head]
+    close = _closing(plain, brace, end)
+    rest = _fault(text, close + 1, end, "start") if close < end else None
+    return [head, *_in_body(text, plain, brace + 1, close), rest]
 
 
 def _closing(plain: str, brace: int, end: int) -> int:

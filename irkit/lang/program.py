@@ -18,6 +18,7 @@ from irkit.lang import folding, tree
 from irkit.lang.builder import Number
 from irkit.lang.calls import SPECIAL
 from irkit.lang.parser import CONSTANTS
+from irkit.lang.transforms import Function, Made, made_function
 from irkit.params import INITIALISERS
 
 MAX_DIM = 2**47
@@ -34,7 +35,12 @@ class Program:
         self.dims: dict[str, Dim] = {}
         self.ranges: dict[str, tuple[float, float]] = {}
         self.params: dict[str, tree.ParamDecl] = {}
-        self.functions: dict[str, tree.FnDecl] = {}
+        self.functions: dict[str, tree.FnDecl | tree.FnMade] = {}
+        self.made: dict[str, Made | IrkitError] = {}
+        """What declarations of made functions stand for, as far as that was asked."""
+        self.making: list[str] = []
+        self.depth = 0
+        """How many transformations stand inside each other where one is read."""
         self.ops: dict[str, tree.OpDecl] = {}
         for decl in module.decls:
             try:
@@ -42,7 +48,8 @@ class Program:
             except IrkitError as error:
                 self.report(error)
         for decl in (*self.functions.values(), *self.ops.values()):
-            self._check_head(decl)
+            if not isinstance(decl, tree.FnMade):
+                self._check_head(decl)
 
     # -- declarations -------------------------------------------------------------------------------------------
 
@@ -56,7 +63,7 @@ class Program:
             )
         if (
             name in CONSTANTS
-            or (isinstance(decl, tree.FnDecl | tree.OpDecl) and name in graph.OPS)
+            or (isinstance(decl, tree.FnDecl | tree.FnMade | tree.OpDecl) and name in graph.OPS)
             or (isinstance(decl, tree.OpDecl) and name in SPECIAL)
         ):
             raise IrkitError(
@@ -68,7 +75,7 @@ class Program:
                 self._declare_dim(decl)
             case tree.ParamDecl():
                 self.params[name] = decl
-            case tree.FnDecl():
+            case tree.FnDecl() | tree.FnMade():
                 self.functions[name] = decl
             case tree.OpDecl():
                 self.ops[name] = decl
@@ -123,7 +130,9 @@ class Program:
         is_op = isinstance(decl, tree.OpDecl)
         items = (*decl.operands, *decl.settings) if is_op else decl.inputs
         seen: set[str] = set()
-        for name in [i.name for i in items] + [tree.Name(r.name, r.span) for r in decl.results if r.name]:
+        rule = decl.rule.names if is_op and decl.rule is not None else ()
+        results = [tree.Name(r.name, r.span) for r in decl.results if r.name]
+        for name in [*(i.name for i in items), *results, *(n for n in rule if n.id not in map(_id, results))]:
             fault = "is declared twice" if name.id in seen else None
             fault = "is a dim" if name.id in self.dims and not is_op else fault
             fault = "is a number" if name.id in CONSTANTS else fault
@@ -153,7 +162,29 @@ class Program:
 
     # -- queries ------------------------------------------------------------------------------------------------
 
-    def entry(self, name: str | None) -> tree.FnDecl | None:
+    def function(self, name: str, node: tree.Node) -> Function:
+        """A function by its name. Raises IrkitError, for one that is made of others each time the same."""
+        decl = self.functions[name]
+        if isinstance(decl, tree.FnDecl):
+            return decl
+        if name in self.making:
+            way = " -> ".join([*self.making[self.making.index(name) :], name])
+            hint = "make it of a function with a body"
+            raise IrkitError(f"'{name}' is made of itself", self.module.loc(node), found=way, hint=hint)
+        if name not in self.made:
+            self.making.append(name)
+            try:
+                self.made[name] = made_function(self, decl.value, decl.name)
+            except IrkitError as error:
+                self.made[name] = error
+            finally:
+                self.making.pop()
+        found = self.made[name]
+        if isinstance(found, IrkitError):
+            raise found
+        return found
+
+    def entry(self, name: str | None) -> tree.FnDecl | tree.FnMade | None:
         """The function to compile: the one asked for, or `main`, or the last of the file."""
         if name is not None and name in self.functions:
             return self.functions[name]
@@ -232,6 +263,10 @@ class Program:
 
     def sorted_errors(self) -> list[IrkitError]:
         return sorted(self.errors, key=lambda e: (e.loc.line, e.loc.col) if e.loc else (0, 0))
+
+
+def _id(name: tree.Name) -> str:
+    return name.id
 
 
 def used_symbols(func: FuncOp, ranges: Mapping[str, tuple[float, float]]) -> tuple[tuple[str, int, int], ...]:

@@ -94,6 +94,20 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Applied:
+    """`grad(loss, wrt=[w])(x, y)`: a call of a function that is made of another one."""
+
+    function: Call
+    args: tuple[Expr, ...]
+    keywords: tuple[Keyword, ...]
+    span: Span
+
+    @property
+    def callee(self) -> Name:
+        return self.function.callee
+
+
+@dataclass(frozen=True, slots=True)
 class Range:
     """`1:3`, `:-1`, `::2` inside a subscript."""
 
@@ -126,7 +140,7 @@ REST = Dim.of("...")
 """Stands in types and lists for the leading dims that the head of an op leaves open."""
 
 Item: TypeAlias = "Dim | float | bool | tuple[Item, ...]"
-Expr: TypeAlias = "Number | Text | Name | ListOf | Unary | Binary | Call | Subscript | Reduction"
+Expr: TypeAlias = "Number | Text | Name | ListOf | Unary | Binary | Call | Applied | Subscript | Reduction"
 
 
 # -- statements -------------------------------------------------------------------------------------------------
@@ -278,6 +292,15 @@ class FnDecl:
 
 
 @dataclass(frozen=True, slots=True)
+class FnMade:
+    """`fn g = grad(loss, wrt=[w])`: a function that is made of another one."""
+
+    name: Name
+    value: Call
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Operand:
     """`x`, or `x: T[..., N]`, in the head of an op."""
 
@@ -296,6 +319,16 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """`backward(y, dy) { ... }` after an op: names for its results and their cotangents, and what gives those of operands."""
+
+    names: tuple[Name, ...]
+    body: tuple[Statement, ...]
+    end: Span
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class OpDecl:
     """`op swish(x, beta=1.0) { ... }`; results are empty where the head states none; end is the closing brace."""
 
@@ -306,9 +339,10 @@ class OpDecl:
     body: tuple[Statement, ...]
     end: Span
     span: Span
+    rule: Rule | None = None
 
 
-Declaration: TypeAlias = "Import | DimDecl | ParamDecl | OpDecl | FnDecl"
+Declaration: TypeAlias = "Import | DimDecl | ParamDecl | OpDecl | FnDecl | FnMade"
 Node: TypeAlias = (
     Number
     | Text
@@ -318,6 +352,7 @@ Node: TypeAlias = (
     | Binary
     | Keyword
     | Call
+    | Applied
     | Range
     | Subscript
     | Reduction
@@ -334,8 +369,10 @@ Node: TypeAlias = (
     | Input
     | Result
     | FnDecl
+    | FnMade
     | Operand
     | Setting
+    | Rule
     | OpDecl
 )
 

@@ -9,6 +9,7 @@ from xdsl.dialects import builtin
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
+from dialects.graph.custom import CustomOp
 from dialects.graph.derivatives import JvpOp, VjpOp, VmapOp, yielded
 from dialects.graph.sketch import Sketch
 from dialects.graph.structure import YieldOp
@@ -25,7 +26,7 @@ class GraphDifferentiate(ModulePass):
     Expects: functions at the graph level.
     Does: the innermost first, so that derivatives of derivatives follow: (1) appends to the body of a derivative what
     computes it, op by op from the end (vjp) or from the start (jvp), or turns each op into one on all parts (vmap); ops
-    without a rule count as their formulas; (2) puts the body in the place of the op.
+    without a rule count as their formulas; (2) puts the body in the place of the op; (3) drops the rules of custom ops.
     Leaves: no such ops. What nothing needs is left to `graph-dce`; ops have the location of what they are the derivative of.
     """
 
@@ -37,6 +38,8 @@ class GraphDifferentiate(ModulePass):
         for transform in [o for o in op.walk() if isinstance(o, TRANSFORMS)][::-1]:
             expand(transform)
             self.stats["expanded"] = self.stats.get("expanded", 0) + 1
+        for custom in [o for o in op.walk() if isinstance(o, CustomOp)]:
+            custom.drop_rule()
 
 
 def expand(op: Operation) -> None:

@@ -63,7 +63,7 @@ class Activity:
         if isinstance(op, IndexOp):
             return is_plain(op)
         if isinstance(op, CustomOp):
-            return False
+            return self.walks_back and op.backward is not None
         return has_rule(op)
 
     def _expand(self, op: Operation) -> None:

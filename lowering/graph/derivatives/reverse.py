@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from xdsl.ir import Block, Operation, SSAValue
 
+from dialects.graph.custom import CustomOp
 from dialects.graph.sketch import Sketch, Term
 from dialects.graph.structure import ForOp, IfOp
 from lowering.graph.derivatives import contraction, elementwise, index, movement, reduction
 from lowering.graph.derivatives.activity import Activity, is_real
-from lowering.graph.derivatives.rules import pulled_back, step_of
+from lowering.graph.derivatives.rules import filled, pulled_back, step_of
 
 TABLES = (contraction, elementwise, index, movement, reduction)
 """The modules that fill the tables."""
@@ -65,6 +66,8 @@ def pull_back(
             received = choice_backward(op, g, activity, sketch)
         elif (formula := activity.stands_for.get(op)) is not None:
             received = [(t.value, part) for t, part in zip(formula, g, strict=True)]
+        elif isinstance(op, CustomOp):
+            received = _own_rule(op, g, sketch)
         else:
             received = _op_backward(op, g, activity, sketch)
         for value, part in received:
@@ -81,6 +84,19 @@ def _op_backward(
     wanted = [v in activity.active for v in op.operands]
     parts = pulled_back(step_of(op, sketch, g, wanted))
     return [(v, part) for v, part, w in zip(op.operands, parts, wanted, strict=True) if w]
+
+
+def _own_rule(op: CustomOp, g: Sequence[Term | None], sketch: Sketch) -> list[tuple[SSAValue, Term | None]]:
+    """What the rule that a file gives its op says; cotangents that nothing asked for are zeros."""
+    seeds = [
+        (filled(sketch, sketch.term(r)) if t is None else t).value
+        for r, t in zip(op.results, g, strict=True)
+        if is_real(r)
+    ]
+    ops, values = op.pulled_back(seeds)
+    sketch.ops += ops
+    operands = [v for v in op.operands if is_real(v)]
+    return [(v, sketch.term(part)) for v, part in zip(operands, values, strict=True)]
 
 
 def append(block: Block, ops: Sequence[Operation]) -> None:
