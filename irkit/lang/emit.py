@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, UnitAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
@@ -128,7 +128,8 @@ class Emitter:
                 arg = block.insert_arg(self.type(item.type, frame), len(block.args))
                 arg.name_hint = item.name.id
                 frame.names[item.name.id] = arg
-                attrs.append(self.arg_attrs(item, "input", item.default))
+                kind = "state" if isinstance(fn, Made) and item.name.id in fn.states else "input"
+                attrs.append(self.arg_attrs(item, kind, item.default))
         self.program.reject_unused_overrides(frame.dims)
         inputs = len(block.args)
         for param in self.program.params.values() if emits else ():
@@ -156,12 +157,19 @@ class Emitter:
     ) -> FuncOp:
         self.builder.add(ReturnOp(*results), self.loc(fn.node if isinstance(fn, Made) else fn.body[-1]))
         names = result_names(fn, {a.name_hint for a in block.args if a.name_hint})
+        facts: list[dict[str, Attribute]] = [{"graph.name": StringAttr(n)} for n in names]
+        updates = fn.updates if isinstance(fn, Made) else ()
+        for fact, updated in zip(facts, updates, strict=False):
+            if updated is not None:
+                fact["graph.updates"] = StringAttr(updated)
+                own = next(a for a in attrs if a["graph.name"] == StringAttr(updated))
+                own["graph.donated"] = UnitAttr()
         func = FuncOp(
             fn.name.id,
             ([a.type for a in block.args], [r.type for r in results]),
             Region(block),
             arg_attrs=ArrayAttr([DictionaryAttr(a) for a in attrs]),
-            res_attrs=ArrayAttr([DictionaryAttr({"graph.name": StringAttr(n)}) for n in names]),
+            res_attrs=ArrayAttr([DictionaryAttr(f) for f in facts]),
         )
         symbols = self.program.used_symbols(func)
         if symbols:

@@ -38,6 +38,10 @@ class Made:
     params: tuple[str, ...]
     emit: Emit
     node: tree.Call
+    states: frozenset[str] = frozenset()
+    """The inputs that a program keeps from one run to the next, and does not ask for."""
+    updates: tuple[str | None, ...] = ()
+    """For each result, the input or parameter that holds it after a run of a program."""
 
 
 Function: TypeAlias = "tree.FnDecl | Made"
@@ -95,7 +99,8 @@ def transform(usage: str, *settings: str) -> Callable[[Callable[[Site], Made]], 
 
 def made_function(program: Program, node: tree.Call, name: tree.Name | None = None) -> Made:
     """The function that a call of a transformation stands for. Raises IrkitError."""
-    import irkit.lang.derivatives  # noqa: F401  # fills the table
+    import irkit.lang.derivatives
+    import irkit.lang.minimize  # noqa: F401  # these fill the table
 
     loc, word = program.module.loc, node.callee.id
     found = TRANSFORMS.get(word)
