@@ -30,7 +30,7 @@ from irkit.lang.custom import emit_custom
 from irkit.lang.indexing import emit_index, has_reduction
 from irkit.lang.program import Program, source_text
 from irkit.lang.quantised import quant_type
-from irkit.lang.transforms import Function, Made, made_function
+from irkit.lang.transforms import Function, Made, made_function, without_idle_states
 from irkit.lang.words import compared
 
 MAX_CALLS = 100
@@ -145,7 +145,13 @@ class Emitter:
             results = self.inlined_results(fn, frame, fn.name)
         if results is None or len(self.program.errors) > count or not emits:
             return None
-        kept = [a.index < inputs or a.first_use is not None or a in results for a in block.args]
+        idle: set[str] = set()
+        if isinstance(fn, Made):
+            fn, results, idle = without_idle_states(fn, block.args, results)
+        kept = [
+            (a.index < inputs and a.name_hint not in idle) or a.first_use is not None or a in results
+            for a in block.args
+        ]
         attrs = [a for a, keep in zip(attrs, kept, strict=True) if keep]
         for arg, keep in zip(list(block.args), kept, strict=True):
             if not keep:

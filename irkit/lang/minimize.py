@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from xdsl.ir import Block, SSAValue
+from xdsl.ir import SSAValue
 
 from dialects import graph
 from dialects.errors import IrkitError
@@ -89,6 +89,7 @@ def minimize(site: Site) -> Made:
             }
             results = calls.op(optimiser, {k: operands[k] for k in kinds}, settings)
             _check_results(site, optimiser, w, results, [operands["param"], *held])
+            results = _past_idle(results, held)
             params.append(results[0])
             moved += results[1:]
         return [*found[: len(values)], *params, *moved, step]
@@ -161,7 +162,9 @@ def _number(site: Site, setting: str) -> float:
     return float(value)
 
 
-def _states(site: Site, wrt: Sequence[Wrt], kinds: Sequence[str]) -> tuple[list[list[tree.Input]], tree.Input]:
+def _states(
+    site: Site, wrt: Sequence[Wrt], kinds: Sequence[str]
+) -> tuple[list[list[tree.Input]], tree.Input]:
     """The inputs that hold the state of each parameter, and the one that counts steps."""
     taken = {*(i.name.id for i in site.base.inputs), *site.program.params, *site.program.dims}
     taken |= {r.name for r in site.base.results if r.name}
@@ -190,6 +193,22 @@ def _check_results(
             expected=", ".join(map(str, wanted)),
             hint="return the new parameter, then the new state in the order of the operands",
         )
+
+
+def _past_idle(results: Sequence[SSAValue], held: Sequence[SSAValue]) -> list[SSAValue]:
+    """The results, where a state that the optimiser neither reads nor changes stands for itself, and is not read any more."""
+    op = results[0].owner
+    assert isinstance(op, graph.CustomOp)
+    end = op.body.block.last_op
+    assert end is not None
+    found = list(results)
+    for number, state in enumerate(held, 1):
+        inner = op.body.block.args[list(op.operands).index(state)]
+        if end.operands[number] is inner:
+            found[number] = state
+            if len(list(inner.uses)) == 1:
+                op.operands[inner.index] = op.operands[0]
+    return found
 
 
 class _Calls:
@@ -270,9 +289,7 @@ class _Calls:
             total = squares if total is None else builder.one("add", [total, squares], loc)
         assert total is not None
         factor = self.named("norm_factor", [total], limit=limits["clip"])
-        return [
-            self.named("clipped_to_norm", [g, self.cast(factor, type_of(g).element_type)]) for g in found
-        ]
+        return [self.named("clipped_to_norm", [g, self.cast(factor, type_of(g).element_type)]) for g in found]
 
     def cast(self, value: SSAValue, element: object) -> SSAValue:
         if type_of(value).element_type == element:

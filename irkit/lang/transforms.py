@@ -8,7 +8,7 @@ others. A transformation is entered in TRANSFORMS by `transform`; the grammar kn
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from xdsl.ir import SSAValue
@@ -92,6 +92,29 @@ def transform(usage: str, *settings: str) -> Callable[[Callable[[Site], Made]], 
         return make
 
     return enter
+
+
+def without_idle_states(
+    made: Made, args: Sequence[SSAValue], results: Sequence[SSAValue]
+) -> tuple[Made, list[SSAValue], set[str]]:
+    """A made function without the states that it neither reads nor changes, its results, and the names of these states."""
+    idle = {
+        name
+        for name, arg, value in zip(
+            made.updates,
+            [{i.name.id: a for i, a in zip(made.inputs, args, strict=False)}.get(n or "") for n in made.updates],
+            results,
+            strict=False,
+        )
+        if name in made.states and arg is value and value.first_use is None
+    }
+    keep = [n for n in range(len(results)) if n >= len(made.updates) or made.updates[n] not in idle]
+    kept = replace(
+        made,
+        results=tuple(made.results[n] for n in keep),
+        updates=tuple(made.updates[n] for n in keep if n < len(made.updates)),
+    )
+    return kept, [results[n] for n in keep], {n for n in idle if n is not None}
 
 
 # -- names ------------------------------------------------------------------------------------------------------

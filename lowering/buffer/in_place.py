@@ -12,10 +12,11 @@ from dialects.graph import ConstantOp
 from dialects.kernel import LaunchOp
 from dialects.loop import FuncOp as LoopFunc
 from dialects.types import RefType
+from dialects.updates import updated_arguments
 from lowering.buffer import remarks
 from lowering.buffer.arrays import Array, ArrayTypes
 from lowering.buffer.liveness import HostLoop, Liveness
-from lowering.buffer.updates import chain, may_be_made_in, updated_arguments
+from lowering.buffer.updates import chain, may_be_made_in
 from lowering.kernel.once import runs_once
 
 

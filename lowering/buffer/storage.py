@@ -15,11 +15,12 @@ from dialects.errors import IrkitError
 from dialects.graph import ConstantOp
 from dialects.kernel import LaunchOp
 from dialects.loop import FuncOp as LoopFunc
+from dialects.updates import updated_arguments
 from lowering.buffer import remarks
 from lowering.buffer.arrays import Array, ArrayTypes, Carried, Storage
 from lowering.buffer.in_place import Reuse, comes_from, find_reuse, taken_init
 from lowering.buffer.liveness import HostLoop, Liveness, home, is_prepared
-from lowering.buffer.updates import swapped_arguments, updated_arguments
+from lowering.buffer.updates import swapped_arguments
 
 
 def assign_storage(
