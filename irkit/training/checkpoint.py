@@ -9,14 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open, serialize
+from safetensors import SafetensorError, safe_open
 
 from dialects.errors import IrkitError
 from irkit.files import write_bytes_atomically
-from irkit.params import Wanted, fill_all
+from irkit.params import SAFETENSORS, Wanted, fill_all
 from irkit.runtime.module import Program
 
 FORMAT = "irkit.training.1"
+_NAMES = {dtype: name for name, dtype in SAFETENSORS.items()}
 NAME = re.compile(r"step-(\d{8,})\.safetensors")
 
 
@@ -38,14 +39,18 @@ class Place:
 
 def weights_file(values: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:
     """The content of a safetensors file. Raises IrkitError for a dtype that it has no name for."""
-    tensors = {
-        n: {"dtype": v.dtype.name, "shape": list(v.shape), "data": np.ascontiguousarray(v).tobytes()}
-        for n, v in values.items()
-    }
-    try:
-        return bytes(serialize(tensors, dict(metadata) if metadata else None))
-    except SafetensorError as fault:
-        raise IrkitError("parameters of such a dtype have no place in a safetensors file", found=str(fault)) from None
+    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    data = bytearray()
+    for name, value in values.items():
+        if value.dtype not in _NAMES:
+            raise IrkitError(f"'{name}' has no place in a safetensors file", found=str(value.dtype))
+        begin = len(data)
+        data += np.ascontiguousarray(value).tobytes()
+        offsets = [begin, len(data)]
+        header[name] = {"dtype": _NAMES[value.dtype], "shape": list(value.shape), "data_offsets": offsets}
+    text = json.dumps(header, sort_keys=True).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + bytes(data)
 
 
 def save(folder: Path, program: Program, place: Place, keep: int) -> Path:
