@@ -271,12 +271,18 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FILE.npz",
         help="the examples: arrays by the names of inputs, with all examples along the first dim",
     )
-    train.add_argument("--epochs", type=int, default=10, metavar="N", help="passes over the data (default 10)")
+    train.add_argument(
+        "--epochs", type=int, default=10, metavar="N", help="passes over the data (default 10)"
+    )
     train.add_argument(
         "--batch", type=int, metavar="B", help="examples in a step (default: what the file says of the dim)"
     )
     train.add_argument(
-        "--seed", type=int, default=0, metavar="S", help="of the order, and added to those of parameters (default 0)"
+        "--seed",
+        type=int,
+        default=0,
+        metavar="S",
+        help="of the order, and added to those of parameters (default 0)",
     )
     train.add_argument(
         "--val", metavar="PART", help="examples for validation: a part of the data, as 0.1, or an .npz file"
@@ -288,15 +294,23 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FN",
         help="a function of the file whose mean over the examples for validation is told; may be repeated",
     )
-    train.add_argument("--init", metavar="FILE", help="a .safetensors or .npz file of parameters to begin with")
+    train.add_argument(
+        "--init", metavar="FILE", help="a .safetensors or .npz file of parameters to begin with"
+    )
     train.add_argument("--save", metavar="FILE.safetensors", help="write the parameters at the end")
     train.add_argument("--checkpoint", metavar="DIR", help="write checkpoints there, after each epoch")
     train.add_argument(
         "--every", type=int, default=0, metavar="N", help="write a checkpoint after every N steps too"
     )
-    train.add_argument("--keep", type=int, default=3, metavar="N", help="keep so many checkpoints (default 3)")
-    train.add_argument("--resume", action="store_true", help="go on from the last checkpoint, if there is one")
-    train.add_argument("--log", metavar="FILE.csv", help="write the loss of each step, and what validation gives")
+    train.add_argument(
+        "--keep", type=int, default=3, metavar="N", help="keep so many checkpoints (default 3)"
+    )
+    train.add_argument(
+        "--resume", action="store_true", help="go on from the last checkpoint, if there is one"
+    )
+    train.add_argument(
+        "--log", metavar="FILE.csv", help="write the loss of each step, and what validation gives"
+    )
     train.add_argument("--plot", metavar="FILE.svg", help="draw the losses")
     train.add_argument("--quiet", action="store_true", help="print the end alone")
     train.add_argument(

@@ -102,7 +102,10 @@ def without_idle_states(
         name
         for name, arg, value in zip(
             made.updates,
-            [{i.name.id: a for i, a in zip(made.inputs, args, strict=False)}.get(n or "") for n in made.updates],
+            [
+                {i.name.id: a for i, a in zip(made.inputs, args, strict=False)}.get(n or "")
+                for n in made.updates
+            ],
             results,
             strict=False,
         )

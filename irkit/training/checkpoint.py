@@ -79,7 +79,9 @@ def prepare(folder: Path, resume: bool) -> Path | None:
         for left in folder.glob(".new-*"):
             left.unlink(missing_ok=True)
     except OSError as fault:
-        raise IrkitError(f"cannot write to '{folder}': {fault.strerror}", hint="choose another folder") from None
+        raise IrkitError(
+            f"cannot write to '{folder}': {fault.strerror}", hint="choose another folder"
+        ) from None
     last = found(folder)
     if last and not resume:
         raise IrkitError(

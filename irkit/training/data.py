@@ -75,7 +75,15 @@ def _arrays(path: str) -> dict[str, np.ndarray]:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it is one array and no archive")
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError, TypeError) as fault:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+        AttributeError,
+        TypeError,
+    ) as fault:
         reason = "it is no archive, or one of Python objects" if "pickle" in str(fault) else str(fault)
         raise IrkitError(
             f"cannot read '{path}': {reason}", expected="an .npz file, as numpy.savez writes it"
@@ -142,9 +150,13 @@ class Feeder:
         self.data = data
         self.arrays = {n: np.empty((size, *a.shape[1:]), a.dtype) for n, a in data.rows.items()}
         given = {n for n in (*data.rows, *data.whole)}
-        self.key = next((a.name for a in program.inputs if a.name not in given and (a.dtype, a.dims) == KEY), None)
+        self.key = next(
+            (a.name for a in program.inputs if a.name not in given and (a.dtype, a.dims) == KEY), None
+        )
         names = {a.name for a in program.inputs}
-        self.inputs: dict[str, np.ndarray] = {n: a for n, a in (data.whole | self.arrays).items() if n in names}
+        self.inputs: dict[str, np.ndarray] = {
+            n: a for n, a in (data.whole | self.arrays).items() if n in names
+        }
         if self.key is not None and self.key not in program.values:
             self.inputs[self.key] = np.zeros(2, np.uint32)
 

@@ -54,7 +54,9 @@ class Evaluation:
         first = program.outputs[0]
         if first.dims or first.dtype[0] not in "fb":
             raise IrkitError(
-                f"'{self.name}' gives no number to show", found=first.type_text, expected="f32: a mean over the batch"
+                f"'{self.name}' gives no number to show",
+                found=first.type_text,
+                expected="f32: a mean over the batch",
             )
 
     def run(self, params: Mapping[str, np.ndarray], seed: int) -> float:

@@ -33,7 +33,9 @@ class Source:
     cc: str | None = None
     threads: int | None = None
 
-    def compiled(self, fn: str, dims: Mapping[str, int] | None = None, given: frozenset[str] = frozenset()) -> Program:
+    def compiled(
+        self, fn: str, dims: Mapping[str, int] | None = None, given: frozenset[str] = frozenset()
+    ) -> Program:
         """A function of the file. Inputs and parameters in `given` are not read from files. Raises IrkitError."""
         whole = {**self.dims, **(dims or {})}
         return compile_text(self.text, self.name, fn, whole, self.target, self.threads, self.cc, given)
@@ -102,7 +104,9 @@ def _batch_dim(
     """The first dim of the first input that has one, and its size. Raises IrkitError."""
     first = next((i for i in inputs if i.type.dims), None)
     if first is None:
-        raise IrkitError("the step of training takes no examples", expected="inputs whose first dim counts them")
+        raise IrkitError(
+            "the step of training takes no examples", expected="inputs whose first dim counts them"
+        )
     dim = first.type.dims[0]
     text = str(dim)
     decl = next((d for d in declared.module.decls if isinstance(d, tree.DimDecl) and d.name.id == text), None)

@@ -79,9 +79,7 @@ def train(
         place = replace(place, epoch=place.epoch + 1, batches=0, total=0.0)
         params = program.values
         values = tuple((name, e.run(params, place.seed)) for name, e in evaluations)
-        observers.epoch(
-            Row(place.epoch, place.steps, mean, values, seconds, (count - done) * place.batch)
-        )
+        observers.epoch(Row(place.epoch, place.steps, mean, values, seconds, (count - done) * place.batch))
         if plan.folder is not None:
             checkpoint.save(plan.folder, program, place, plan.keep)
     return place

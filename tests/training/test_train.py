@@ -81,7 +81,7 @@ def test_what_is_told_and_written(folder: Path):
     )
     first, last = map(float, re.search(r"loss (\S+) to ([\d.]+)", lines[12]).groups())  # pyright: ignore
     assert last < first / 2
-    head, *rows = csv.reader(Path("l.csv").open())
+    head, *rows = csv.reader(Path("l.csv").read_text().splitlines())
     assert head == ["step", "epoch", "loss", "val_loss", "accuracy"]
     assert len(rows) == 132 and [r[0] for r in rows[:11]] == [*map(str, range(1, 11)), "10"]
     assert float(rows[-1][4]) > 0.8
