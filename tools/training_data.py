@@ -26,7 +26,9 @@ def main(folder: Path) -> None:
     write_split(folder, "iris", flowers.data, flowers.target.astype(np.int32))
     patients: Any = load_diabetes()
     target = patients.target
-    write_split(folder, "diabetes", patients.data, ((target - target.mean()) / target.std()).astype(np.float32))
+    write_split(
+        folder, "diabetes", patients.data, ((target - target.mean()) / target.std()).astype(np.float32)
+    )
 
 
 def write_split(folder: Path, name: str, x: np.ndarray, y: np.ndarray) -> None:

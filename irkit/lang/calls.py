@@ -19,6 +19,7 @@ from dialects.types import DTYPES, dims_of, dtype_name, is_integer, np_dtype
 from irkit.diagnostics import nearest
 from irkit.lang import folding, quantised, tree
 from irkit.lang.builder import Value, describe, fitting, type_of
+from irkit.lang.transforms import transformations
 from irkit.lang.words import dtype_of, word
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def emit_call(emitter: Emitter, node: tree.Call, frame: Frame) -> list[Value]:
         )
     if name in frame.names:
         hint = f"'{name}' is a value; x[i] takes elements"
+    if name in transformations():
+        hint = f"{name} makes a function, which is called: {name}(f)(x)"
     raise IrkitError(f"unknown function '{name}'", emitter.loc(node.callee), hint=hint)
 
 

@@ -23,6 +23,7 @@ _WORDS = frozenset(
 )
 _OPEN = frozenset("([{")
 _CLOSE = frozenset(")]}")
+_REDUCTIONS = frozenset({"sum", "max", "min", "prod"})
 _MINUS_BEFORE = frozenset({"(", "[", "{", ",", ":", "=", "..", "return", "in", "if", "while"})
 """After these, and after an infix operator, a minus is a sign."""
 
@@ -30,13 +31,14 @@ _MINUS_BEFORE = frozenset({"(", "[", "{", ",", ":", "=", "..", "return", "in", "
 @dataclass(eq=False)
 class Token:
     """A piece of the text. `place` is the bracket around it, or `head` for the inputs of a function; `is_tight` asks
-    for no spaces around an operator."""
+    for no spaces around an operator; `before` is what a closing bracket's opening one follows."""
 
     text: str
     kind: str
     place: str = ""
     is_tight: bool = False
     is_function_name: bool = False
+    before: str = ""
 
 
 @dataclass
@@ -65,12 +67,12 @@ def format_text(text: str) -> str:
 
 def _lines(text: str) -> Iterator[Line]:
     """The lines of a text; a line stands as deep as the number of lines above that left a bracket open."""
-    open_brackets: list[tuple[str, int]] = []
+    open_brackets: list[tuple[str, int, str]] = []
     before = Token("", "")
     for number, row in enumerate(text.split("\n")):
         line = Line([])
         is_leading = True
-        line.depth = len({where for _, where in open_brackets})
+        line.depth = len({where for _, where, _ in open_brackets})
         for match in _TOKEN.finditer(row):
             kind, piece = match.lastgroup or "", match[0]
             if kind == "comment":
@@ -78,14 +80,14 @@ def _lines(text: str) -> Iterator[Line]:
                 break
             token = Token(piece, kind)
             if piece in _CLOSE and open_brackets:
-                open_brackets.pop()
+                token.before = open_brackets.pop()[2]
                 if is_leading:
-                    line.depth = len({where for _, where in open_brackets})
+                    line.depth = len({where for _, where, _ in open_brackets})
             is_leading = is_leading and piece in _CLOSE
             token.place = open_brackets[-1][0] if open_brackets else ""
             if piece in _OPEN:
                 is_head = piece == "(" and before.is_function_name
-                open_brackets.append(("head" if is_head else piece, number))
+                open_brackets.append(("head" if is_head else piece, number, before.text))
             token.is_function_name = before.text == "fn"
             line.tokens.append(token)
             before = token
@@ -169,7 +171,8 @@ def _is_spaced(left: Token, right: Token) -> bool:
         return left.place != "["
     is_name = left.kind == "name" and left.text not in _WORDS
     if right.text == "(":
-        return not is_name
+        is_made = left.text == ")" and left.before not in _REDUCTIONS  # grad(f)(x)
+        return not is_name and not is_made
     if right.text == "[":
         return not (is_name or left.text in _CLOSE)
     return True

@@ -47,7 +47,7 @@ def has_reduction(node: tree.Expr) -> bool:
                 stack += (item.left, item.right)
             case tree.Unary():
                 stack.append(item.operand)
-            case tree.Call():
+            case tree.Call() | tree.Applied():
                 stack += item.args
     return False
 
@@ -179,7 +179,7 @@ class IndexStatement:
                     stack += ((node.right, names, inside), (node.left, names, inside))
                 case tree.Unary():
                     stack.append((node.operand, names, inside))
-                case tree.Call():
+                case tree.Call() | tree.Applied():
                     given = (*node.args, *(k.value for k in node.keywords))
                     stack += [(a, names, inside) for a in reversed(given) if not _is_dtype(a)]
                 case tree.Reduction():
@@ -406,6 +406,9 @@ class IndexStatement:
                 return self.binary(node, op, scope)
             case tree.Call():
                 return self.call(node, op, scope)
+            case tree.Applied():
+                fault = f"'{tree.text_of(node.function)}' does not work on elements"
+                raise IrkitError(fault, loc, hint="call it in a line before, and index the result")
             case tree.Reduction() if id(node) in self.free_in:
                 axes = [a for a in self.places if a in self.free_in[id(node)]]
                 tensor = self.reduction(node, axes)

@@ -82,6 +82,7 @@ class Transform:
 
 
 TRANSFORMS: dict[str, Transform] = {}
+"""What `transform` entered so far; `transformations` has all."""
 
 
 def transform(usage: str, *settings: str) -> Callable[[Callable[[Site], Made]], Callable[[Site], Made]]:
@@ -94,30 +95,33 @@ def transform(usage: str, *settings: str) -> Callable[[Callable[[Site], Made]], 
     return enter
 
 
+def transformations() -> dict[str, Transform]:
+    """All transformations by name."""
+    import irkit.lang.derivatives
+    import irkit.lang.minimize  # noqa: F401  # each enters its own
+
+    return TRANSFORMS
+
+
 def without_idle_states(
     made: Made, args: Sequence[SSAValue], results: Sequence[SSAValue]
 ) -> tuple[Made, list[SSAValue], set[str]]:
     """A made function without the states that it neither reads nor changes, its results, and the names of these states."""
+    given = {item.name.id: arg for item, arg in zip(made.inputs, args, strict=False)}
     idle = {
         name
-        for name, arg, value in zip(
-            made.updates,
-            [
-                {i.name.id: a for i, a in zip(made.inputs, args, strict=False)}.get(n or "")
-                for n in made.updates
-            ],
-            results,
-            strict=False,
-        )
-        if name in made.states and arg is value and value.first_use is None
+        for name, value in zip(made.updates, results, strict=False)
+        if name in made.states and given[name] is value and value.first_use is None
     }
-    keep = [n for n in range(len(results)) if n >= len(made.updates) or made.updates[n] not in idle]
+    keep = [n for n, name in enumerate(made.updates) if name not in idle]
+    if not idle:
+        return made, list(results), set()
     kept = replace(
         made,
         results=tuple(made.results[n] for n in keep),
-        updates=tuple(made.updates[n] for n in keep if n < len(made.updates)),
+        updates=tuple(made.updates[n] for n in keep),
     )
-    return kept, [results[n] for n in keep], {n for n in idle if n is not None}
+    return kept, [results[n] for n in keep], {name for name in idle if name is not None}
 
 
 # -- names ------------------------------------------------------------------------------------------------------
@@ -125,17 +129,14 @@ def without_idle_states(
 
 def made_function(program: Program, node: tree.Call, name: tree.Name | None = None) -> Made:
     """The function that a call of a transformation stands for. Raises IrkitError."""
-    import irkit.lang.derivatives
-    import irkit.lang.minimize  # noqa: F401  # these fill the table
-
-    loc, word = program.module.loc, node.callee.id
-    found = TRANSFORMS.get(word)
+    loc, word, known = program.module.loc, node.callee.id, transformations()
+    found = known.get(word)
     if found is None:
         raise IrkitError(
             f"unknown transformation '{word}'",
             loc(node.callee),
-            expected=f"one of {', '.join(TRANSFORMS)}",
-            hint=nearest(word, TRANSFORMS),
+            expected=f"one of {', '.join(known)}",
+            hint=nearest(word, known),
         )
     if not node.args:
         raise IrkitError(f"{word} takes a function", loc(node), expected=found.usage)

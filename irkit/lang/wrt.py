@@ -68,7 +68,7 @@ def _one(site: Site, name: tree.Name, inputs: dict[str, tree.TypeRef]) -> Wrt:
         raise site.error(
             f"'{name.id}' is neither an input of '{function}' nor a parameter",
             name,
-            expected=f"of {', '.join([*known, PARAMS])}",
+            expected=f"one of {', '.join([*known, PARAMS])}",
             hint=nearest(name.id, known),
         )
     if not is_float_type(type_):

@@ -95,7 +95,7 @@ def name_values(block: Block) -> None:
     lines = [_line_of(op.location) for op in ops]
     for op, line, after in zip(ops, lines, [*lines[1:], None], strict=False):
         for region in op.regions:
-            if isinstance(op, graph.ForOp | graph.IfOp):
+            if isinstance(op, graph.ForOp | graph.IfOp | graph.VjpOp | graph.JvpOp | graph.VmapOp):
                 name_values(region.block)
         if line is None or line == after or len(op.results) != 1 or op.results[0].name_hint is not None:
             continue

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.printer import Printer
@@ -50,13 +51,13 @@ class Graph:
     # -- text ---------------------------------------------------------------------------------------------------
 
     def tg(self, weights: str | None = None) -> str:
-        """The function in the language. Parameters with data load it from the file `weights`, NAME.safetensors by default;
-        from a `.npz` beside it where that format lacks their dtype."""
+        """The function in the language, derivatives as what computes them. Parameters with data load it from the file
+        `weights`, NAME.safetensors by default; from a `.npz` beside it where that format lacks their dtype."""
         from irkit.lang.unparse import unparse
         from irkit.tracing.build import with_weights
 
         module = self.module if weights is None else with_weights(self.module, self.arrays, weights)
-        return unparse(module, self.defaults)
+        return unparse(_without_derivatives(module), self.defaults)
 
     def mlir(self, locations: bool = False) -> str:
         """The IR as text; with locations, each op with the line of Python that made it."""
@@ -114,3 +115,16 @@ class Graph:
         from irkit.page.inline import graph_html
 
         return graph_html(self.module, self.name)
+
+
+def _without_derivatives(module: ModuleOp) -> ModuleOp:
+    """The module with what computes its derivatives in their place, which the language has words for."""
+    from irkit import pipeline
+    from lowering.graph.differentiate import TRANSFORMS
+
+    if not any(isinstance(op, TRANSFORMS) for op in module.walk()):
+        return module
+    other = module.clone()
+    for name in pipeline.STAGES[0][1]:
+        pipeline.make_pass(name).apply(Context(), other)
+    return other

@@ -169,6 +169,11 @@ def current(what: str = "this") -> Trace:
     return traces[-1]
 
 
+def is_tracing() -> bool:
+    """Whether a function is being traced."""
+    return bool(_current.get())
+
+
 def is_number(x: object) -> bool:
     """Whether x takes the dtype of what it meets: a number of Python, or one as NumPy gives it unasked."""
     if isinstance(x, np.integer):

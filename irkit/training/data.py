@@ -155,7 +155,7 @@ class Feeder:
         )
         names = {a.name for a in program.inputs}
         self.inputs: dict[str, np.ndarray] = {
-            n: a for n, a in (data.whole | self.arrays).items() if n in names
+            n: a for n, a in {**data.whole, **self.arrays}.items() if n in names
         }
         if self.key is not None and self.key not in program.values:
             self.inputs[self.key] = np.zeros(2, np.uint32)

@@ -21,4 +21,4 @@ def test_examples(tmp_path, monkeypatch, capsys):
             count += 1
         else:
             assert capsys.readouterr().out.strip() == block[2].strip()
-    assert count == 6
+    assert count == 8

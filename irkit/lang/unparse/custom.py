@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute
+from xdsl.ir import Attribute, Block
 
 from dialects import graph
 from dialects.errors import IrkitError
@@ -82,40 +82,62 @@ class Customs:
         self.declared.update(dict.fromkeys(calls, found))
         head = [n if i != typed else f"{n}: {formula.word}[...]" for i, n in enumerate(formula.operands)]
         head += [f"{key}={setting_text(value, first)}" for key, value in found.defaults.items()]
-        self.lines += [f"op {found.name}({', '.join(head)}) {{", *formula.lines, "}", ""]
+        ending = "}" if not formula.rule else f"}} backward({', '.join(formula.names)}) {{"
+        rule = [*formula.rule, "}"] if formula.rule else []
+        self.lines += [f"op {found.name}({', '.join(head)}) {{", *formula.lines, ending, *rule, ""]
 
     def _formula(self, op: graph.CustomOp, named: Named) -> _Formula:
         settings = op.settings.data.keys()
         names = Names({*self.dims, *settings})
         operands = [names.fresh(a.name_hint, "x", MEANINGS) for a in op.body.block.args]
-        printer = FunctionPrinter(op, names, frozenset({*self.dims, *settings}), self, named)
-        printer.exprs.update(zip(op.body.block.args, map(Expr, operands), strict=True))
-        printer.block(op.body.block)
-        last = op.body.block.last_op
+        shown: list[str] = []
+        if op.backward is not None:
+            own = Names({*names.taken})
+            shown = [own.fresh(a.name_hint, "g", MEANINGS) for a in op.backward.block.args[len(operands) :]]
+        lines = self._lines(op, op.body.block, operands, names, named)
+        rule: tuple[str, ...] = ()
+        if op.backward is not None:
+            inside = Names({*self.dims, *settings, *operands, *shown})
+            rule = self._lines(op, op.backward.block, [*operands, *shown], inside, named)
+        for key in settings & self.dims:
+            if re.search(rf"\b{key}\b(?!=)", "\n".join([*lines, *rule])):
+                message = f"'{key}' is a setting of '{op.title.data}' and a dim of its formula"
+                raise IrkitError(message, op, hint="give one of the two another name")
+        return _Formula(tuple(operands), lines, "", tuple(shown), rule)
+
+    def _lines(
+        self, op: graph.CustomOp, block: Block, args: Sequence[str], names: Names, named: Named
+    ) -> tuple[str, ...]:
+        """The statements of a formula or of a rule, whose arguments have these names."""
+        printer = FunctionPrinter(op, names, self.dims | op.settings.data.keys(), self, named)
+        printer.exprs.update(zip(block.args, map(Expr, args), strict=True))
+        printer.block(block)
+        last = block.last_op
         if last is None or not last.operands:
             raise IrkitError("an op returns something", op)
         values = ", ".join(printer.expr(v).text for v in last.operands)
-        lines = (*printer.lines, f"  return {values}")
-        for key in settings & self.dims:
-            if re.search(rf"\b{key}\b(?!=)", "\n".join(lines)):
-                message = f"'{key}' is a setting of '{op.title.data}' and a dim of its formula"
-                raise IrkitError(message, op, hint="give one of the two another name")
-        return _Formula(tuple(operands), lines)
+        return (*printer.lines, f"  return {values}")
 
 
 @dataclass(frozen=True)
 class _Formula:
-    """The text of an op: the names of its operands, and the lines of its body; `word` stands in it for a dtype."""
+    """The text of an op: the names of its operands, and the lines of its body; `word` stands in it for a dtype. Then those
+    of its rule, if it has one: names for results and cotangents, and lines."""
 
     operands: tuple[str, ...]
     lines: tuple[str, ...]
     word: str = ""
+    names: tuple[str, ...] = ()
+    rule: tuple[str, ...] = ()
 
     def over(self, dtype: str, word: str) -> _Formula:
         """The same for any dtype in the place of one, but inside of strings."""
         pattern = re.compile(rf'"[^"]*"|\b{dtype}\b')
-        lines = (pattern.sub(lambda m: word if m[0] == dtype else m[0], line) for line in self.lines)
-        return _Formula(self.operands, tuple(lines), word)
+
+        def put(lines: Sequence[str]) -> tuple[str, ...]:
+            return tuple(pattern.sub(lambda m: word if m[0] == dtype else m[0], line) for line in lines)
+
+        return _Formula(self.operands, put(self.lines), word, self.names, put(self.rule))
 
 
 def _operands(op: graph.CustomOp, typed: int | None, expr: ExprOf) -> list[str]:

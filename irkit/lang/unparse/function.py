@@ -123,6 +123,10 @@ class FunctionPrinter:
                 choice(self, op)
             elif isinstance(op, graph.GraphOp | graph.CustomOp):
                 self.graph_op(op)
+            elif isinstance(op, graph.VjpOp | graph.JvpOp | graph.VmapOp):
+                hint = "print what it becomes: irkit-opt -p graph-differentiate --emit=tg"
+                message = f"a function inside '{op.name}' has no name in the language"
+                raise IrkitError(message, op, expected="a graph without transformations", hint=hint)
             else:
                 hint = "only graph ops and their loops are of the language"
                 raise IrkitError(f"the language has no '{op.name}'", op, hint=hint)

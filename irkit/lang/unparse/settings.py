@@ -54,9 +54,10 @@ def kind_of(value: Attribute) -> str:
 
 
 def formula_ops(op: graph.CustomOp) -> Iterator[Operation]:
-    """The ops of a formula; another custom op inside it counts as one."""
-    for inner in op.body.block.ops:
-        yield from graph.outside_customs(inner)
+    """The ops of a formula and of its rule; another custom op inside it counts as one."""
+    for region in op.regions:
+        for inner in region.block.ops:
+            yield from graph.outside_customs(inner)
 
 
 def named_numbers(calls: Sequence[graph.CustomOp], settings: Iterable[str]) -> dict[graph.CustomOp, Named]:
