@@ -17,6 +17,7 @@ from dialects.errors import IrkitError
 from irkit.commands.arguments import count_text, read_dims, seconds_text
 from irkit.commands.run import load_input
 from irkit.files import check_writable, read_text, write_atomically, write_bytes_atomically
+from irkit.runtime.module import Program
 from irkit.training import checkpoint
 from irkit.training.checkpoint import Place, weights_file
 from irkit.training.data import Data, read_data, split
@@ -33,65 +34,80 @@ def execute(args: argparse.Namespace) -> None:
     """Runs the command; raises IrkitError."""
     _check(args)
     name = "<stdin>" if args.file == "-" else args.file
-    dims = read_dims(args.dim)
-    source = Source(read_text(args.file), name, dims, args.target, args.cc, args.threads)
+    source = Source(read_text(args.file), name, read_dims(args.dim), args.target, args.cc, args.threads)
     job = find_job(source, args.fn, args.batch)
     program = source.compiled(job.step, job.batch_dims(job.batch))
+    data, validation = _examples(args, job, program)
     given = frozenset(a.name for a in program.spec.args if a.role == "param")
-    data = read_data(args.data, program.inputs, job.rows, program.values)
-    data, validation = _validation(args, job, data)
-    if data.count < job.batch:
-        raise IrkitError(
-            "there are fewer examples than a batch takes",
-            found=f"{data.count} for training",
-            expected=f"at least {job.batch}",
-            hint=f"--batch {data.count} makes batches smaller",
-        )
     evaluations = _evaluations(args, job, validation, given)
-    place = Place(args.seed, job.batch, data.count)
     program.set_params(reseeded(program, source, args.seed, frozenset()))
     if args.init:
         own = [a for a in program.spec.args if a.role == "param"]
         program.set_params({a.name: load_input(a, f"{args.init}:{a.name}") for a in own})
-    folder = Path(args.checkpoint) if args.checkpoint else None
-    last = checkpoint.prepare(folder, args.resume) if folder is not None else None
-    if last is not None:
-        place = checkpoint.load(last, program, place)
-        print(f"goes on from {last}: step {place.steps}, epoch {place.epoch + 1}")
-    log = Log(args.log, [n for n, _ in evaluations], place) if args.log else None
-    losses: list[tuple[float, float]] = []
-    curves: dict[str, list[tuple[float, float]]] = {}
+    place, folder = Place(args.seed, job.batch, data.count), None
+    if args.checkpoint:
+        folder = Path(args.checkpoint)
+        if (last := checkpoint.prepare(folder, args.resume)) is not None:
+            place = checkpoint.load(last, program, place)
+            print(f"goes on from {last}: step {place.steps}, epoch {place.epoch + 1}")
+    told = _Told(Log(args.log, [n for n, _ in evaluations], place) if args.log else None)
     start = time.perf_counter()
-    per_epoch = data.count // job.batch
-    with _bar(args, job, place, per_epoch) as advance:
+    with _bar(args, job, place, data.count // job.batch) as advance:
 
         def on_step(at: Place, loss: float) -> None:
-            losses.append((at.steps, loss))
-            if log is not None:
-                log.step(at, loss)
+            told.step(at, loss)
             advance(at, loss)
 
         def on_epoch(row: Row) -> None:
-            for name, value in row.values:
-                curves.setdefault(name, []).append((row.steps, value))
-            if log is not None:
-                log.epoch(row)
+            told.epoch(row)
             if not args.quiet:
                 print(_epoch_text(row, args.epochs), flush=True)
 
         plan = Plan(args.epochs, folder, args.every, args.keep)
         end = train(program, data, evaluations, plan, place, Observers(on_step, on_epoch))
-    if log is not None:
-        log.close()
-    _tell(end.steps - place.steps, time.perf_counter() - start, losses, curves)
+    told.summary(end.steps - place.steps, time.perf_counter() - start)
+    _write(args, program, told, f"{name}: the loss of {job.step}")
+
+
+def _write(args: argparse.Namespace, program: Program, told: _Told, title: str) -> None:
+    """The files that are asked for at the end."""
     if args.save:
         names = [a.name for a in program.spec.args if a.role == "param"]
         write_bytes_atomically(args.save, weights_file({n: program.values[n] for n in names}))
         print(f"wrote {args.save}")
     if args.plot:
-        lines = read_log(args.log) if args.log else [("loss", losses), *curves.items()]
-        write_atomically(args.plot, loss_svg(f"{name}: the loss of {job.step}", lines))
+        lines = read_log(args.log) if args.log else [("loss", told.losses), *told.curves.items()]
+        write_atomically(args.plot, loss_svg(title, lines))
         print(f"wrote {args.plot}")
+
+
+class _Told:
+    """What a run has told so far, and the log that takes it down."""
+
+    def __init__(self, log: Log | None):
+        self.log = log
+        self.losses: list[tuple[float, float]] = []
+        self.curves: dict[str, list[tuple[float, float]]] = {}
+
+    def step(self, at: Place, loss: float) -> None:
+        self.losses.append((at.steps, loss))
+        if self.log is not None:
+            self.log.step(at, loss)
+
+    def epoch(self, row: Row) -> None:
+        for name, value in row.values:
+            self.curves.setdefault(name, []).append((row.steps, value))
+        if self.log is not None:
+            self.log.epoch(row)
+
+    def summary(self, steps: int, seconds: float) -> None:
+        """Prints how it went."""
+        if not self.losses:
+            print("nothing is left to do: the run is at its end")
+            return
+        ends = "".join(f", {name} {points[-1][1]:.4f}" for name, points in self.curves.items())
+        first, last = self.losses[0][1], self.losses[-1][1]
+        print(f"{steps} steps in {seconds_text(seconds)}: loss {first:.4f} to {last:.4f}{ends}")
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -111,14 +127,21 @@ def _check(args: argparse.Namespace) -> None:
             check_writable(path)
 
 
-def _validation(args: argparse.Namespace, job: Job, data: Data) -> tuple[Data, Data | None]:
-    """The examples to train on, and those for validation: a fraction, or a file of their own."""
-    if not args.val:
-        return data, None
-    if re.fullmatch(r"0?\.\d+|[01]|[01]\.0*", args.val):
-        return split(data, float(args.val), args.seed)
-    program = job.source.compiled(job.step, job.batch_dims(job.batch))
-    return data, read_data(args.val, program.inputs, job.rows, program.values)
+def _examples(args: argparse.Namespace, job: Job, program: Program) -> tuple[Data, Data | None]:
+    """The examples to train on, and those for validation: a part of the data, or a file of their own. Raises IrkitError."""
+    data, validation = read_data(args.data, program.inputs, job.rows, program.values), None
+    if args.val and re.fullmatch(r"0?\.\d+|[01]|[01]\.0*", args.val):
+        data, validation = split(data, float(args.val), args.seed)
+    elif args.val:
+        validation = read_data(args.val, program.inputs, job.rows, program.values)
+    if data.count < job.batch:
+        raise IrkitError(
+            "there are fewer examples than a batch takes",
+            found=f"{data.count} for training",
+            expected=f"at least {job.batch}",
+            hint=f"--batch {data.count} makes batches smaller",
+        )
+    return data, validation
 
 
 def _evaluations(
@@ -165,16 +188,3 @@ def _epoch_text(row: Row, epochs: int) -> str:
     values = "".join(f"  {name} {value:.4f}" for name, value in row.values)
     speed = count_text(row.examples / max(1e-9, row.seconds))
     return f"epoch {row.epoch}/{epochs}  step {row.steps}  loss {row.loss:.4f}{values}  {speed} examples/s"
-
-
-def _tell(
-    steps: int,
-    seconds: float,
-    losses: list[tuple[float, float]],
-    curves: dict[str, list[tuple[float, float]]],
-) -> None:
-    if not losses:
-        print("nothing is left to do: the run is at its end")
-        return
-    ends = "".join(f", {name} {points[-1][1]:.4f}" for name, points in curves.items())
-    print(f"{steps} steps in {seconds_text(seconds)}: loss {losses[0][1]:.4f} to {losses[-1][1]:.4f}{ends}")
