@@ -18,7 +18,7 @@ from xdsl.ir import SSAValue
 
 from dialects import graph
 from dialects.errors import IrkitError
-from dialects.types import DTYPES, dims_of
+from dialects.types import DTYPES, dims_of, type_text
 from irkit.diagnostics import nearest
 from irkit.lang import tree
 from irkit.lang.builder import type_of
@@ -189,8 +189,8 @@ def _check_results(
         raise site.error(
             f"'{optimiser.name.id}' does not give what an optimiser gives for '{w.name}'",
             site.settings["optimizer"],
-            found=", ".join(str(v.type) for v in results),
-            expected=", ".join(map(str, wanted)),
+            found=", ".join(type_text(type_of(v)) for v in results),
+            expected=", ".join(map(type_text, wanted)),
             hint="return the new parameter, then the new state in the order of the operands",
         )
 
@@ -268,7 +268,7 @@ class _Calls:
                 raise IrkitError(
                     f"'{decl.name.id}' is no schedule",
                     self.emitter.loc(self.site.settings["schedule"]),
-                    found=", ".join(str(v.type) for v in results),
+                    found=", ".join(type_text(type_of(v)) for v in results),
                     expected="one number, a factor",
                 )
             self.factors[key] = results[0]
