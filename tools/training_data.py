@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.train_digits import EXAMPLES, SEED, split_digits
+from tools.train_digits import EXAMPLES, SEED, split_digits, write
 
 
 def main(folder: Path) -> None:
@@ -37,10 +37,6 @@ def write_split(folder: Path, name: str, x: np.ndarray, y: np.ndarray) -> None:
     x = (x - x[order[:count]].mean(axis=0)) / x[order[:count]].std(axis=0)
     write(folder / f"{name}_train.npz", x[order[:count]], y[order[:count]])
     write(folder / f"{name}_test.npz", x[order[count:]], y[order[count:]])
-
-
-def write(path: Path, x: np.ndarray, y: np.ndarray) -> None:
-    np.savez_compressed(path, x=x.astype(np.float32), y=y)
 
 
 if __name__ == "__main__":
