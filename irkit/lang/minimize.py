@@ -23,7 +23,8 @@ from irkit.diagnostics import nearest
 from irkit.lang import tree
 from irkit.lang.builder import type_of
 from irkit.lang.custom import emit_custom
-from irkit.lang.derivatives import results_of, value_and_grad
+from irkit.lang.derivatives import value_and_grad
+from irkit.lang.made import fresh, results_of, taken_names
 from irkit.lang.transforms import Made, Site, transform
 from irkit.lang.wrt import PARAMS, Wrt, wrt_of
 
@@ -166,19 +167,15 @@ def _states(
     site: Site, wrt: Sequence[Wrt], kinds: Sequence[str]
 ) -> tuple[list[list[tree.Input]], tree.Input]:
     """The inputs that hold the state of each parameter, and the one that counts steps."""
-    taken = {*(i.name.id for i in site.base.inputs), *site.program.params, *site.program.dims}
-    taken |= {r.name for r in site.base.results if r.name}
+    taken = taken_names(site) | {r.name for r in site.base.results if r.name}
 
-    def fresh(name: str, type_: tree.TypeRef) -> tree.Input:
-        while name in taken:
-            name += "_"
-        taken.add(name)
+    def zeros(name: str, type_: tree.TypeRef) -> tree.Input:
         span = site.node.callee.span
-        zeros = tree.Call(tree.Name("zeros", span), (), (), span)
-        return tree.Input(tree.Name(name, span), replace(type_, span=span), zeros, span)
+        init = tree.Call(tree.Name("zeros", span), (), (), span)
+        return tree.Input(tree.Name(fresh(name, taken), span), replace(type_, span=span), init, span)
 
-    states = [[fresh(f"{w.name}_{kind}", w.type) for kind in kinds] for w in wrt]
-    return states, fresh("step", tree.TypeRef(COUNTER, (), site.node.callee.span))
+    states = [[zeros(f"{w.name}_{kind}", w.type) for kind in kinds] for w in wrt]
+    return states, zeros("step", tree.TypeRef(COUNTER, (), site.node.callee.span))
 
 
 def _check_results(

@@ -1,7 +1,8 @@
 """The rule of reverse mode that an op of a file may have: `op f(x) { ... } backward(y, dy) { ... }`.
 
 The rule sees the operands and settings by their names, the results and their cotangents by the names that it gives. It
-returns a cotangent for each operand of floats; a number stands for a tensor of that number.
+returns a cotangent for each operand of floats, or for each operand, of which those of integers are left out; a number
+stands for a tensor of that number.
 """
 
 from __future__ import annotations
@@ -70,6 +71,10 @@ def _cotangents(
 ) -> list[SSAValue]:
     """What a rule returns, each of the type of its operand. Raises IrkitError."""
     wanted = [(o.name.id, v) for o, v in zip(decl.operands, operands, strict=True) if has_tangent(v)]
+    nodes = last.values if isinstance(last, tree.Return) and len(last.values) == len(found) else ()
+    if len(found) == len(operands):  # one for each operand: those of integers are left out
+        kept = [n for n, v in enumerate(operands) if has_tangent(v)]
+        found, nodes = [found[n] for n in kept], [nodes[n] for n in kept if nodes]
     if len(found) != len(wanted):
         raise IrkitError(
             f"the rule of '{decl.name.id}' gives the wrong number of cotangents",
@@ -77,7 +82,6 @@ def _cotangents(
             found=str(len(found)),
             expected=f"{len(wanted)}, for {', '.join(n for n, _ in wanted) or 'no operand of floats'}",
         )
-    nodes = last.values if isinstance(last, tree.Return) and len(last.values) == len(found) else ()
     out: list[SSAValue] = []
     for number, ((name, operand), value) in enumerate(zip(wanted, found, strict=True)):
         place = emitter.loc(nodes[number] if nodes else last)

@@ -98,7 +98,8 @@ def transform(usage: str, *settings: str) -> Callable[[Callable[[Site], Made]], 
 def transformations() -> dict[str, Transform]:
     """All transformations by name."""
     import irkit.lang.derivatives
-    import irkit.lang.minimize  # noqa: F401  # each enters its own
+    import irkit.lang.mapping
+    import irkit.lang.minimize  # noqa: F401  # these enter their own
 
     return TRANSFORMS
 

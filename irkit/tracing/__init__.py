@@ -11,9 +11,10 @@ print(f.graph(irkit.spec([B, 64]), w))     # the function in the language
 from irkit.tracing import nn, ops
 from irkit.tracing.choice import cond
 from irkit.tracing.control import fori, scan, while_loop
-from irkit.tracing.derivatives import grad, jvp, stop_gradient, value_and_grad, vjp, vmap
+from irkit.tracing.derivatives import grad, jvp, stop_gradient, value_and_grad, vjp
 from irkit.tracing.errors import TraceError
 from irkit.tracing.graph import Graph
+from irkit.tracing.mapping import vmap
 from irkit.tracing.params import init, param
 from irkit.tracing.rules import custom_vjp
 from irkit.tracing.sizes import dim, spec

@@ -74,7 +74,11 @@ def run_graph(
         if checked:
             _bind_dims(arg.type, name, array, symbols, func)
         env[arg] = array
-    results = _Interpreter(func, symbols, threads, wide=not checked).block(func.body.block, env)
+    interpreter = _Interpreter(func, symbols, threads, wide=not checked)
+    try:
+        results = interpreter.block(func.body.block, env)
+    finally:
+        interpreter.forget()
     return [_whole(r, attrs) for r, attrs in zip(results, _result_facts(func, len(results)), strict=True)]
 
 
@@ -205,6 +209,12 @@ class _Interpreter:
         if block is None:
             block = self.expansions[op] = expanded(op)
         return self.block(block, dict(env))
+
+    def forget(self) -> None:
+        """Drops what derivatives became, which would count as uses of the function's values."""
+        for block in self.expansions.values():
+            block.drop_all_references()
+        self.expansions.clear()
 
     def _group(self, op: Operation, env: Env) -> Sequence[Array]:
         return self.block(op.regions[0].block, dict(env))

@@ -11,7 +11,7 @@ import irkit
 from dialects import graph
 from dialects.errors import ErrorList
 from irkit.lang import parse, to_graph
-from irkit.lang.derivatives import results_of
+from irkit.lang.made import results_of
 from irkit.lang.transforms import TRANSFORMS, Made, Site, transform
 from irkit.lang.unparse import unparse
 from lowering.graph.interpret import argument_names, run_graph
@@ -187,6 +187,13 @@ def test_a_transformation_of_another_module(monkeypatch):
     assert run(text, 1.0) == [8.0]
 
 
+def test_running_a_derivative_leaves_the_graph_as_it_was():
+    func = func_of("fn f(x: f64, y: f64) -> f64 { return x * y }\nfn main = grad(f, wrt=[x])")
+    before = [len(list(a.uses)) for a in func.args]
+    run_graph(func, [np.array(2.0), np.array(3.0)])
+    assert [len(list(a.uses)) for a in func.args] == before
+
+
 def test_too_many_transformations_inside_each_other():
     nested = "f"
     for _ in range(40):
@@ -227,6 +234,17 @@ def test_a_rule_leaves_integers_out_and_is_differentiated_in_turn():
     first, second = run(text, 5.0, np.int32(3))
     assert first == 3 * 5 + 10  # da = x, times m; and a = 2 x
     assert second == 3 + 3  # d(m x)/dx by the formula of x, and the rule of a once more
+
+
+def test_a_rule_may_give_one_for_each_operand():
+    text = """op f(x, n) { return x * cast(n, f64) } backward(y, dy) { return 3 * dy, 7 * dy }
+    fn whole(x: f64, n: i32) -> f64 { return f(x, n) }
+    fn parts(x: f64, n: f64) -> f64 { return f(x, n) }
+    fn main(x: f64, n: i32) -> (f64, f64, f64) {
+      a, b = grad(parts)(x, x)
+      return grad(whole)(x, n), a, b
+    }"""
+    assert run(text, 5.0, np.int32(2)) == [3, 3, 7]
 
 
 def test_rules_survive_the_way_to_text_and_back():
