@@ -56,10 +56,14 @@ from dialects.signature import verify_names, verify_outputs
 from dialects.syntax import SymbolsAttr, parse_symbols, symbols_text
 from dialects.types import DTYPES, RefType, SpaceAttr, ref
 
+KINDS = ("input", "param", "state", "output")
+"""Of arguments: `state` is what runs keep from one to the next beside the parameters, as a momentum."""
+
 
 @irdl_op_definition
 class ProgramOp(IRDLOperation):
-    """The planned host program. `interface` describes each argument: {name, kind = input | param | output, dtype, source}.
+    """The planned host program. `interface` describes each argument: {name, kind = input | param | state | output, dtype, source},
+    and `updated`, the number of the function's result that an argument holds after a run.
 
     Attributes that the planner writes: arena_bytes (all of the arena but thread scratch), scratch_bytes (for each
     thread), peak_bytes and lower_bound_bytes (live bytes of intermediates: as placed, and the least possible),
@@ -163,8 +167,10 @@ def _verify_interface(number: int, facts: Attribute) -> None:
     texts = {key: value.data for key, value in found.items() if isinstance(value, StringAttr)}
     if not texts.get("name", "").isidentifier():
         raise VerifyException(f"interface entry {number} has no name that is an identifier")
-    if texts.get("kind") not in ("input", "param", "output"):
-        raise VerifyException(f"interface entry {number} has no kind, one of input, param and output")
+    if texts.get("kind") not in KINDS:
+        raise VerifyException(f"interface entry {number} has no kind, one of {', '.join(KINDS)}")
+    if not texts.get("updated", "0").isdecimal():
+        raise VerifyException(f"interface entry {number} is updated by no number of a result")
     if texts.get("dtype") not in DTYPES:
         raise VerifyException(f"interface entry {number} has no dtype, one of {', '.join(DTYPES)}")
 

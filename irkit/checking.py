@@ -150,10 +150,14 @@ class Checker:
         library = cache.library(spec, compiler, (*machine.cflags, *self.cflags))
         if threads is None:  # before barriers are placed the program is for one
             threads = 2 if any(op.name == "buffer.barrier" for op in module.walk()) else 1
+
+        def results() -> list[np.ndarray]:
+            call = Program(spec, library, None, threads).prepare(**judge.inputs)
+            call.run()
+            return call.all_results()
+
         try:
-            return isolated(
-                lambda: list(Program(spec, library, None, threads).prepare(**judge.inputs).run()), RUN_SECONDS
-            )
+            return isolated(results, RUN_SECONDS)
         except Died as end:
             raise IrkitError(
                 "the compiled program does not end well",

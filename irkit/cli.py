@@ -1,10 +1,11 @@
-"""irkit: runs a `.tg` file, compiles it to a pair of C files, shows what it becomes, makes it faster by measuring,
-finds what makes it wrong, or lays it out.
+"""irkit: runs a `.tg` file, compiles it to a pair of C files, shows what it becomes, makes it faster by measuring, trains its
+parameters, finds what makes it wrong, or lays it out.
 
 irkit run examples/digits.tg
 irkit compile examples/digits.tg -o build
 irkit show examples/digits.tg
 irkit tune examples/digits.tg
+irkit train examples/training/digits_mlp.tg --data digits.npz --val 0.1
 irkit bisect examples/digits.tg
 irkit reduce examples/digits.tg --check -o small.mlir
 irkit fmt examples/digits.tg
@@ -176,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_remark_arguments(show)
     _add_tune(commands)
+    _add_train(commands)
     bisect = commands.add_parser(
         "bisect", help="find the pass, and the op of the program, that make its numbers wrong"
     )
@@ -258,6 +260,62 @@ def _add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--export", metavar="FILE.tg", help="write the program with the schedules on its statements"
     )
     where.add_argument("--in-place", action="store_true", help="write the schedules into FILE itself")
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    train = commands.add_parser("train", help="train the parameters of a program on examples")
+    _add_common(train)
+    train.add_argument(
+        "--data",
+        required=True,
+        metavar="FILE.npz",
+        help="the examples: arrays by the names of inputs, with all examples along the first dim",
+    )
+    train.add_argument(
+        "--epochs", type=int, default=10, metavar="N", help="passes over the data (default 10)"
+    )
+    train.add_argument(
+        "--batch", type=int, metavar="B", help="examples in a step (default: what the file says of the dim)"
+    )
+    train.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="S",
+        help="of the order, and added to those of parameters (default 0)",
+    )
+    train.add_argument(
+        "--val", metavar="PART", help="examples for validation: a part of the data, as 0.1, or an .npz file"
+    )
+    train.add_argument(
+        "--metric",
+        action="append",
+        default=[],
+        metavar="FN",
+        help="a function of the file whose mean over the examples for validation is told; may be repeated",
+    )
+    train.add_argument(
+        "--init", metavar="FILE", help="a .safetensors or .npz file of parameters to begin with"
+    )
+    train.add_argument("--save", metavar="FILE.safetensors", help="write the parameters at the end")
+    train.add_argument("--checkpoint", metavar="DIR", help="write checkpoints there, after each epoch")
+    train.add_argument(
+        "--every", type=int, default=0, metavar="N", help="write a checkpoint after every N steps too"
+    )
+    train.add_argument(
+        "--keep", type=int, default=3, metavar="N", help="keep so many checkpoints (default 3)"
+    )
+    train.add_argument(
+        "--resume", action="store_true", help="go on from the last checkpoint, if there is one"
+    )
+    train.add_argument(
+        "--log", metavar="FILE.csv", help="write the loss of each step, and what validation gives"
+    )
+    train.add_argument("--plot", metavar="FILE.svg", help="draw the losses")
+    train.add_argument("--quiet", action="store_true", help="print the end alone")
+    train.add_argument(
+        "--threads", type=int, metavar="N", help="threads of each step (default: one for each core)"
+    )
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

@@ -252,7 +252,11 @@ def _run_c(module: ModuleOp, origin: Origin, compiler: Compiler, call: Call) -> 
     target = get_target(origin.target, compiler.name)
     spec = emit_program(module, target, call.program.name)
     library = cache.library(spec, compiler, tuple(target.cflags))
-    return Program(spec, library, None, call.program.threads).prepare(**call.arrays).run()
+    updated = {a.name for a in spec.args if a.updated is not None}
+    arrays = {n: a.copy() if n in updated else a for n, a in call.arrays.items()}
+    again = Program(spec, library, None, call.program.threads).prepare(**arrays)
+    again.run()
+    return again.all_results()
 
 
 # -- comparing ------------------------------------------------------------------------------------------------

@@ -24,6 +24,18 @@ from lowering.target import get_target
 
 ALIGNMENT = 64
 PER_LINE = 12
+STEPS = 50
+"""Of training, in the example."""
+
+_UNIFORM = (
+    "// Numbers from -1 to 1 that look random, the same in every run.",
+    "static double uniform(void) {",
+    "  static uint32_t state = 1;",
+    "  state = state * 1664525u + 1013904223u;",
+    "  return (double)(state >> 8) / 8388608.0 - 1.0;",
+    "}",
+    "",
+)
 _INTERFACE = ("args", "run", "info", "arena_bytes", "team_create", "team_destroy", "bind_weights")
 
 
@@ -56,7 +68,8 @@ def execute(args: argparse.Namespace) -> None:
         f"build: cd {folder} && {compiler.name} {' '.join(flags)} {sources} -o {spec.name} -lm && ./{spec.name}"
     )
     if args.size or args.size_file:
-        found = footprint(spec, files, sum(v.nbytes for v in values.values()), compiler, flags)
+        const = sum(values[a.name].nbytes for a in spec.args if a.name in values and not a.is_written)
+        found = footprint(spec, files, const, compiler, flags)
         if args.size:
             from irkit.commands.size import print_footprint
 
@@ -112,8 +125,11 @@ def const_source(
     """Arrays as C initialisers, exact to the bit."""
     lines = [f"// The data of {spec.name}, written by irkit.", f'#include "{spec.name}_weights.h"', ""]
     for arg in args:
+        if arg.is_written and not values[arg.name].any():  # takes no room in the file
+            lines += [f"{_declared(spec, arg, values[arg.name], portable)};", ""]
+            continue
         words = c_words(values[arg.name], arg.dtype, portable)
-        lines.append(f"const {_declared(spec, arg, values[arg.name], portable)} = {{")
+        lines.append(f"{_const(arg)}{_declared(spec, arg, values[arg.name], portable)} = {{")
         lines += ["  " + ", ".join(words[i : i + PER_LINE]) + "," for i in range(0, len(words), PER_LINE)]
         lines += ["};", ""]
     return "\n".join(lines)
@@ -127,7 +143,7 @@ def const_header(
     return "\n".join(
         [
             *_guard(spec),
-            *(f"extern const {_declared(spec, a, values[a.name], portable)};" for a in args),
+            *(f"extern {_const(a)}{_declared(spec, a, values[a.name], portable)};" for a in args),
             "",
             "// Points the arguments at the data.",
             f"static inline void {name}_bind_weights({name}_args *args) {{",
@@ -144,6 +160,11 @@ def _guard(spec: ProgramSpec) -> list[str]:
     guard = f"{spec.name.upper()}_WEIGHTS_H"
     head = f"// The data of {spec.name}, written by irkit: parameters, and inputs that come with data."
     return [head, f"#ifndef {guard}", f"#define {guard}", "", f'#include "{spec.name}.h"', ""]
+
+
+def _const(arg: ArgSpec) -> str:
+    """What a run only reads is const."""
+    return "" if arg.is_written else "const "
 
 
 def _declared(spec: ProgramSpec, arg: ArgSpec, value: np.ndarray, portable: bool) -> str:
@@ -175,8 +196,9 @@ def packed(args: Sequence[ArgSpec], values: Mapping[str, np.ndarray]) -> tuple[b
 def bin_header(spec: ProgramSpec, args: Sequence[ArgSpec], offsets: Sequence[int], size: int) -> str:
     """A function that points a program's arguments into the content of the file."""
     name = spec.name
+    whole = "" if any(a.is_written for a in args) else "const "
     bind = [
-        f"  args->{c_field(a.name)} = (const {C_TYPES[a.dtype]} *)(const void *)(bytes + {o});"
+        f"  args->{c_field(a.name)} = ({_const(a)}{C_TYPES[a.dtype]} *)({whole}void *)(bytes + {o});"
         for a, o in zip(args, offsets, strict=True)
     ]
     return "\n".join(
@@ -186,8 +208,8 @@ def bin_header(spec: ProgramSpec, args: Sequence[ArgSpec], offsets: Sequence[int
             f"#define {name.upper()}_WEIGHTS_BYTES {size}",
             "",
             "// Points the arguments into the content of the file, which starts at a multiple of 64.",
-            f"static inline void {name}_bind_weights({name}_args *args, const void *content) {{",
-            "  const char *bytes = (const char *)content;",
+            f"static inline void {name}_bind_weights({name}_args *args, {whole}void *content) {{",
+            f"  {whole}char *bytes = ({whole}char *)content;",
             *bind,
             "}",
             "",
@@ -204,6 +226,7 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
     """A `main.c` that fills the inputs, runs the program once, and prints the start of each result; with `golden` it
     compares the results with those in golden.h, and ends with 1 where they lie too far apart."""
     name, upper = spec.name, spec.name.upper()
+    trains = any(a.updated is not None for a in spec.args) and not golden
     most = {n: high for n, _, high in spec.symbols}
     body = [f"  args.{c_field(n)} = {high};" for n, _, high in spec.symbols]
     if bound and weights == "const":
@@ -238,7 +261,9 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
         if arg.role != "output":
             value = "i % 2" if arg.dtype == "bool" else f"({kind})(i % 8)"
             if arg.dtype in ("f64", "f32"):
-                value = f"({kind})(i % 8) / 8"
+                value = f"({kind})(i % 8) / 8" if not trains else f"({kind})uniform()"
+            elif trains and arg.dtype[0] in "iu":
+                value = f"({kind})(i % 2)"  # a label that is less than any number of classes
             if count:
                 body.append(f"  for (size_t i = 0; i < {count}; i++) {arg.name}_data[i] = {value};")
         else:
@@ -255,7 +280,11 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
         release.append(f"  release({arg.name}_data);")
     return "\n".join(
         [
-            f"// An example: runs {name} once and prints the start of each result. Written by irkit.",
+            (
+                f"// An example: {STEPS} steps of training on one batch, which print the loss. Written by irkit."
+                if trains
+                else f"// An example: runs {name} once and prints the start of each result. Written by irkit."
+            ),
             *(["#include <math.h>"] if golden else []),
             "#include <stdio.h>",
             "#include <stdlib.h>",
@@ -281,18 +310,14 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
             "  free(whole);",
             "}",
             "",
+            *(_UNIFORM if any("uniform()" in line for line in body) else []),
             "int main(void) {",
             f"  {name}_args args;",
             "  memset(&args, 0, sizeof args);",
             *body,
             f"  void *arena = memory({name}_arena_bytes(&args, 1));",
             *prepare,
-            f"  int code = {name}_run(&args, arena, NULL);",
-            f"  if (code != {upper}_OK) {{",
-            f'    fprintf(stderr, "{name} failed with code %d\\n", code);',
-            "    return 1;",
-            "  }",
-            *shown,
+            *(_steps(spec, shown) if trains else [*_run(spec), *shown]),
             *(compared(spec, counts) if golden else []),
             *release,
             "  release(arena);",
@@ -301,6 +326,30 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
             "",
         ]
     )
+
+
+def _run(spec: ProgramSpec, declares: bool = True) -> list[str]:
+    """The statements that run a program once, and end where it fails."""
+    return [
+        f"  {'int ' if declares else ''}code = {spec.name}_run(&args, arena, NULL);",
+        f"  if (code != {spec.name.upper()}_OK) {{",
+        f'    fprintf(stderr, "{spec.name} failed with code %d\\n", code);',
+        "    return 1;",
+        "  }",
+    ]
+
+
+def _steps(spec: ProgramSpec, shown: Sequence[str]) -> list[str]:
+    """The statements that take some steps of training and print the results of every tenth."""
+    return [
+        "  int code = 0;",
+        f"  for (int step = 1; step <= {STEPS}; step++) {{",
+        *(f"  {line}" for line in _run(spec, declares=False)),
+        "    if (step != 1 && step % 10) continue;",
+        '    printf("step %d: ", step);',
+        *(f"  {line}" for line in shown),
+        "  }",
+    ]
 
 
 def _elements(arg: ArgSpec, most: Mapping[str, int]) -> int:

@@ -163,6 +163,9 @@ def _if(emitter: Emitter, node: tree.If, frame: Frame) -> Sequence[SSAValue]:
     loc = emitter.loc(node)
     if not isinstance(chosen, SSAValue):  # known now: the way that is taken stands where the choice did
         block, final = ways[0 if chosen else 1]
+        for op in reversed(list(ways[1 if chosen else 0][0].ops)):
+            op.detach()
+            op.erase()  # else what they read would seem to be needed
         for arg, value in zip(block.args, initial, strict=True):
             arg.replace_all_uses_with(value)
         final = [dict(zip(block.args, initial, strict=True)).get(v, v) for v in final]  # pyright: ignore

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, UnitAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 
@@ -30,7 +30,7 @@ from irkit.lang.custom import emit_custom
 from irkit.lang.indexing import emit_index, has_reduction
 from irkit.lang.program import Program, source_text
 from irkit.lang.quantised import quant_type
-from irkit.lang.transforms import Function, Made, made_function
+from irkit.lang.transforms import Function, Made, made_function, without_idle_states
 from irkit.lang.words import compared
 
 MAX_CALLS = 100
@@ -128,7 +128,8 @@ class Emitter:
                 arg = block.insert_arg(self.type(item.type, frame), len(block.args))
                 arg.name_hint = item.name.id
                 frame.names[item.name.id] = arg
-                attrs.append(self.arg_attrs(item, "input", item.default))
+                kind = "state" if isinstance(fn, Made) and item.name.id in fn.states else "input"
+                attrs.append(self.arg_attrs(item, kind, item.default))
         self.program.reject_unused_overrides(frame.dims)
         inputs = len(block.args)
         for param in self.program.params.values() if emits else ():
@@ -144,7 +145,13 @@ class Emitter:
             results = self.inlined_results(fn, frame, fn.name)
         if results is None or len(self.program.errors) > count or not emits:
             return None
-        kept = [a.index < inputs or a.first_use is not None or a in results for a in block.args]
+        idle: set[str] = set()
+        if isinstance(fn, Made):
+            fn, results, idle = without_idle_states(fn, block.args, results)
+        kept = [
+            (a.index < inputs and a.name_hint not in idle) or a.first_use is not None or a in results
+            for a in block.args
+        ]
         attrs = [a for a, keep in zip(attrs, kept, strict=True) if keep]
         for arg, keep in zip(list(block.args), kept, strict=True):
             if not keep:
@@ -156,12 +163,19 @@ class Emitter:
     ) -> FuncOp:
         self.builder.add(ReturnOp(*results), self.loc(fn.node if isinstance(fn, Made) else fn.body[-1]))
         names = result_names(fn, {a.name_hint for a in block.args if a.name_hint})
+        facts: list[dict[str, Attribute]] = [{"graph.name": StringAttr(n)} for n in names]
+        updates = fn.updates if isinstance(fn, Made) else ()
+        for fact, updated in zip(facts, updates, strict=False):
+            if updated is not None:
+                fact["graph.updates"] = StringAttr(updated)
+                own = next(a for a in attrs if a["graph.name"] == StringAttr(updated))
+                own["graph.donated"] = UnitAttr()
         func = FuncOp(
             fn.name.id,
             ([a.type for a in block.args], [r.type for r in results]),
             Region(block),
             arg_attrs=ArrayAttr([DictionaryAttr(a) for a in attrs]),
-            res_attrs=ArrayAttr([DictionaryAttr({"graph.name": StringAttr(n)}) for n in names]),
+            res_attrs=ArrayAttr([DictionaryAttr(f) for f in facts]),
         )
         symbols = self.program.used_symbols(func)
         if symbols:

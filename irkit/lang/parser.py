@@ -68,6 +68,10 @@ DTYPE_SLIPS = {
 """What other languages call our dtypes."""
 
 
+LIBRARY = Path(__file__).resolve().parents[1] / "optimisers"
+"""The folder of the optimisers, schedules and ways of clipping, which are ops of the language."""
+
+
 class BadText(Exception):
     """A syntax error at a span; some are found by the grammar, some while the tree is built."""
 
@@ -81,9 +85,9 @@ class BadText(Exception):
 def parse(text: str, filename: str = "<text>") -> tree.Module:
     """The syntax tree of a file and of those that it imports; raises ErrorList with every syntax error, in source order."""
     module = parse_alone(text, filename)
-    if not any(isinstance(d, tree.Import) for d in module.decls):
-        return module
-    return with_imports(module)
+    if any(isinstance(d, tree.Import) for d in module.decls):
+        module = with_imports(module)
+    return with_library(module) if "minimize" in module.text else module
 
 
 def parse_alone(text: str, filename: str = "<text>") -> tree.Module:
@@ -140,6 +144,20 @@ def with_imports(module: tree.Module) -> tree.Module:
     if errors:
         raise ErrorList(errors)
     return tree.Module(module.filename, text, decls, tuple(sources))
+
+
+def with_library(module: tree.Module) -> tree.Module:
+    """The module with the ops that irkit brings for training, but those whose name the file gives to something else."""
+    text, sources = module.text, list(module.sources or (tree.Source(module.filename, 0),))
+    taken = {d.name.id for d in module.decls if not isinstance(d, tree.Import)}
+    found: list[tree.Declaration] = []
+    for path in sorted(LIBRARY.glob("*.tg")):
+        text += "" if text.endswith("\n") else "\n"
+        sources.append(tree.Source(str(path), len(text)))
+        text += read_text(str(path))
+        found += _declarations(text, str(path), sources[-1].start)
+    kept = [d for d in found if not isinstance(d, tree.Import) and d.name.id not in taken]
+    return tree.Module(module.filename, text, (*module.decls, *kept), tuple(sources))
 
 
 # -- the parser -------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ others. A transformation is entered in TRANSFORMS by `transform`; the grammar kn
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from xdsl.ir import SSAValue
@@ -38,6 +38,10 @@ class Made:
     params: tuple[str, ...]
     emit: Emit
     node: tree.Call
+    states: frozenset[str] = frozenset()
+    """The inputs that a program keeps from one run to the next, and does not ask for."""
+    updates: tuple[str | None, ...] = ()
+    """For each result, the input or parameter that holds it after a run of a program."""
 
 
 Function: TypeAlias = "tree.FnDecl | Made"
@@ -94,9 +98,31 @@ def transform(usage: str, *settings: str) -> Callable[[Callable[[Site], Made]], 
 def transformations() -> dict[str, Transform]:
     """All transformations by name."""
     import irkit.lang.derivatives
-    import irkit.lang.mapping  # noqa: F401  # these enter their own
+    import irkit.lang.mapping
+    import irkit.lang.minimize  # noqa: F401  # these enter their own
 
     return TRANSFORMS
+
+
+def without_idle_states(
+    made: Made, args: Sequence[SSAValue], results: Sequence[SSAValue]
+) -> tuple[Made, list[SSAValue], set[str]]:
+    """A made function without the states that it neither reads nor changes, its results, and the names of these states."""
+    given = {item.name.id: arg for item, arg in zip(made.inputs, args, strict=False)}
+    idle = {
+        name
+        for name, value in zip(made.updates, results, strict=False)
+        if name in made.states and given[name] is value and value.first_use is None
+    }
+    keep = [n for n, name in enumerate(made.updates) if name not in idle]
+    if not idle:
+        return made, list(results), set()
+    kept = replace(
+        made,
+        results=tuple(made.results[n] for n in keep),
+        updates=tuple(made.updates[n] for n in keep),
+    )
+    return kept, [results[n] for n in keep], {name for name in idle if name is not None}
 
 
 # -- names ------------------------------------------------------------------------------------------------------

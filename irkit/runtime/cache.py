@@ -265,7 +265,7 @@ def _toolchain() -> str:
     for package in PACKAGES:
         for folder, _, names in os.walk(root / package):
             for name in names:
-                if name.endswith((".py", ".h", ".lark")):
+                if name.endswith((".py", ".h", ".lark", ".tg")):
                     path = os.path.join(folder, name)
                     facts = os.stat(path)
                     rows.append(f"{path} {facts.st_size} {facts.st_mtime_ns}")

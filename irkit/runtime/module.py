@@ -60,6 +60,9 @@ class Program:
     What depends on the parameters alone is prepared in the first call, and again after `set_params` and for calls that
     bring parameters of their own; `set_params` also tells of an array that was changed in place.
 
+    A step of training updates parameters and state: a call changes the arrays that the program holds, which `params` gives,
+    or those that the call was given by name.
+
         program = irkit.compile("mlp.tg")
         logits = program(x)
         program(x=x, w1=other, out=logits)
@@ -93,7 +96,7 @@ class Program:
         self._prepared_for: object = None
         self._team = _Team(self._native, self.threads)
         for name, value in (values or {}).items():
-            self.values[name] = self._checked(self._arg(name), value)
+            self.values[name] = self._kept(self._arg(name), value)
 
     # -- what it is ---------------------------------------------------------------------------------------------
 
@@ -163,9 +166,14 @@ class Program:
 
         save_program(self, path)
 
+    def params(self) -> dict[str, np.ndarray]:
+        """Copies of the parameters, and of the state of a step of training, as they are now."""
+        kinds = {name: arg.spec.role for name, arg in self._args.items()}
+        return {n: v.copy() for n, v in self.values.items() if kinds[n] in ("param", "state")}
+
     def set_params(self, values: Mapping[str, ArrayLike]) -> None:
-        """Replaces parameters, and inputs with default data, for the calls to come: all of them, or none where one does
-        not fit. Raises IrkitError."""
+        """Replaces parameters, state, and inputs with default data, for the calls to come: all of them, or none where one
+        does not fit. What runs update is copied. Raises IrkitError."""
         if not isinstance(values, Mapping):
             raise IrkitError(
                 "set_params takes arrays by name", found=type(values).__name__, expected='{"w": array}'
@@ -175,8 +183,13 @@ class Program:
             arg = self._arg(name)
             if arg.spec.role == "output" or (arg.spec.role == "input" and name not in self.values):
                 raise IrkitError(f"'{name}' is no parameter of {self.name}", hint="inputs go to the call")
-            ready[name] = self._checked(arg, value)
+            ready[name] = self._kept(arg, value)
             arg.check_fixed(ready[name])
+        for name, value in list(ready.items()):
+            old = self.values.get(name)
+            if self._args[name].spec.updated is not None and old is not None and old.shape == value.shape:
+                old[...] = value  # calls that are prepared go on with it
+                ready[name] = old
         self.values = {**self.values, **ready}  # another dict, which tells that parameters are others
 
     # -- calls --------------------------------------------------------------------------------------------------
@@ -210,6 +223,9 @@ class Program:
         symbols = self._symbols(ready)
         for name, value in ready.items():
             self._args[name].check_shape(value, symbols)
+        for name in given:
+            if self._args[name].spec.updated is not None:
+                self._check_updated(name, given[name], ready)
         results = self._results(out, symbols, ready)
         own = any(self._args[name].spec.role == "param" for name in given)
         return Call(self, symbols, ready, results, object() if own else values)
@@ -277,6 +293,28 @@ class Program:
             stacklevel=4,
         )
         return np.array(array, order="C", copy=True)
+
+    def _kept(self, arg: _Arg, value: ArrayLike) -> np.ndarray:
+        """An array to be kept; a copy of one that runs update."""
+        if arg.spec.updated is not None:
+            return np.array(arg.array(value), order="C", copy=True)
+        return self._checked(arg, value)
+
+    def _check_updated(self, name: str, value: ArrayLike, ready: Mapping[str, np.ndarray]) -> None:
+        """Raises IrkitError for an array of a call that the run cannot update in place."""
+        array = ready[name]
+        if value is not array or not array.flags.writeable:
+            raise IrkitError(
+                f"argument '{name}' of {self.name} is updated, and cannot be written in place",
+                found=_layout(value) if isinstance(value, np.ndarray) and value is not array else "read-only",
+                expected="a C-contiguous array that can be written",
+            )
+        for other, held in ready.items():
+            if other != name and np.may_share_memory(array, held):
+                raise IrkitError(
+                    f"argument '{name}' of {self.name} is updated, and overlaps '{other}' in memory",
+                    hint="give each an array of its own",
+                )
 
     def _symbols(self, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
         """The symbolic dims, from the shapes of arrays."""
@@ -393,6 +431,14 @@ class Call:
         """Runs the program and returns its results."""
         self.program._run(self)
         return self.results
+
+    def all_results(self) -> list[np.ndarray]:
+        """The results of the last run in the order of the function, with what arguments were updated to."""
+        found = list(self.results)
+        updated = [(a.updated, a.name) for a in self.program.spec.args if a.updated is not None]
+        for number, name in sorted(updated):
+            found.insert(number, self.arrays[name])
+        return found
 
 
 class _Arg:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from xdsl.dialects.builtin import TensorType
-from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.ir import Attribute, Block, BlockArgument, Operation, SSAValue
 
 from dialects.types import RefType, ref_of
 
@@ -94,10 +94,15 @@ class ArrayTypes:
 
 @dataclass
 class Storage:
-    """The array of every value (by root), the plan of every loop, the program's outputs, and what needs a place."""
+    """The array of every value (by root), the plan of every loop, the program's outputs, and what needs a place.
+
+    By the number of a result: the argument that it updates, and an array where its value is set aside before any is copied.
+    """
 
     arrays: dict[SSAValue, Array] = field(default_factory=dict)
     loops: dict[Operation, list[Carried]] = field(default_factory=dict)
     outputs: list[Array] = field(default_factory=list)
     arena: list[Array] = field(default_factory=list)
     prepared: list[Array] = field(default_factory=list)
+    updated: dict[int, BlockArgument] = field(default_factory=dict)
+    aside: dict[int, Array] = field(default_factory=dict)

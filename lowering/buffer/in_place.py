@@ -12,9 +12,11 @@ from dialects.graph import ConstantOp
 from dialects.kernel import LaunchOp
 from dialects.loop import FuncOp as LoopFunc
 from dialects.types import RefType
+from dialects.updates import updated_arguments
 from lowering.buffer import remarks
 from lowering.buffer.arrays import Array, ArrayTypes
 from lowering.buffer.liveness import HostLoop, Liveness
+from lowering.buffer.updates import chain, may_be_made_in
 from lowering.kernel.once import runs_once
 
 
@@ -27,15 +29,26 @@ class Reuse:
     wanted: dict[SSAValue, Array] = field(default_factory=dict)
     swaps: dict[BlockArgument, Array | None] = field(default_factory=dict)
     outputs: list[Array] = field(default_factory=list)
+    kept: dict[SSAValue, set[SSAValue]] = field(default_factory=dict)
+    """The arguments that a run updates, each with the values that may take its array: those that become its new one."""
+
+    def may_take(self, value: SSAValue, operand: SSAValue) -> bool:
+        return operand not in self.kept or value in self.kept[operand]
 
 
-def find_reuse(func: FuncOp, kernels: Mapping[str, LoopFunc], live: Liveness, type_of: ArrayTypes) -> Reuse:
+def find_reuse(
+    func: FuncOp,
+    kernels: Mapping[str, LoopFunc],
+    live: Liveness,
+    type_of: ArrayTypes,
+    arguments: Mapping[SSAValue, Array],
+) -> Reuse:
     """Finds, in this order,
 
     1. outputs that take an operand's array: the kernel's signature grants the alias, and the operand dies there;
     2. carried values whose next value comes to lie in their own array so, innermost loops first; the other ones, whose
        next value is wanted in a second array;
-    3. results of the function, which are wanted in its output arguments.
+    3. results of the function, which are wanted in its output arguments, or in the argument that they update.
     """
     reuse = Reuse()
     for op in live.begin:
@@ -45,10 +58,20 @@ def find_reuse(func: FuncOp, kernels: Mapping[str, LoopFunc], live: Liveness, ty
         _choose_carried(loop, live, type_of, reuse)
     last = func.body.block.last_op
     assert last is not None
-    for operand in last.operands:
-        reuse.outputs.append(Array("argument", type_of(operand)))
-        if _is_made_in(value := live.root(operand), func.body.block):
+    updated = updated_arguments(func)
+    for number, operand in enumerate(last.operands):
+        value, arg = live.root(operand), updated.get(number)
+        made = _is_made_in(value, func.body.block)
+        if arg is None:
+            reuse.outputs.append(Array("argument", type_of(operand)))
+        else:
+            reuse.outputs.append(arguments[arg])
+            takers = chain(value, reuse.takes)
+            reuse.kept[arg] = set(takers) if arg in takers else set()
+            made = made and may_be_made_in(arg, value, reuse.takes, live)
+        if made:
             reuse.wanted.setdefault(value, reuse.outputs[-1])
+    reuse.takes = {v: o for v, o in reuse.takes.items() if reuse.may_take(v, o)}
     return reuse
 
 

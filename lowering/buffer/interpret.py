@@ -60,6 +60,7 @@ class _Machine:
 
     def run(self, arrays: Mapping[str, Array]) -> list[Array]:
         outputs: list[tuple[_Place, SSAValue, str]] = []
+        updated: list[tuple[int, tuple[_Place, SSAValue, str]]] = []
         for value, facts, entry in zip(
             self.program.block.args, self.program.signature, self.program.interface, strict=True
         ):
@@ -69,7 +70,11 @@ class _Machine:
                 outputs.append((place, value, dtype))
             else:
                 place = _Place(np.frombuffer(bytearray(arrays[name].tobytes()), np.uint8))
+                if result := _text(entry, "updated"):
+                    updated.append((int(result), (place, value, dtype)))
             self.places[value] = place
+        for result, output in sorted(updated, key=lambda item: item[0]):
+            outputs.insert(result, output)
         self._block(self.program.block)
         return [self._result(*output) for output in outputs]
 

@@ -84,16 +84,20 @@ class _Writer:
         signature: list[ArgAttr] = []
         interface: list[Attribute] = []
         body = self.func.body.block
+        results = {arg: number for number, arg in self.storage.updated.items()}
         for number, value in enumerate(body.args):
             facts = argument_facts(self.func, number)
             array = self.storage.arrays[value]
             name = _text(facts.get("graph.name")) or value.name_hint or f"arg{number}"
             self._bind_argument(array, name)
             signature.append(arg("inout" if array.written else "in"))
-            interface.append(_describe(name, facts, _text(facts.get("graph.kind")) or "input", value.type))
+            kind = _text(facts.get("graph.kind")) or "input"
+            interface.append(_describe(name, facts, kind, value.type, results.get(value)))
         last = body.last_op
         assert last is not None
         for number, (array, value) in enumerate(zip(self.storage.outputs, last.operands, strict=True)):
+            if number in self.storage.updated:
+                continue
             facts = result_facts(self.func, number)
             name = _text(facts.get("graph.name")) or f"out{number}"
             self._bind_argument(array, name)
@@ -106,11 +110,19 @@ class _Writer:
         value.name_hint = name
 
     def write_results(self) -> None:
+        """Copies what does not lie where it must: results, then what is set aside, then what arguments hold from now on."""
         last = self.func.body.block.last_op
         assert last is not None
         self.origin = last
-        for array, value in zip(self.storage.outputs, last.operands, strict=True):
-            if self._copy(value, array):
+        updated, aside = self.storage.updated, self.storage.aside
+        for number, array in aside.items():
+            self._copy(last.operands[number], array)
+        for number in sorted(range(len(last.operands)), key=lambda n: n in updated):
+            value, array = last.operands[number], self.storage.outputs[number]
+            if number in aside:
+                type_ = self.type_of(value)
+                self._add(CopyOp(self._ref(aside[number], type_, None), self._ref(array, type_, None)))
+            elif self._copy(value, array):
                 made = self.storage.arrays[self.live.root(value)].find()
                 remarks.copied_out(last, value, made, made in self.storage.outputs)
 
@@ -261,8 +273,10 @@ def _text(attr: Attribute | None) -> str | None:
     return attr.data if isinstance(attr, StringAttr) else None
 
 
-def _describe(name: str, facts: Mapping[str, Attribute], kind: str, type_: Attribute) -> DictionaryAttr:
-    """What the C interface and the runtime know of an argument."""
+def _describe(
+    name: str, facts: Mapping[str, Attribute], kind: str, type_: Attribute, result: int | None = None
+) -> DictionaryAttr:
+    """What the C interface and the runtime know of an argument; `result` is the number of the one that updates it."""
     assert isinstance(type_, TensorType)
     entry: dict[str, Attribute] = {
         "name": StringAttr(name),
@@ -273,4 +287,6 @@ def _describe(name: str, facts: Mapping[str, Attribute], kind: str, type_: Attri
         entry["source"] = source
     if (quantised := facts.get("graph.quantised")) is not None:
         entry["quantised"] = quantised
+    if result is not None:
+        entry["updated"] = StringAttr(str(result))
     return DictionaryAttr(entry)

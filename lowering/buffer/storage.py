@@ -15,24 +15,28 @@ from dialects.errors import IrkitError
 from dialects.graph import ConstantOp
 from dialects.kernel import LaunchOp
 from dialects.loop import FuncOp as LoopFunc
+from dialects.updates import updated_arguments
 from lowering.buffer import remarks
 from lowering.buffer.arrays import Array, ArrayTypes, Carried, Storage
 from lowering.buffer.in_place import Reuse, comes_from, find_reuse, taken_init
 from lowering.buffer.liveness import HostLoop, Liveness, home, is_prepared
+from lowering.buffer.updates import swapped_arguments
 
 
 def assign_storage(
     func: FuncOp, kernels: Mapping[str, LoopFunc], live: Liveness, type_of: ArrayTypes
 ) -> Storage:
     """Gives every value an array, in program order, and every array the times at which it is needed."""
-    reuse = find_reuse(func, kernels, live, type_of)
-    storage = Storage(outputs=reuse.outputs)
+    arguments: dict[SSAValue, Array] = {}
     for number, arg in enumerate(func.body.block.args):
         donated = "graph.donated" in argument_facts(func, number)
-        storage.arrays[arg] = Array("argument", type_of(arg), writable=donated)
+        arguments[arg] = Array("argument", type_of(arg), writable=donated)
+    reuse = find_reuse(func, kernels, live, type_of, arguments)
+    storage = Storage(arrays=arguments, outputs=reuse.outputs)
     assigner = _Assigner(live, type_of, reuse, storage)
     for op in live.begin:
         assigner.assign(op)
+    _set_aside(func, storage, live)
     _touch_uses(storage, live)
     storage.arena = [a for a in storage.arena if a.merged is None]
     return storage
@@ -122,6 +126,8 @@ class _Assigner:
         result, block, trips = loop.op.results[number], loop.op.parent, loop.trips
         init = taken_init(loop, number, self.live)
         array = self.storage.arrays[init].find() if init is not None else None
+        if init is not None and not self.reuse.may_take(result, init):
+            array = None
         copies = array is None or not array.writable
         if array is None or copies:
             array = self._new(result, block)
@@ -143,6 +149,20 @@ class _Assigner:
         spare, current = spare.find(), Array("loop", type_)
         left = spare if odd else array if trips is not None else Array("either", type_, parts=(array, spare))
         return Carried(number, type_, array, copies, current, spare, following, left)
+
+
+def _set_aside(func: FuncOp, storage: Storage, live: Liveness) -> None:
+    """Marks what a run updates as written, and gives values memory of their own that would be overwritten too early."""
+    last = func.body.block.last_op
+    assert last is not None
+    storage.updated = updated_arguments(func)
+    for arg in storage.updated.values():
+        storage.arrays[arg].written = True
+    for number in swapped_arguments(func, storage.updated, live):
+        array = Array("arena", storage.outputs[number].type, func.body.block)
+        array.touch(live.begin[last])
+        storage.aside[number] = array
+        storage.arena.append(array)
 
 
 def _touch_uses(storage: Storage, live: Liveness) -> None:

@@ -15,7 +15,7 @@ from lowering.c.names import c_field
 
 ABI_VERSION = 1
 
-ROLES = ("input", "param", "output")
+ROLES = ("input", "param", "state", "output")
 
 ERRORS: dict[str, tuple[int, str]] = {
     "OK": (0, "no error"),
@@ -46,7 +46,8 @@ C_TYPES: dict[str, str] = {
 class ArgSpec:
     """An argument: name and dtype in the language, dims as texts of dim expressions, where its data comes from.
 
-    `quantised` is the quantised type of which the dtype is the storage.
+    `quantised` is the quantised type of which the dtype is the storage; `updated`, for an argument that runs update, the
+    number of the function's result that it holds after a run.
     """
 
     name: str
@@ -55,6 +56,12 @@ class ArgSpec:
     dims: tuple[str, ...]
     source: str = ""
     quantised: str = ""
+    updated: int | None = None
+
+    @property
+    def is_written(self) -> bool:
+        """Whether a run writes to the array."""
+        return self.role == "output" or self.updated is not None
 
     @property
     def type_text(self) -> str:
@@ -129,8 +136,11 @@ def header_text(spec: ProgramSpec) -> str:
     prefix, upper = spec.name, spec.name.upper()
     fields = [f"  int64_t {c_field(n)};  // {low} to {high}" for n, low, high in spec.symbols]
     for arg in spec.args:
-        const = "" if arg.role == "output" else "const "
-        fields.append(f"  {const}{C_TYPES[arg.dtype]} *{c_field(arg.name)};  // {arg.role}, {arg.type_text}")
+        const = "" if arg.is_written else "const "
+        note = "" if arg.updated is None else ", updated by each run"
+        fields.append(
+            f"  {const}{C_TYPES[arg.dtype]} *{c_field(arg.name)};  // {arg.role}, {arg.type_text}{note}"
+        )
     if spec.prepared_bytes:
         fields.append(f"  void *{spec.prepared_field};  // prepared memory, aligned to 64 bytes")
     codes = [
@@ -253,7 +263,7 @@ typedef struct irk_team irk_team;
 
 typedef struct irk_arg_info {{
   const char *name;
-  const char *role;  // input, param or output
+  const char *role;  // input, param, state or output
   const char *dtype;
   int rank;
   const char *const *dims;  // expressions over the symbols

@@ -141,7 +141,8 @@ def _spec(program: buffer.ProgramOp, name: str, kernels: Sequence[str]) -> Progr
         shape = type_.shape.data[:-1] if entry["dtype"] in ("c64", "c128") else type_.shape.data
         dims = tuple(map(str, shape))
         origin = (entry.get("source", ""), entry.get("quantised", ""))
-        args.append(ArgSpec(entry["name"], entry["kind"], entry["dtype"], dims, *origin))
+        updated = int(entry["updated"]) if "updated" in entry else None
+        args.append(ArgSpec(entry["name"], entry["kind"], entry["dtype"], dims, *origin, updated))
     return ProgramSpec(
         name=name,
         args=tuple(args),
@@ -263,7 +264,7 @@ class _Program:
     def _checks(self) -> list[str]:
         """What a run asks of its arguments."""
         program, upper = self.program, self.name.upper()
-        checks = self._pointers({"input", "param", "output"}, self.prepared)
+        checks = self._pointers({*buffer.KINDS}, self.prepared)
         return checks + [
             f"  if (args->{c_field(s)} < {low} || args->{c_field(s)} > {high}) return {upper}_DIM_OUT_OF_RANGE;"
             for s, low, high in program.symbols.data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from xdsl.context import Context
@@ -19,8 +19,9 @@ from dialects.graph.movement import ConcatOp
 from dialects.graph.scan import Scan
 from dialects.graph.scatter import Scatter
 from dialects.graph.structure import IndexOp
-from dialects.kernel import DefOp, ReadOp, WriteOp, YieldOp, arg
+from dialects.kernel import DefOp, LaunchOp, ReadOp, WriteOp, YieldOp, arg
 from dialects.types import dtype_name, is_complex, ref_of, type_text
+from dialects.updates import updated_arguments
 from lowering.kernel import alias_remarks
 from lowering.kernel.builder import Builder
 from lowering.kernel.extern import extern_def
@@ -40,7 +41,8 @@ class GraphToKernel(ModulePass):
     Expects: outlined kernels over tensors.
     Does: (1) turns arguments into arrays and results into output arguments; (2) reads every result at one point of
     its axes, which unfolds the ops behind it by the table of rules: views become index maps, reductions tuple states;
-    (3) lets an output take the memory of an input of the same size that is read at the same index only.
+    (3) lets an output take the memory of an input of the same size that is read at the same index only, and first that of
+    the argument that it is the new value of (`graph.updates`).
     Leaves: kernels in axes form; the host program is untouched.
     """
 
@@ -49,10 +51,15 @@ class GraphToKernel(ModulePass):
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
         if faults := list(_complex_values(op)):
             raise ErrorList(faults)
+        wanted = _wanted_aliases(op)
         for kernel in [o for o in op.ops if isinstance(o, DefOp)]:
             if not kernel.in_axes_form or not kernel.block.args:
                 by_hand = next((o for o in kernel.block.ops if runs_by_hand(o)), None)
-                lowered = to_axes_form(kernel) if by_hand is None else extern_def(kernel, by_hand)  # pyright: ignore
+                lowered = (
+                    to_axes_form(kernel, wanted.get(kernel.sym_name.data, {}))
+                    if by_hand is None
+                    else extern_def(kernel, by_hand)  # pyright: ignore
+                )
                 parent = kernel.parent
                 assert parent is not None
                 parent.insert_op_before(lowered, kernel)
@@ -78,8 +85,23 @@ def _complex_values(module: builtin.ModuleOp) -> Iterator[IrkitError]:
                 break
 
 
-def to_axes_form(kernel: DefOp) -> DefOp:
-    """One kernel with axes."""
+def _wanted_aliases(module: builtin.ModuleOp) -> dict[str, dict[int, int]]:
+    """For kernels by name, the input that holds the old value of what a result is the new one of, by their numbers."""
+    found: dict[str, dict[int, int]] = {}
+    for func in [o for o in module.ops if isinstance(o, FuncOp)]:
+        last = func.body.block.last_op
+        for number, old in updated_arguments(func).items():
+            new = last.operands[number] if last is not None else old
+            owner = new.owner
+            if isinstance(owner, LaunchOp) and old in owner.inputs:
+                own = found.setdefault(owner.callee.root_reference.data, {})
+                own.setdefault(owner.results.index(new), owner.inputs.index(old))  # pyright: ignore
+    return found
+
+
+def to_axes_form(kernel: DefOp, wanted: Mapping[int, int] | None = None) -> DefOp:
+    """One kernel with axes; `wanted` says of results whose memory they should take, if they may."""
+    wanted = wanted or {}
     last = kernel.block.last_op
     if not isinstance(last, YieldOp):
         raise IrkitError(f"@{kernel.sym_name.data} does not end with kernel.yield", kernel)
@@ -106,8 +128,9 @@ def to_axes_form(kernel: DefOp) -> DefOp:
         if isinstance(owner, Scatter) and updates_in_place(owner):
             signature.append(arg("inout", list(kernel.block.args).index(owner.operands[0])))  # pyright: ignore
         else:
-            taken = {f.alias_of for f in signature}
-            alias = _alias(block, position, taken)
+            own = wanted.get(position - inputs)
+            taken = {f.alias_of for f in signature} | (set(wanted.values()) - {own})
+            alias = _alias(block, position, taken, own)
             if alias is None:
                 alias_remarks.no_alias(kernel, block, position, taken)
             signature.append(arg("out", alias))
@@ -197,8 +220,9 @@ def _write_concat(b: Builder, op: ConcatOp, array: SSAValue) -> None:
         start = start + shape[axis]
 
 
-def _alias(block: Block, position: int, taken: set[int | None]) -> int | None:
-    """An input whose memory an output may take: same array type, and read only where the output is written.
+def _alias(block: Block, position: int, taken: set[int | None], first: int | None = None) -> int | None:
+    """An input whose memory an output may take: same array type, and read only where the output is written; `first` is
+    the one to be tried before the others.
 
     Not where the output is one number: every thread reads it, and one of them writes.
     """
@@ -206,7 +230,8 @@ def _alias(block: Block, position: int, taken: set[int | None]) -> int | None:
     writes = [op for op in block.ops if isinstance(op, WriteOp) and op.array is target]
     if len(writes) != 1 or not any(expr.names() for expr in writes[0].index.data):
         return None
-    for candidate, source in enumerate(block.args[:position]):
+    for candidate in sorted(range(position), key=lambda n: n != first):
+        source = block.args[candidate]
         if candidate in taken or source.type != target.type:
             continue
         reads = [op for op in block.ops if isinstance(op, ReadOp) and op.array is source]

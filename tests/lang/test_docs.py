@@ -1,4 +1,4 @@
-"""Every example of the language reference compiles, or fails with the text that stands below it."""
+"""Every example of the language reference, and of the page on training, compiles, or fails with the text that stands below it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,15 @@ BLOCKS = [
 ]
 
 
+TRAINING = [
+    (m[1], m[2], m.start()) for m in FENCE.finditer((PAGE.parent / "training.md").read_text(encoding="utf-8"))
+]
+
+
 @pytest.mark.parametrize(
-    "source", [pytest.param(text, id=f"line{line}") for kind, text, line in BLOCKS if kind == "tg"]
+    "source",
+    [pytest.param(text, id=f"line{line}") for kind, text, line in BLOCKS if kind == "tg"]
+    + [pytest.param(text, id=f"training{at}") for kind, text, at in TRAINING if kind == "tg"],
 )
 def test_example_compiles(source: str) -> None:
     module = parse(source, "example.tg")

@@ -16,7 +16,7 @@ from math import prod
 
 import ml_dtypes
 import numpy as np
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, UnitAttr
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, UnitAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 
@@ -202,8 +202,26 @@ class Batch:
             DictionaryAttr(attrs.data | ({"graph.donated": UnitAttr()} if i in self.donated else {}))
             for i, attrs in enumerate(func.arg_attrs.data)
         )
+        self.update(func)
         self.used["donated input"] += len(self.donated)
         self.used["shared input"] += len(self.inputs) - len(shared)
+
+    def update(self, func: FuncOp) -> None:
+        """Lets results be what donated inputs hold after the run: any of the same type, and often another input of these."""
+        results: dict[int, int] = {}
+        for i in sorted(self.donated):
+            type_ = self.block.args[i].type
+            fitting = [n for n, v in enumerate(self.results) if v.type == type_ and n not in results]
+            inputs = [n for n in fitting if isinstance(self.results[n].ssa.owner, Block)]
+            if fitting and self.rng.random() < 0.8:
+                chosen = inputs if inputs and self.rng.random() < 0.5 else fitting
+                results[chosen[self.rng.integers(len(chosen))]] = i
+        assert func.res_attrs is not None
+        func.res_attrs = ArrayAttr(
+            DictionaryAttr(a.data | ({"graph.updates": StringAttr(f"x{results[n]}")} if n in results else {}))
+            for n, a in enumerate(func.res_attrs.data)
+        )
+        self.used["updated input"] += len(results)
 
     def grow(self, graphs: int, ops: int) -> Batch:
         """Adds graphs of about so many ops each."""

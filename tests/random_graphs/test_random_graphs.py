@@ -53,4 +53,10 @@ def test_every_op_is_drawn():
     print(coverage(used))
     assert set(OPS) <= used.keys(), f"never drawn: {sorted(set(OPS) - used.keys())}"
     assert {"for", "while", "if", "NaN or infinity", "no elements"} <= used.keys()
-    assert {"donated input", "shared input", "input as result", "result twice"} <= used.keys()
+    assert {
+        "donated input",
+        "shared input",
+        "input as result",
+        "result twice",
+        "updated input",
+    } <= used.keys()

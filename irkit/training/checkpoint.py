@@ -1,0 +1,124 @@
+"""Checkpoints: parameters, state, and where in the data a run is, in one safetensors file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from dialects.errors import IrkitError
+from irkit.files import write_bytes_atomically
+from irkit.params import SAFETENSORS, Wanted, fill_all
+from irkit.runtime.module import Program
+
+FORMAT = "irkit.training.1"
+_NAMES = {dtype: name for name, dtype in SAFETENSORS.items()}
+NAME = re.compile(r"step-(\d{8,})\.safetensors")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run is, and of which run: the same seed, batch and examples give the same order of examples."""
+
+    seed: int
+    batch: int
+    examples: int
+    epoch: int = 0
+    """Epochs that are done."""
+    batches: int = 0
+    """Batches of the epoch after that are done."""
+    steps: int = 0
+    total: float = 0.0
+    """The sum of the losses of these batches."""
+
+
+def weights_file(values: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:
+    """The content of a safetensors file. Raises IrkitError for a dtype that it has no name for."""
+    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    data = bytearray()
+    for name, value in values.items():
+        if value.dtype not in _NAMES:
+            raise IrkitError(f"'{name}' has no place in a safetensors file", found=str(value.dtype))
+        begin = len(data)
+        data += np.ascontiguousarray(value).tobytes()
+        offsets = [begin, len(data)]
+        header[name] = {"dtype": _NAMES[value.dtype], "shape": list(value.shape), "data_offsets": offsets}
+    text = json.dumps(header, sort_keys=True).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + bytes(data)
+
+
+def save(folder: Path, program: Program, place: Place, keep: int) -> Path:
+    """Writes a checkpoint, then removes the oldest beyond `keep`."""
+    path = folder / f"step-{place.steps:08d}.safetensors"
+    facts = {"format": FORMAT, "place": json.dumps(asdict(place))}
+    write_bytes_atomically(str(path), weights_file(program.params(), facts))
+    for old in found(folder)[:-keep]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def found(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, the oldest first."""
+    if not folder.is_dir():
+        return []
+    names = {p: m for p in folder.iterdir() if (m := NAME.fullmatch(p.name))}
+    return sorted(names, key=lambda p: int(names[p][1]))
+
+
+def prepare(folder: Path, resume: bool) -> Path | None:
+    """Makes the folder, removes what a killed run left half written, and gives the checkpoint to go on from. Raises
+    IrkitError where there are some and the run is not to go on."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".new-*"):
+            left.unlink(missing_ok=True)
+    except OSError as fault:
+        raise IrkitError(
+            f"cannot write to '{folder}': {fault.strerror}", hint="choose another folder"
+        ) from None
+    last = found(folder)
+    if last and not resume:
+        raise IrkitError(
+            f"'{folder}' holds checkpoints of another run",
+            found=last[-1].name,
+            hint="--resume goes on from there; or name another folder",
+        )
+    return last[-1] if last else None
+
+
+def load(path: Path, program: Program, run: Place) -> Place:
+    """Gives a program the values of a checkpoint; where its run was. Raises IrkitError for one of another run, or a file that
+    is damaged."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts = file.metadata() or {}
+            if facts.get("format") != FORMAT:
+                raise ValueError("it is no checkpoint")
+            place = Place(**json.loads(facts["place"]))
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError) as fault:
+        raise IrkitError(
+            f"cannot read the checkpoint '{path}'",
+            found=str(fault),
+            hint="remove it, and --resume takes the one before",
+        ) from None
+    for name in ("seed", "batch", "examples"):
+        if getattr(place, name) != getattr(run, name):
+            raise IrkitError(
+                f"'{path}' is of another run: its {name} differs",
+                found=f"{name} {getattr(place, name)} in the checkpoint",
+                expected=f"{name} {getattr(run, name)}, as this run has",
+                hint="a run goes on with the same data and options",
+            )
+    wants = [
+        Wanted(n, a.dtype, program.values[n].shape, f"load {path.name} {n}")
+        for n, a in ((a.name, a) for a in program.spec.args)
+        if a.role in ("param", "state")
+    ]
+    program.set_params(fill_all(wants, path.parent))
+    return place
