@@ -82,16 +82,26 @@ static inline void irk_copy(void *to, const void *from, int64_t bytes, int tid, 
 #if defined(IRK_TEAM_PTHREADS)
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define IRK_TEAM_SPINS 4000 /* pauses before a waiting thread offers its core, about 50 microseconds */
-#define IRK_TEAM_YIELDS 50  /* offers before it sleeps */
+#define IRK_TEAM_SPINS 2000 /* pauses before a waiting thread sleeps: some 30 to 90 microseconds */
+
+#ifdef __linux__
+extern int sched_getcpu(void);
+#endif
+
+/* The core of a thread, on a cache line of its own. */
+typedef struct irk_seat {
+  int core;
+  char pad[60];
+} irk_seat;
 
 typedef struct irk_pthread_team {
   irk_team base;
   int spins;
+  int places;
+  irk_seat *seats; /* where each thread was last seen: as many as places */
   pthread_t *threads;
   pthread_mutex_t caller; /* held during a run */
   pthread_mutex_t lock;   /* guards sleeping and waking */
@@ -123,16 +133,34 @@ static inline void irk_team_pause(void) {
 #endif
 }
 
-/* Waits until *counter differs from old: spins, then yields, then sleeps. */
-static inline void irk_team_wait(irk_pthread_team *t, unsigned *counter, unsigned old) {
+/* Notes the core of this thread. */
+static inline int irk_team_sit(irk_pthread_team *t, int tid) {
+#ifdef __linux__
+  const int core = sched_getcpu();
+#else
+  const int core = -1 - tid;
+#endif
+  __atomic_store_n(&t->seats[tid].core, core, __ATOMIC_RELAXED);
+  return core;
+}
+
+/* Whether another thread of the team was last seen on a core. */
+static inline int irk_team_is_shared(irk_pthread_team *t, int tid, int core) {
+  int i;
+  for (i = 0; i < t->places; i++)
+    if (i != tid && __atomic_load_n(&t->seats[i].core, __ATOMIC_RELAXED) == core) return 1;
+  return 0;
+}
+
+/* Waits until *counter differs from old: spins, then sleeps. Beside another thread on one core it sleeps at once: spinning
+ * would keep that one from its work, and the system moves a thread to an idle core when it wakes it, but hardly while it
+ * spins. */
+static inline void irk_team_wait(irk_pthread_team *t, int tid, unsigned *counter, unsigned old) {
+  const int spins = irk_team_is_shared(t, tid, irk_team_sit(t, tid)) ? 0 : t->spins;
   int turn;
-  for (turn = 0; turn < t->spins; turn++) {
+  for (turn = 0; turn < spins; turn++) {
     if (__atomic_load_n(counter, __ATOMIC_ACQUIRE) != old) return;
     irk_team_pause();
-  }
-  for (turn = 0; turn < IRK_TEAM_YIELDS; turn++) {
-    if (__atomic_load_n(counter, __ATOMIC_ACQUIRE) != old) return;
-    sched_yield();
   }
   pthread_mutex_lock(&t->lock);
   /* Sequentially consistent with irk_team_advance: either it sees the sleeper, or the sleeper sees its count. */
@@ -151,6 +179,8 @@ static inline void irk_team_advance(irk_pthread_team *t, unsigned *counter) {
   }
 }
 
+static __thread int irk_tid; /* of the thread, in the run that it is in */
+
 static inline void irk_pthread_barrier(irk_team *team) {
   irk_pthread_team *t = (irk_pthread_team *)team;
   const unsigned phase = __atomic_load_n(&t->phase, __ATOMIC_RELAXED);
@@ -158,7 +188,7 @@ static inline void irk_pthread_barrier(irk_team *team) {
     __atomic_store_n(&t->arrived, 0, __ATOMIC_RELAXED);
     irk_team_advance(t, &t->phase);
   } else {
-    irk_team_wait(t, &t->phase, phase);
+    irk_team_wait(t, irk_tid, &t->phase, phase);
   }
 }
 
@@ -168,10 +198,12 @@ static inline void *irk_pthread_main(void *arg) {
   const int tid = worker->tid;
   unsigned seen = 0;
   free(worker);
+  irk_tid = tid;
   for (;;) {
-    irk_team_wait(t, &t->run_count, seen);
+    irk_team_wait(t, tid, &t->run_count, seen);
     seen++;
     if (t->stop) return NULL;
+    irk_team_sit(t, tid);
     t->fn(t->ctx, tid, t->base.size);
     irk_pthread_barrier(&t->base);
   }
@@ -180,6 +212,8 @@ static inline void *irk_pthread_main(void *arg) {
 static inline void irk_pthread_run(irk_team *team, irk_team_fn *fn, void *ctx) {
   irk_pthread_team *t = (irk_pthread_team *)team;
   pthread_mutex_lock(&t->caller);
+  irk_tid = 0;
+  irk_team_sit(t, 0);
   t->fn = fn;
   t->ctx = ctx;
   irk_team_advance(t, &t->run_count);
@@ -197,6 +231,7 @@ static inline void irk_pthread_destroy(irk_team *team) {
   pthread_cond_destroy(&t->wake);
   pthread_mutex_destroy(&t->lock);
   pthread_mutex_destroy(&t->caller);
+  free(t->seats);
   free(t->threads);
   free(t);
 }
@@ -208,10 +243,15 @@ static inline irk_team *irk_team_create(int n) {
   int i;
   if (n < 1) n = 1;
   if (t) t->threads = (pthread_t *)calloc((size_t)n, sizeof *t->threads);
-  if (!t || !t->threads) {
+  if (t) t->seats = (irk_seat *)calloc((size_t)n, sizeof *t->seats);
+  if (!t || !t->threads || !t->seats) {
+    if (t) free(t->threads);
+    if (t) free(t->seats);
     free(t);
     return NULL;
   }
+  t->places = n;
+  for (i = 0; i < n; i++) t->seats[i].core = -1 - i;
   t->base.run = irk_pthread_run;
   t->base.barrier = irk_pthread_barrier;
   t->base.destroy = irk_pthread_destroy;
