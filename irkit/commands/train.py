@@ -158,7 +158,7 @@ def _bar(
     args: argparse.Namespace, job: Job, place: Place, per_epoch: int
 ) -> Iterator[Callable[[Place, float], None]]:
     """A progress bar on a terminal: the loss, examples in a second, and the time that is left."""
-    console = Console(file=sys.stderr)
+    console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
     columns = (
         TextColumn("epoch {task.fields[epoch]}"),
         BarColumn(),
@@ -169,7 +169,10 @@ def _bar(
     )
     shown = console.is_terminal and not args.quiet
     begin, first = time.perf_counter(), place.steps
-    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
+    both = sys.stdout.isatty()  # else what is printed belongs to a file or a pipe, and not above the bar
+    with Progress(
+        *columns, console=console, transient=True, disable=not shown, redirect_stdout=both
+    ) as progress:
         task = progress.add_task(
             "", total=args.epochs * per_epoch, completed=first, epoch=place.epoch + 1, loss="", speed=""
         )

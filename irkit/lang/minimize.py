@@ -10,21 +10,20 @@ the order of the head. A schedule is an op of one operand, the number of steps t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xdsl.ir import SSAValue
 
 from dialects import graph
-from dialects.errors import IrkitError
-from dialects.types import DTYPES, dims_of, type_text
+from dialects.types import type_text
 from irkit.diagnostics import nearest
 from irkit.lang import tree
 from irkit.lang.builder import type_of
-from irkit.lang.custom import emit_custom
 from irkit.lang.derivatives import value_and_grad
 from irkit.lang.made import fresh, results_of, taken_names
+from irkit.lang.op_calls import Calls
 from irkit.lang.transforms import Made, Site, transform
 from irkit.lang.wrt import PARAMS, Wrt, wrt_of
 
@@ -69,7 +68,7 @@ def minimize(site: Site) -> Made:
     count = len(site.base.inputs)
 
     def emit(emitter: Emitter, args: Sequence[SSAValue]) -> list[SSAValue]:
-        calls = _Calls(emitter, site)
+        calls = Calls(emitter, site)
         found = gradients.emit(emitter, args[:count])
         grads = calls.clipped(found[len(values) :], clips)
         loc = emitter.loc(site.node)
@@ -84,8 +83,10 @@ def minimize(site: Site) -> Made:
             operands: dict[str, SSAValue | float] = {
                 "param": emitter.param_value(w.name, w.node),
                 "grad": grad,
-                "step": calls.counted(step, grad),
-                "scale": 1.0 if schedule is None else calls.factor(schedule, done, grad),
+                "step": calls.counted(step, type_of(grad).element_type),
+                "scale": 1.0
+                if schedule is None
+                else calls.factor(schedule, done, type_of(grad).element_type),
                 **dict(zip((k for k in kinds if k not in GIVEN), held, strict=True)),
             }
             results = calls.op(optimiser, {k: operands[k] for k in kinds}, settings)
@@ -206,90 +207,3 @@ def _past_idle(results: Sequence[SSAValue], held: Sequence[SSAValue]) -> list[SS
             if len(list(inner.uses)) == 1:
                 op.operands[inner.index] = op.operands[0]
     return found
-
-
-class _Calls:
-    """Calls of ops of the library on values."""
-
-    def __init__(self, emitter: Emitter, site: Site):
-        self.emitter, self.site = emitter, site
-        self.counts: dict[object, SSAValue] = {}
-        self.factors: dict[object, SSAValue] = {}
-
-    def op(
-        self,
-        decl: tree.OpDecl,
-        operands: Mapping[str, SSAValue | float],
-        settings: Sequence[tree.Keyword] = (),
-    ) -> list[SSAValue]:
-        """The results of an op of the file; operands go by names that no text can have."""
-        from irkit.lang.emit import Frame
-
-        span = self.site.node.span
-        frame = Frame(dict(self.site.program.dims))
-        words: list[tree.Keyword] = []
-        for name, value in operands.items():
-            node: tree.Expr = tree.Name(f"${name}", span)
-            if isinstance(value, SSAValue):
-                frame.names[f"${name}"] = value
-            else:
-                node = tree.Number(value, span)
-            words.append(tree.Keyword(name, node, span))
-        call = tree.Call(tree.Name(decl.name.id, span), (), (*words, *settings), span)
-        return [v for v in emit_custom(self.emitter, decl, call, frame) if isinstance(v, SSAValue)]
-
-    def named(self, name: str, operands: Sequence[SSAValue], **settings: float) -> SSAValue:
-        decl = self.site.program.ops[name]
-        span = self.site.node.span
-        words = [tree.Keyword(n, tree.Number(v, span), span) for n, v in settings.items()]
-        return self.op(decl, dict(zip((o.name.id for o in decl.operands), operands, strict=True)), words)[0]
-
-    def counted(self, step: SSAValue, like: SSAValue) -> SSAValue:
-        """A number of steps in the dtype of a gradient."""
-        key = step, element = (step, type_of(like).element_type)
-        if key not in self.counts:
-            loc = self.emitter.loc(self.site.node)
-            name = next(n for n, e in DTYPES.items() if e == element)
-            self.counts[key] = self.emitter.builder.one("cast", [step], loc, dtype=name)
-        return self.counts[key]
-
-    def factor(
-        self, schedule: tuple[tree.OpDecl, Sequence[tree.Keyword]], done: SSAValue, like: SSAValue
-    ) -> SSAValue:
-        """What a schedule gives, in the dtype of a gradient. Raises IrkitError where that is no scalar of it."""
-        key = type_of(like).element_type
-        if key not in self.factors:
-            decl, settings = schedule
-            results = self.op(decl, {decl.operands[0].name.id: self.counted(done, like)}, settings)
-            if len(results) != 1 or dims_of(results[0].type) or type_of(results[0]).element_type != key:
-                raise IrkitError(
-                    f"'{decl.name.id}' is no schedule",
-                    self.emitter.loc(self.site.settings["schedule"]),
-                    found=", ".join(type_text(type_of(v)) for v in results),
-                    expected="one number, a factor",
-                )
-            self.factors[key] = results[0]
-        return self.factors[key]
-
-    def clipped(self, grads: Sequence[SSAValue], limits: Mapping[str, float]) -> list[SSAValue]:
-        """Gradients after the clipping that is asked for: each by value, then all by their norm."""
-        found = list(grads)
-        if "clip_value" in limits:
-            found = [self.named("clipped_to_value", [g], limit=limits["clip_value"]) for g in found]
-        if "clip" not in limits:
-            return found
-        builder, loc = self.emitter.builder, self.emitter.loc(self.site.node)
-        widest = max((type_of(g).element_type for g in found), key=lambda e: e.bitwidth)  # pyright: ignore
-        total: SSAValue | None = None
-        for grad in found:
-            squares = self.cast(self.named("sum_of_squares", [grad]), widest)
-            total = squares if total is None else builder.one("add", [total, squares], loc)
-        assert total is not None
-        factor = self.named("norm_factor", [total], limit=limits["clip"])
-        return [self.named("clipped_to_norm", [g, self.cast(factor, type_of(g).element_type)]) for g in found]
-
-    def cast(self, value: SSAValue, element: object) -> SSAValue:
-        if type_of(value).element_type == element:
-            return value
-        name = next(n for n, e in DTYPES.items() if e == element)
-        return self.emitter.builder.one("cast", [value], self.emitter.loc(self.site.node), dtype=name)

@@ -15,10 +15,8 @@ from dialects.errors import IrkitError
 from dialects.types import np_dtype
 from irkit.diagnostics import nearest
 from irkit.runtime.module import Program
+from irkit.training.job import KEY
 from lowering.c.abi import ArgSpec
-
-KEY = ("u32", ("2",))
-"""The type of an input that gets the seed and the number of the step where the data has nothing for it."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def read_data(
     whole: dict[str, np.ndarray] = {}
     for arg in args:
         if arg.name not in arrays:
-            if arg.name in defaults or (arg.dtype, arg.dims) == KEY:
+            if arg.name in defaults or arg.type_text == KEY:
                 continue
             raise IrkitError(
                 f"'{path}' has no array for the input '{arg.name}'",
@@ -150,9 +148,7 @@ class Feeder:
         self.data = data
         self.arrays = {n: np.empty((size, *a.shape[1:]), a.dtype) for n, a in data.rows.items()}
         given = {n for n in (*data.rows, *data.whole)}
-        self.key = next(
-            (a.name for a in program.inputs if a.name not in given and (a.dtype, a.dims) == KEY), None
-        )
+        self.key = next((a.name for a in program.inputs if a.name not in given and a.type_text == KEY), None)
         names = {a.name for a in program.inputs}
         self.inputs: dict[str, np.ndarray] = {
             n: a for n, a in {**data.whole, **self.arrays}.items() if n in names

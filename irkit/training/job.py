@@ -18,6 +18,9 @@ from irkit.runtime.module import Program
 from lowering.c.abi import ProgramSpec
 
 MINIMIZE = "minimize"
+KEY = "u32[2]"
+"""The type of an input that gets the seed and the number of the step where the data has nothing for it."""
+
 RANDOM = ("normal", "uniform", "glorot", "he")
 """The initialisers that draw numbers."""
 
@@ -102,7 +105,7 @@ def _batch_dim(
     declared: Declarations, inputs: tuple[tree.Input, ...], source: Source, batch: int | None
 ) -> tuple[str | None, int]:
     """The first dim of the first input that has one, and its size. Raises IrkitError."""
-    first = next((i for i in inputs if i.type.dims), None)
+    first = next((i for i in inputs if i.type.dims and str(i.type) != KEY), None)
     if first is None:
         raise IrkitError(
             "the step of training takes no examples", expected="inputs whose first dim counts them"

@@ -204,6 +204,33 @@ def test_bad_data(case: str, folder: Path):
     assert code == 1 and message in err, err
 
 
+def test_a_key_for_random_numbers(folder: Path):
+    """An input u32[2] that the data lacks gets the seed and the step, so that a run repeats itself, and steps differ."""
+    text = TEXT.replace("fn loss(x", "fn loss(key: u32[2], x").replace(
+        "logits(x), y))\n}\n\nfn accuracy",
+        "logits(x * cast(random(key, [B, 6]) > 0.2, f32)), y))\n}\n\nfn accuracy",
+    )
+    Path("m.tg").write_text(text)
+    one = trained("--epochs", 2)
+    assert same(one, trained("--epochs", 2))
+    assert not same(one, trained("--epochs", 2, "--seed", 3))
+    Path("m.tg").write_text(text.replace("random(key", "random(key * 0"))
+    assert not same(one, trained("--epochs", 2))
+
+
+def test_arrays_that_go_to_every_step_whole(folder: Path):
+    Path("m.tg").write_text(
+        TEXT.replace("fn loss(x", "fn loss(size: f32[6], x")
+        .replace("logits(x), y))\n}\n\nfn acc", "logits(x * size), y))\n}\n\nfn acc")
+        .replace("fn loss(size: f32[6], x: f32[B, 6]", "fn loss(x: f32[B, 6], size: f32[6]")
+    )
+    code, _, err = run()
+    assert code == 1 and "has no array for the input 'size'" in err
+    data = dict(np.load("d.npz"))
+    np.savez("d.npz", size=np.ones(6, np.float32), **data)
+    assert run("--epochs", 1)[0] == 0
+
+
 def test_a_loss_that_is_no_number(folder: Path):
     Path("m.tg").write_text(TEXT.replace("adamw(lr=1e-2), clip=1.0", "sgd(lr=1e30)"))
     code, _, err = run("--checkpoint", "c", "--every", 1)
