@@ -42,11 +42,9 @@ kernel.def @tile_14x32 axes [i: 32, j: 128, k: 64]
 
 // The whole reduced axis in one block: no partial sums, no branch.
 // CHECK-LABEL: loop.func @tile_4x16
-// Where columns are split, each thread has a panel of its own; the rows are packed by all.
+// Where columns are split, each thread has a panel of its own, and none waits for another.
 // CHECK: loop.alloc : !buffer.ref<[1, 64, 16], f32, space = scratch>
-// CHECK: loop.alloc : !buffer.ref<[8, 64, 4], f32, space = team>
-// CHECK: loop.for ip in 0 to 8 parallel
-// CHECK: loop.barrier
+// CHECK: loop.alloc : !buffer.ref<[8, 64, 4], f32, space = scratch>
 // CHECK: loop.for jp in 0 to 8 parallel
 // CHECK-NOT: loop.if
 // CHECK-NOT: loop.barrier

@@ -34,6 +34,9 @@ from lowering.loop import nest_remarks
 from lowering.loop.nest import Level, Nest, Shared, VectorAxis
 from lowering.schedule import Schedule
 
+SHARED_ROWS = 512
+"""Rows from which on threads that split the columns pack the rows together: two barriers then cost less than the copies."""
+
 
 def lower_contraction(kernel: DefOp, body: Block, schedule: Schedule, contraction: Contraction) -> None:
     """Fills the body of a loop.func from a kernel whose schedule packs its contraction."""
@@ -82,7 +85,7 @@ class _Packed:
         self.kc = wanted if self.blocks_k and wanted is not None else 0
         self.mc = -(-self.schedule.split.get(self.i or "", 8 * self.mr) // self.mr) * self.mr
         self.by_rows = bool(self.i) and self.schedule.parallel in (None, self.i)
-        self.shares_rows = self.schedule.parallel == self.j
+        self.shares_rows = self.schedule.parallel == self.j and (self.m.value or 0) >= SHARED_ROWS
         self.element: Attribute = c.reduce.results[0].type
         self.shared = Shared.of(self.kernel, self.body, self._no_reduction)
         self.shared.location_of = c.reduce
@@ -291,8 +294,8 @@ class _Packed:
         return _Rows(0, first, end - begin, self.mr, valid)
 
     def _by_columns(self, nest: Nest) -> None:
-        """Panels of columns, or whole products, between the threads. Columns share the rows, which all pack together;
-        with a product for each thread none waits for another."""
+        """Panels of columns, or whole products, between the threads. Each packs for itself, and none waits for another,
+        but for many rows, which all pack together."""
         if self.schedule.parallel == self.j:
             nest_remarks.split_blocks(self.kernel, self.j, self.nr)
         tiles = self._row_tiles()
