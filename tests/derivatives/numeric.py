@@ -19,9 +19,9 @@ Array = np.ndarray
 STEP = 1e-6
 
 
-def function_of(text: str) -> FuncOp:
+def function_of(text: str, fn: str | None = None) -> FuncOp:
     """The graph of a file's function."""
-    module = to_graph(parse(text, "case.tg"))
+    module = to_graph(parse(text, "case.tg"), fn)
     (func,) = (op for op in module.ops if isinstance(op, FuncOp))
     func.detach()
     return func
