@@ -17,6 +17,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import irkit.cli
+from irkit.training import checkpoint
 from irkit.training.checkpoint import Place
 from irkit.training.log import Log
 
@@ -244,6 +245,13 @@ def test_checkpoints_of_others(folder: Path):
     (path,) = Path("c").iterdir()
     path.write_bytes(path.read_bytes()[:-5])
     assert "cannot " in (err := run("--checkpoint", "c", "--resume")[2]) and "step-" in err
+
+
+def test_two_runs_in_one_folder(folder: Path):
+    with checkpoint.held(Path("c")):
+        code, _, err = run("--epochs", 1, "--checkpoint", "c", "--resume")
+        assert code == 1 and "another run writes its checkpoints to 'c'" in err
+    assert run("--epochs", 1, "--checkpoint", "c")[0] == 0
 
 
 @pytest.mark.parametrize(
