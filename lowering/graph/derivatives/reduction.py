@@ -87,7 +87,7 @@ def _prod(step: Step, t: Term) -> Term:
 
 def _logsumexp(step: Step, t: Term) -> Term:
     x, y = step.x[0], _kept(step, step.y[0])
-    shift = (abs(y) < float("inf")).where(y, 0.0)
+    shift = abs(y).equals(float("inf")).where(0.0, y)
     return t * (x - shift).of("exp")
 
 
