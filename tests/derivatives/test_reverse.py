@@ -48,5 +48,5 @@ def test_corners(value: str, x: list[float], expected: list[float]):
     """What is chosen where there is no derivative, as torch has it but for rows of nothing but -inf."""
     func = function_of(f"fn main(x: f64[3]) -> f64 {{ return sum({value}) }}")
     with np.errstate(all="ignore"):
-        found = run_graph(reverse_function(func, ["x"]), [np.array(x, np.float64), np.float64(1)])
+        found = run_graph(reverse_function(func, ["x"]), [np.array(x, np.float64), np.array(1.0)])
     np.testing.assert_array_equal(found[-1], expected)
