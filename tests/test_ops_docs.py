@@ -18,6 +18,7 @@ from dialects.graph.examples import Example
 from tests.ops.harness import program_of
 from tests.ops.torch_calls import FUNCTIONS
 from tools.ops_docs.__main__ import DOCS, all_examples, differences, documented, reference
+from tools.ops_docs.derivatives import PATH, known_errors, table
 from tools.ops_docs.errors import messages
 from tools.ops_docs.examples import all_in_one, shown
 from tools.ops_docs.pages import TORCH, page, read_cells
@@ -30,6 +31,15 @@ def test_the_pages_are_up_to_date():
     """Also fails for an op without an example, and says what to add."""
     found = differences(reference())
     assert not found, "\n".join([*found, "run python -m tools.ops_docs"])
+
+
+def test_the_table_of_derivatives_is_up_to_date():
+    """Its columns of rules are those of the code, and what has a derivative of floats was measured."""
+    text = PATH.read_text(encoding="utf-8")
+    errors = known_errors(text)
+    assert text == table(errors), "run python -m tools.ops_docs.derivatives"
+    moving = re.findall(r"^\| \[(\w+)\]\S+ \| (?:rule|formula) ", text, re.MULTILINE)
+    assert {name for name in moving if not errors[name]} == {"cast", "quantize", "dequantize"}
 
 
 def test_examples_give_what_the_pages_show_through_c():

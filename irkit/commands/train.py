@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -44,12 +44,24 @@ def execute(args: argparse.Namespace) -> None:
     if args.init:
         own = [a for a in program.spec.args if a.role == "param"]
         program.set_params({a.name: load_input(a, f"{args.init}:{a.name}") for a in own})
-    place, folder = Place(args.seed, job.batch, data.count), None
-    if args.checkpoint:
-        folder = Path(args.checkpoint)
-        if (last := checkpoint.prepare(folder, args.resume)) is not None:
-            place = checkpoint.load(last, program, place)
-            print(f"goes on from {last}: step {place.steps}, epoch {place.epoch + 1}")
+    folder = Path(args.checkpoint) if args.checkpoint else None
+    with checkpoint.held(folder) if folder is not None else nullcontext():
+        _run(args, job, program, data, evaluations, folder)
+
+
+def _run(
+    args: argparse.Namespace,
+    job: Job,
+    program: Program,
+    data: Data,
+    evaluations: list[tuple[str, Evaluation]],
+    folder: Path | None,
+) -> None:
+    """Trains, from the last checkpoint where there is one, and writes what is asked for."""
+    place = Place(args.seed, job.batch, data.count)
+    if folder is not None and (last := checkpoint.prepare(folder, args.resume)) is not None:
+        place = checkpoint.load(last, program, place)
+        print(f"goes on from {last}: step {place.steps}, epoch {place.epoch + 1}")
     told = _Told(Log(args.log, [n for n, _ in evaluations], place) if args.log else None)
     start = time.perf_counter()
     with _bar(args, job, place, data.count // job.batch) as advance:
@@ -66,7 +78,7 @@ def execute(args: argparse.Namespace) -> None:
         plan = Plan(args.epochs, folder, args.every, args.keep)
         end = train(program, data, evaluations, plan, place, Observers(on_step, on_epoch))
     told.summary(end.steps - place.steps, time.perf_counter() - start)
-    _write(args, program, told, f"{name}: the loss of {job.step}")
+    _write(args, program, told, f"{job.source.name}: the loss of {job.step}")
 
 
 def _write(args: argparse.Namespace, program: Program, told: _Told, title: str) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,17 +74,37 @@ def found(folder: Path) -> list[Path]:
     return sorted(names, key=lambda p: int(names[p][1]))
 
 
-def prepare(folder: Path, resume: bool) -> Path | None:
-    """Makes the folder, removes what a killed run left half written, and gives the checkpoint to go on from. Raises
-    IrkitError where there are some and the run is not to go on."""
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Makes the folder, and keeps it for one run until that ends or is killed. Raises IrkitError where another run has it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as fault:
+        raise _cannot_write(folder, fault) from None
+    try:
+        with suppress(OSError):  # some file systems have no locks
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise IrkitError(
+                    f"another run writes its checkpoints to '{folder}'",
+                    expected="one run at a time",
+                    hint="wait until it ends, or name another folder",
+                ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def prepare(folder: Path, resume: bool) -> Path | None:
+    """Removes what a killed run left half written, and gives the checkpoint to go on from. Raises IrkitError where there are
+    some and the run is not to go on."""
+    try:
         for left in folder.glob(".new-*"):
             left.unlink(missing_ok=True)
     except OSError as fault:
-        raise IrkitError(
-            f"cannot write to '{folder}': {fault.strerror}", hint="choose another folder"
-        ) from None
+        raise _cannot_write(folder, fault) from None
     last = found(folder)
     if last and not resume:
         raise IrkitError(
@@ -90,6 +113,10 @@ def prepare(folder: Path, resume: bool) -> Path | None:
             hint="--resume goes on from there; or name another folder",
         )
     return last[-1] if last else None
+
+
+def _cannot_write(folder: Path, fault: OSError) -> IrkitError:
+    return IrkitError(f"cannot write to '{folder}': {fault.strerror}", hint="choose another folder")
 
 
 def load(path: Path, program: Program, run: Place) -> Place:

@@ -61,7 +61,9 @@ def _kept(path: str, head: Sequence[str], place: Place) -> list[list[str]]:
             first, *rows = csv.reader(file)
     except (OSError, ValueError):
         return []
-    done = [r for r in rows if len(r) == len(head) and r[0].isdigit() and int(r[0]) <= place.steps]
+    whole = [r for r in rows if len(r) == len(head) and r[0].isdigit() and r[1].isdigit()]
+    # An epoch that a killed run told of, after its last checkpoint, is told once more.
+    done = [r for r in whole if int(r[0]) <= place.steps and (r[2] or int(r[1]) <= place.epoch)]
     return done if first == list(head) else []
 
 

@@ -54,6 +54,24 @@ func.func @tape(%x: tensor<f32>, %n: tensor<si32>, %g: tensor<f32>) -> tensor<f3
   func.return %d : tensor<f32>
 }
 // -----
+// A cast that wraps may give more rounds than what it is made of.
+// CHECK: error: this loop has no bound, so that its way back would need a tape without end
+func.func @wraps(%x: tensor<f32>, %n: tensor<si32>, %g: tensor<f32>) -> tensor<f32> {
+  %five = graph.constant dense<5> : tensor<si32>
+  %least = graph.min %n, %five : (tensor<si32>, tensor<si32>) -> tensor<si32>
+  %end = graph.cast %least {dtype = "u8"} : (tensor<si32>) -> tensor<ui8>
+  %v, %d = graph.vjp (%x) seed (%g) : (tensor<f32>, tensor<f32>) {
+  ^bb0(%a: tensor<f32>):
+    %r = graph.for 0 to %end : tensor<ui8> (%a) : (tensor<f32>) {
+    ^bb1(%t: tensor<si64>, %c: tensor<f32>):
+      %0 = graph.sin %c : (tensor<f32>) -> tensor<f32>
+      graph.yield %0 : tensor<f32>
+    }
+    graph.yield %r : tensor<f32>
+  }
+  func.return %d : tensor<f32>
+}
+// -----
 // CHECK: error: there is no derivative through complex numbers
 func.func @complex(%x: tensor<f32>, %g: tensor<f32>) -> tensor<f32> {
   %v, %d = graph.vjp (%x) seed (%g) : (tensor<f32>, tensor<f32>) {
@@ -109,6 +127,24 @@ func.func @scalar(%x: tensor<3xf32>, %t: tensor<3xf32>) -> tensor<3xf32> {
     graph.yield %0 : tensor<3xf32>
   }
   func.return %d : tensor<3xf32>
+}
+// -----
+// A cast that wraps may give more rounds than what it is made of.
+// CHECK: error: this loop has no bound, so that its way back would need a tape without end
+func.func @wraps(%x: tensor<f32>, %n: tensor<si32>, %g: tensor<f32>) -> tensor<f32> {
+  %five = graph.constant dense<5> : tensor<si32>
+  %least = graph.min %n, %five : (tensor<si32>, tensor<si32>) -> tensor<si32>
+  %end = graph.cast %least {dtype = "u8"} : (tensor<si32>) -> tensor<ui8>
+  %v, %d = graph.vjp (%x) seed (%g) : (tensor<f32>, tensor<f32>) {
+  ^bb0(%a: tensor<f32>):
+    %r = graph.for 0 to %end : tensor<ui8> (%a) : (tensor<f32>) {
+    ^bb1(%t: tensor<si64>, %c: tensor<f32>):
+      %0 = graph.sin %c : (tensor<f32>) -> tensor<f32>
+      graph.yield %0 : tensor<f32>
+    }
+    graph.yield %r : tensor<f32>
+  }
+  func.return %d : tensor<f32>
 }
 // -----
 // CHECK: error: there is no derivative through complex numbers

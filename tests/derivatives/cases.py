@@ -348,6 +348,14 @@ CASES: dict[str, str] = {
     "fordyn": function(
         "u: f64[5], n: i32", "f64[5]", "u", "for t in 0..minimum(n+1,6) with u {", "u = sin(u) + u*u", "}"
     ),
+    "fordyn2": function(
+        "u: f64[5], n: i32",
+        "f64[5]",
+        "u",
+        "for t in minimum(maximum(n-1,-1),1)..cast(minimum(n+1,6),i64) with u {",
+        "u = sin(u) + u*u*cast(t,f64)",
+        "}",
+    ),
     "fornest": function(
         "u: f64[5], w: f64[5]",
         "f64[5]",

@@ -38,10 +38,26 @@ def directional(func: FuncOp, arrays: Sequence[Array], along: Sequence[Array]) -
 def test_second_derivatives(name: str, first: Callable[..., FuncOp]):
     """Forward mode over a derivative against central differences; reverse mode against forward mode."""
     func = function_of(CASES[name])
+    check_second(func, first, inputs_of(func))
+
+
+@pytest.mark.parametrize("zeros", [1, 2, 3])
+@pytest.mark.parametrize("name", ["prod1", "prod02k", "scatteromul", "scatteramul", "cumprod(x)"])
+def test_second_derivatives_of_products_with_zeros(name: str, zeros: int):
+    """Also where a factor is zero, which a quotient says nothing of."""
+    func = function_of(CASES[name])
+    arrays = inputs_of(func)
+    for array in arrays:
+        if array.dtype.kind == "f":
+            array.reshape(-1)[: 2 * zeros : 2] = 0
+    check_second(func, reverse_function, arrays)
+
+
+def check_second(func: FuncOp, first: Callable[..., FuncOp], given: Sequence[Array]) -> None:
+    """Checks both modes over a derivative of a function at these arguments."""
     once = first(func, float_names(func))
     once.verify()
     rng = np.random.default_rng(3)
-    given = inputs_of(func)
     more = once.body.block.args[len(given) :]
     arrays = [*given, *(rng.standard_normal(a.type.get_shape()) for a in more)]  # pyright: ignore
     along = [rng.standard_normal(a.shape) for a in arrays if a.dtype.kind == "f"]

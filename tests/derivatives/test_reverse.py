@@ -26,3 +26,27 @@ def test_cotangents(name: str):
         expected = central_differences(func, arrays, seeds, names.index(arg))
         scale = 1 + np.abs(expected).max(initial=0)
         np.testing.assert_allclose(cotangent / scale, expected / scale, atol=1e-7)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("value", "x", "expected"),
+    [
+        ("hardswish(x)", [-3, 3, 0], [0, 1, 0.5]),
+        ("abs(x)", [0, -2, 3], [0, -1, 1]),
+        ("relu(x)", [0, -2, 3], [0, 0, 1]),
+        ("maximum(x, 0.0)", [0, -2, 3], [0.5, 0, 1]),
+        ("logsumexp(x)", [1, NAN, 2], [NAN] * 3),
+        ("logsumexp(x)", [-INF] * 3, [0] * 3),
+        ("l2(x)", [0] * 3, [0] * 3),
+        ("std(x)", [2] * 3, [0] * 3),
+    ],
+)
+def test_corners(value: str, x: list[float], expected: list[float]):
+    """What is chosen where there is no derivative, as torch has it but for rows of nothing but -inf."""
+    func = function_of(f"fn main(x: f64[3]) -> f64 {{ return sum({value}) }}")
+    with np.errstate(all="ignore"):
+        found = run_graph(reverse_function(func, ["x"]), [np.array(x, np.float64), np.array(1.0)])
+    np.testing.assert_array_equal(found[-1], expected)

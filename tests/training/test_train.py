@@ -17,6 +17,9 @@ import pytest
 from safetensors.numpy import load_file
 
 import irkit.cli
+from irkit.training import checkpoint
+from irkit.training.checkpoint import Place
+from irkit.training.log import Log
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 TEXT = """dim B = 8
@@ -146,6 +149,23 @@ def test_a_run_that_is_killed_goes_on_as_if_nothing_had_been(folder: Path):
     assert code == 0 and "nothing is left to do" in out
 
 
+def test_a_log_tells_each_epoch_once(tmp_path: Path):
+    """A run that was killed between what it told of an epoch and the checkpoint after it tells that again."""
+    path = tmp_path / "l.csv"
+    told = [
+        "step,epoch,loss,val_loss",
+        "1,1,0.5,",
+        "2,1,0.4,",
+        "2,1,,0.6",
+        "3,2,0.3,",
+        "4,2,0.2,",
+        "4,2,,0.5",
+    ]
+    path.write_text("\r\n".join([*told, "5,3,0.1,", ""]))
+    Log(str(path), ["val_loss"], Place(0, 8, 16, epoch=1, batches=2, steps=4)).close()
+    assert path.read_text().split() == told[:-1]
+
+
 def newest() -> int:
     names = [p.name for p in Path("c").iterdir()] if Path("c").is_dir() else []
     return max((int(m[1]) for n in names if (m := re.fullmatch(r"step-(\d+)\.safetensors", n))), default=0)
@@ -252,6 +272,13 @@ def test_checkpoints_of_others(folder: Path):
     (path,) = Path("c").iterdir()
     path.write_bytes(path.read_bytes()[:-5])
     assert "cannot " in (err := run("--checkpoint", "c", "--resume")[2]) and "step-" in err
+
+
+def test_two_runs_in_one_folder(folder: Path):
+    with checkpoint.held(Path("c")):
+        code, _, err = run("--epochs", 1, "--checkpoint", "c", "--resume")
+        assert code == 1 and "another run writes its checkpoints to 'c'" in err
+    assert run("--epochs", 1, "--checkpoint", "c")[0] == 0
 
 
 @pytest.mark.parametrize(

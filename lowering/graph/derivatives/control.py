@@ -9,21 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.ir import Block, Region, SSAValue
 
-from dialects.dims import ZERO, Dim, dmax
-from dialects.errors import IrkitError
-from dialects.graph.base import operation_name
-from dialects.graph.creation import ConstantOp
+from dialects.dims import ZERO, Dim
 from dialects.graph.sketch import Sketch, Term
 from dialects.graph.structure import ForOp, IfOp, YieldOp
 from dialects.types import tensor
 from lowering.graph.derivatives.access import integer_of
 from lowering.graph.derivatives.activity import Activity, captured, is_real
+from lowering.graph.derivatives.rounds import most_rounds
 from lowering.graph.derivatives.rules import filled
-
-NO_LIMIT = 2**62
-"""A bound from here on is none."""
 
 Received = "list[tuple[SSAValue, Term | None]]"
 
@@ -33,7 +28,7 @@ def loop_backward(
 ) -> list[tuple[SSAValue, Term | None]]:
     """The cotangents of what a loop starts from, and of active values from around that its body uses."""
     moves, outer = activity.carried(op), captured(op, activity.active)
-    most = _most_rounds(op)
+    most = most_rounds(op)
     if most == ZERO:  # no round, no tape
         return list(zip(op.inits, g, strict=True))
     taped, tapes, counter = _with_tape(op, most, sketch)
@@ -59,55 +54,6 @@ def loop_backward(
     results = [sketch.term(r) for r in way_back.results]
     inits = [v for v, m in zip(taped.inits, moves, strict=False) if m]
     return [(v, t) for v, t in zip([*inits, *outer], results, strict=True)]
-
-
-def _most_rounds(op: ForOp) -> Dim:
-    """A bound of how often a loop runs, known while compiling. Raises IrkitError where there is none."""
-    lower, upper = op.bounds()
-    low = lower if isinstance(lower, Dim) else _least(lower)
-    high = upper if isinstance(upper, Dim) else _greatest(upper)
-    if low is None or high is None or (high.value or 0) >= NO_LIMIT:
-        raise IrkitError(
-            "this loop has no bound, so that its way back would need a tape without end",
-            op,
-            expected="a number of rounds that is known while compiling, or a bound of it",
-            hint="write `while ... max 1000 with ...`, or `for t in 0..minimum(steps, 1000) with ...`",
-        )
-    count = high - low
-    if count.value is not None:
-        return Dim.of(max(count.value, 0))
-    return count if count.bounds({})[0] >= 0 else dmax(count, 0)
-
-
-_SAME = ("reshape", "broadcast", "transpose", "reduce_max", "reduce_min")
-"""Ops that give what an operand holds."""
-
-
-def _greatest(value: SSAValue) -> Dim | None:
-    """A constant that an integer, or none of several, exceeds."""
-    op = value.owner
-    if isinstance(op, ConstantOp):
-        return Dim.of(int(op.array().max()) if op.array().size else 0)
-    if not isinstance(op, Operation):
-        return None
-    name = operation_name(op)
-    found = [_greatest(v) for v in op.operands] if name in ("min", "max", "cast", *_SAME) else []
-    known = [f.value for f in found if f is not None and f.value is not None]
-    if name == "min" and known:
-        return Dim.of(min(known))
-    if name in ("max", "cast", *_SAME) and len(known) == len(found) > 0:
-        return Dim.of(max(known))
-    return None
-
-
-def _least(value: SSAValue) -> Dim | None:
-    op = value.owner
-    if isinstance(op, ConstantOp):
-        return Dim.of(int(op.array().min()) if op.array().size else 0)
-    if isinstance(op, Operation) and operation_name(op) in ("max", *_SAME):
-        known = [f.value for v in op.operands if (f := _least(v)) is not None and f.value is not None]
-        return Dim.of(max(known)) if known else None
-    return None
 
 
 def _with_tape(op: ForOp, most: Dim, sketch: Sketch) -> tuple[ForOp, list[SSAValue], SSAValue | None]:

@@ -46,7 +46,7 @@ def _mish(t: Term, y: Term, x: Term) -> Term:
 
 
 def _hardswish(t: Term, y: Term, x: Term) -> Term:
-    return (x < -3.0).where(0.0, (x > 3.0).where(t, t * (x / 3.0 + 0.5)))
+    return (x <= -3.0).where(0.0, (x >= 3.0).where(t, t * (x / 3.0 + 0.5)))
 
 
 def _within(t: Term, x: Term, low: float, high: float) -> Term:

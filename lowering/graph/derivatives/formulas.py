@@ -18,6 +18,11 @@ from lowering.graph.derivatives.explode import exploded
 Formula = Callable[[GraphOp, Sequence[Term]], Term]
 
 
+def has_formula(kind: type[Operation]) -> bool:
+    """Whether ops of a kind are differentiated as other ops where they have no rule."""
+    return issubclass(kind, Derived | CustomOp | IndexOp) or kind.name.partition(".")[2] in _FORMULAS
+
+
 def formula_of(op: Operation, sketch: Sketch) -> list[Term]:
     """The results of an op by other ops, appended to a sketch. Raises IrkitError where there is no such formula."""
     if isinstance(op, Derived):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from dialects.dims import product
 from dialects.graph.base import short_name
@@ -37,6 +38,28 @@ def _mean(step: Step) -> Sequence[Term | None]:
     return [spread_to(_kept(step, step.cotangent) / count_of(x, ints(step.values, "axes")), x.dims)]
 
 
+@dataclass(frozen=True)
+class Factors:
+    """What tells a product without one of its factors: a quotient, but where there are zeros.
+
+    What is zero there is written as products and sums of the zeros themselves, so that second derivatives are right too.
+    """
+
+    zeros: Term
+    rest: Term
+    """The product of the factors that are not zero."""
+    gone: Term
+    """The product of the others, one where there are none."""
+    total: Term
+    """Their sum: of two, it tells one by the other."""
+
+    def others(self, x: Term, is_zero: Term) -> Term:
+        """For each factor the product of all others."""
+        pair = (self.zeros < 2.5).where((self.total - x) * self.rest, 0.0)
+        alone = (self.zeros < 1.5).where(self.rest, pair)
+        return is_zero.where(alone, self.gone * (self.rest / is_zero.where(1.0, x)))
+
+
 # -- products with a slope: of what comes back in reverse mode, or of a tangent that is then summed ---------------
 
 
@@ -50,20 +73,21 @@ def _extreme(step: Step, t: Term) -> Term:
 
 
 def _prod(step: Step, t: Term) -> Term:
-    """The product of all others: a quotient, but where there are zeros. One zero leaves the product of the others."""
     x, axes = step.x[0], ints(step.values, "axes")
     where = {"axes": axes, "keepdims": True}
     is_zero = x.equals(0.0)
-    zeros = is_zero.cast(x.dtype).of("reduce_sum", **where)
-    others = is_zero.where(1.0, x)
-    rest = others.of("reduce_prod", **where)
-    none, one = zeros < 0.5, (zeros < 1.5)
-    return t * is_zero.where(one.where(rest, 0.0), none.where(rest / others, 0.0))
+    factors = Factors(
+        is_zero.cast(x.dtype).of("reduce_sum", **where),
+        is_zero.where(1.0, x).of("reduce_prod", **where),
+        is_zero.where(x, 1.0).of("reduce_prod", **where),
+        is_zero.where(x, 0.0).of("reduce_sum", **where),
+    )
+    return t * factors.others(x, is_zero)
 
 
 def _logsumexp(step: Step, t: Term) -> Term:
     x, y = step.x[0], _kept(step, step.y[0])
-    shift = (abs(y) < float("inf")).where(y, 0.0)
+    shift = abs(y).equals(float("inf")).where(0.0, y)
     return t * (x - shift).of("exp")
 
 

@@ -9,6 +9,7 @@ from dialects.graph.base import short_name
 from dialects.graph.shapes import integer
 from dialects.graph.sketch import Term
 from lowering.graph.derivatives.access import integer_of
+from lowering.graph.derivatives.reduction import Factors
 from lowering.graph.derivatives.rules import Step, filled, forward, reverse, spread_to
 
 COUNTERPART = {"scatter": "gather", "scatter_nd": "gather_nd", "scatter_along": "take_along"}
@@ -57,19 +58,22 @@ def _extremes(step: Step) -> tuple[Term, Term, Term]:
 
 
 def _slopes(step: Step) -> tuple[Term, Term]:
-    """For x and the updates of a product, that of all others: a quotient where nothing is zero, counted where something is."""
+    """For x and the updates of a product, that of all others."""
     x, _, updates = step.x
     inside = _inside(step)
     zero_x, zero_u = x.equals(0.0), inside.both(updates.equals(0.0))
-    zeros = _scattered(step, zero_x.cast(x.dtype), zero_u.cast(x.dtype), "add")
-    rest = _scattered(step, zero_x.where(1.0, x), zero_u.where(1.0, updates), "mul")
 
-    def others(value: Term, is_zero: Term, count: Term, product: Term) -> Term:
-        alone = is_zero.where((count < 1.5).where(product, 0.0), 0.0)
-        return is_zero.where(alone, (count < 0.5).where(product / is_zero.where(1.0, value), 0.0))
+    def joined(mode: str, ours: Term, theirs: Term) -> Term:
+        return _scattered(step, ours, theirs, mode)
 
-    theirs = others(updates, zero_u, _read_back(step, zeros), _read_back(step, rest))
-    return others(x, zero_x, zeros, rest), inside.where(theirs, 0.0)
+    factors = Factors(
+        joined("add", zero_x.cast(x.dtype), zero_u.cast(x.dtype)),
+        joined("mul", zero_x.where(1.0, x), zero_u.where(1.0, updates)),
+        joined("mul", zero_x.where(x, 1.0), zero_u.where(updates, 1.0)),
+        joined("add", zero_x.where(x, 0.0), zero_u.where(updates, 0.0)),
+    )
+    seen = Factors(*(_read_back(step, t) for t in (factors.zeros, factors.rest, factors.gone, factors.total)))
+    return factors.others(x, zero_x), inside.where(seen.others(updates, zero_u), 0.0)
 
 
 @reverse(*COUNTERPART)
