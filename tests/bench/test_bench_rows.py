@@ -7,7 +7,7 @@ import pytest
 
 from irkit.lang import parse
 from irkit.lang.format import format_text
-from tools.bench import formulas, limits, ours, race, rows
+from tools.bench import formulas, gradient, limits, ours, race, rows
 from tools.bench.data import data_of
 from tools.bench.peers import PEERS
 from tools.bench.rows import TG, Row
@@ -96,6 +96,16 @@ def test_peers_equal_the_reference(peer: str):
                 candidate.call()
             had += 1
     assert had
+
+
+def test_a_gradient_is_timed_beside_its_loss(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    loss, both = gradient.times(small("train_mlp"), rounds=1)
+    assert both > 0 < loss
+    monkeypatch.setattr(gradient, "times", lambda row: (0.001, 0.005))
+    assert gradient.main(["train_mlp", "gemm64"]) == 1
+    assert capsys.readouterr().out == "train_mlp: loss 1 ms, with gradient 5 ms: 5.00\n"
 
 
 # -- work and limits ------------------------------------------------------------------------------------------
