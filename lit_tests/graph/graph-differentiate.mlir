@@ -55,3 +55,35 @@ func.func @loop(%u: tensor<2xf32>, %g: tensor<2xf32>) -> tensor<2xf32> {
   }
   func.return %d : tensor<2xf32>
 }
+
+// What slices of one value receive stands side by side: no zeros around each, and no sums.
+// CHECK-LABEL: @slices
+// CHECK:       [[JOINED:%\w+]] = graph.concat [[LOW:%\w+]], [[HIGH:%\w+]] {axis = 1 : i64}
+// CHECK:       func.return [[JOINED]]
+// CHECK-LABEL: @slices_apart
+// CHECK-NOT:   graph.concat
+// CHECK:       graph.add
+func.func @slices(%x: tensor<2x5xf32>, %one: tensor<f32>) -> tensor<2x5xf32> {
+  %v, %dx = graph.vjp (%x) seed (%one) : (tensor<2x5xf32>, tensor<f32>) {
+  ^bb0(%a: tensor<2x5xf32>):
+    %0 = graph.slice %a {starts = #dim.list<[0, 2]>, stops = #dim.list<[2, 5]>} : (tensor<2x5xf32>) -> tensor<2x3xf32>
+    %1 = graph.slice %a {starts = #dim.list<[0, 0]>, stops = #dim.list<[2, 2]>} : (tensor<2x5xf32>) -> tensor<2x2xf32>
+    %2 = graph.exp %0 : (tensor<2x3xf32>) -> tensor<2x3xf32>
+    %3 = graph.reduce_sum %2 : (tensor<2x3xf32>) -> tensor<f32>
+    %4 = graph.reduce_sum %1 : (tensor<2x2xf32>) -> tensor<f32>
+    %5 = graph.add %3, %4 : (tensor<f32>, tensor<f32>) -> tensor<f32>
+    graph.yield %5 : tensor<f32>
+  }
+  func.return %dx : tensor<2x5xf32>
+}
+func.func @slices_apart(%x: tensor<5xf32>, %one: tensor<f32>) -> tensor<5xf32> {
+  %v, %dx = graph.vjp (%x) seed (%one) : (tensor<5xf32>, tensor<f32>) {
+  ^bb0(%a: tensor<5xf32>):
+    %0 = graph.slice %a {starts = #dim.list<[0]>, stops = #dim.list<[3]>} : (tensor<5xf32>) -> tensor<3xf32>
+    %1 = graph.slice %a {starts = #dim.list<[2]>, stops = #dim.list<[5]>} : (tensor<5xf32>) -> tensor<3xf32>
+    %2 = graph.mul %0, %1 : (tensor<3xf32>, tensor<3xf32>) -> tensor<3xf32>
+    %3 = graph.reduce_sum %2 : (tensor<3xf32>) -> tensor<f32>
+    graph.yield %3 : tensor<f32>
+  }
+  func.return %dx : tensor<5xf32>
+}

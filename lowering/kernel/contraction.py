@@ -17,7 +17,8 @@ from lowering.kernel.fields import Axes, field_axes
 class Contraction:
     """sum over k of lhs[batch, m, k] * rhs[batch, n, k]; axis names in declaration order, n holds the unit-stride one.
 
-    `lhs` and `rhs` are fields of the kernel's body.
+    `lhs` and `rhs` are fields of the kernel's body. Of several axes that only `lhs` has, the last is that of the rows, and the
+    others count as batch, along which `rhs` stays the same.
     """
 
     reduce: ReduceOp
@@ -62,7 +63,8 @@ def match_contraction(kernel: DefOp, op: ReduceOp, axes: dict[SSAValue, Axes]) -
     def ordered(names: Axes) -> tuple[str, ...]:
         return tuple(x for x in order if x in names)
 
-    return Contraction(op, lhs, rhs, ordered(both), ordered(m), ordered(n), ordered(reduced))
+    rows = ordered(m)
+    return Contraction(op, lhs, rhs, ordered(both | {*rows[:-1]}), rows[-1:], ordered(n), ordered(reduced))
 
 
 def _unit_stride_axis(kernel: DefOp) -> str | None:

@@ -19,6 +19,7 @@ from dialects.types import RefType, ref
 from lowering.graph.outline import unique
 from lowering.kernel.builder import Builder
 from lowering.kernel.contraction import Contraction, panel_index
+from lowering.kernel.fields import field_axes
 from lowering.kernel.once import insert_once, is_constant, mark_once
 from lowering.kernel.schedule import choose
 from lowering.loop.kernel_to_loop import tiled_contraction
@@ -102,7 +103,8 @@ def _weights(kernel: DefOp, launches: list[tuple[LaunchOp, FuncOp]]) -> _Weights
     if c is None or len(c.n) != 1 or len(c.k) != 1 or c.n[0] not in schedule.tile:
         return "its schedule does not fit it"
     if c.batch:
-        return f"it is another one at each point of {', '.join(c.batch)}"
+        moves = set(c.batch) & field_axes(kernel)[c.rhs]
+        return f"{'it is another one' if moves else 'a product runs'} at each point of {', '.join(c.batch)}"
     if isinstance(found := _plain_read(kernel, c), str):
         return found
     read, array = found

@@ -7,7 +7,7 @@ import pytest
 
 from irkit.lang import parse
 from irkit.lang.format import format_text
-from tools.bench import formulas, limits, ours, race, rows
+from tools.bench import formulas, gradient, limits, ours, race, rows
 from tools.bench.data import data_of
 from tools.bench.peers import PEERS
 from tools.bench.rows import TG, Row
@@ -25,6 +25,9 @@ SMALL: dict[str, Mapping[str, int]] = {
     "conv": {"C": 4, "O": 6, "S": 9, "K": 3, "P": 1, "G": 2},
     "jacobi2d": {"N": 20, "T": 4},
     "heat3d": {"N": 9, "T": 4},
+    "train_mlp": {"B": 3},
+    "train_cnn": {"B": 3},
+    "train_gpt": {"B": 2, "S": 8, "D": 16, "H": 2, "V": 20},
 }
 """Every family with dims that take no time."""
 
@@ -35,7 +38,7 @@ def small(family: str) -> Row:
 
 def test_every_family_is_tried_here():
     assert (
-        {path.stem for path in TG.glob("*.tg")}
+        {path.stem for path in TG.glob("*.tg")} | {"train_gpt"}
         == set(SMALL)
         == {row.family for row in rows.ROWS} | {"attention"}
     )
@@ -43,7 +46,7 @@ def test_every_family_is_tried_here():
 
 def test_names_are_unique_and_rows_to_come_have_a_reason():
     assert len(set(rows.NAMES)) == len(rows.NAMES)
-    assert {"train_mlp", "spmm", "gcn2"} <= rows.NOT_YET.keys() and all(rows.NOT_YET.values())
+    assert {"train_resnet50", "spmm", "gcn2"} <= rows.NOT_YET.keys() and all(rows.NOT_YET.values())
     assert rows.find("attention2048") is not None and rows.find("spmm") is None
 
 
@@ -93,6 +96,16 @@ def test_peers_equal_the_reference(peer: str):
                 candidate.call()
             had += 1
     assert had
+
+
+def test_a_gradient_is_timed_beside_its_loss(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    loss, both = gradient.times(small("train_mlp"), rounds=1)
+    assert both > 0 < loss
+    monkeypatch.setattr(gradient, "times", lambda row: (0.001, 0.005))
+    assert gradient.main(["train_mlp", "gemm64"]) == 1
+    assert capsys.readouterr().out == "train_mlp: loss 1 ms, with gradient 5 ms: 5.00\n"
 
 
 # -- work and limits ------------------------------------------------------------------------------------------

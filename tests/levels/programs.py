@@ -13,6 +13,9 @@ SMALL: dict[str, str] = {
 }""",
     "dense": "fn main(x: f32[40, 70], w: f32[70, 33], b: f32[33]) -> f32[40, 33] { return relu(x @ w + b) }",
     "packed": "fn main(x: f32[130, 300], w: f32[300, 70]) -> f32[130, 70] { return x @ w }",
+    "joined": """fn main(x: f32[3, 2, 40, 96], w: f32[192, 70]) -> f32[3, 40, 70] {
+  return reshape(transpose(x, [0, 2, 1, 3]), [3, 40, 192]) @ w
+}""",
     "prepared": """dim B = 12 in 1..20
 param w: f32[150, 90] = glorot(seed=1)
 param u: f32[90, 90] = glorot(seed=2)

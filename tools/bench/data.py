@@ -10,6 +10,7 @@ from xdsl.dialects.func import FuncOp
 
 from irkit.api import graph_of
 from irkit.params import materialise
+from tools.bench import training
 from tools.bench.rows import Row
 
 Arrays = dict[str, np.ndarray]
@@ -27,15 +28,16 @@ class Data:
         return self.inputs | self.params
 
     def wide(self) -> Data:
-        """The same in f64."""
-        return Data(*({n: a.astype(np.float64) for n, a in x.items()} for x in (self.inputs, self.params)))
+        """The same with floats in f64."""
+        return Data(*({n: _widened(a) for n, a in x.items()} for x in (self.inputs, self.params)))
 
 
 def data_of(row: Row) -> Data:
     """Makes the arrays of a row."""
     module = graph_of(row.text(), row.file, None, row.sizes())
     main = next(op for op in module.ops if isinstance(op, FuncOp))
-    return Data(*(_placed(materialise(main, kind=kind)) for kind in ("input", "param")))
+    inputs, params = (materialise(main, kind=kind) for kind in ("input", "param"))
+    return Data(_placed(training.with_classes(row, main, inputs)), _placed(params))
 
 
 def aligned(shape: Sequence[int], like: np.dtype | type = np.float32) -> np.ndarray:
@@ -45,6 +47,10 @@ def aligned(shape: Sequence[int], like: np.dtype | type = np.float32) -> np.ndar
     memory = np.zeros(size + 64, np.uint8)
     start = -memory.ctypes.data % 64
     return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def _widened(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
 def _placed(arrays: Arrays) -> Arrays:

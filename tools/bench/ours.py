@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from irkit.api import compile_text
+from tools.bench import training
 from tools.bench.candidate import Candidate
 from tools.bench.data import Data, aligned
 from tools.bench.rows import Row
@@ -25,10 +26,11 @@ class Ours:
 def prepare(row: Row, data: Data, threads: int, cc: str | None = None) -> Ours:
     """Compiles a row with a C compiler. Raises IrkitError."""
     start = time.perf_counter()
-    program = compile_text(
-        row.text(), row.file, dims=row.sizes(), threads=threads, cc=cc, given=frozenset(data.all)
-    )
+    given = frozenset(data.inputs if training.is_step(row) else data.all)
+    program = compile_text(row.text(), row.file, dims=row.sizes(), threads=threads, cc=cc, given=given)
     seconds = time.perf_counter() - start
+    if training.is_step(row):
+        return Ours(training.ours(row, program, data.inputs), seconds, program.peak_bytes)
     shape = program.prepare(**data.all).results[0].shape
     out = aligned(shape)
     call = program.prepare(**data.all, out=out)

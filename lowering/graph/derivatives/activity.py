@@ -10,6 +10,7 @@ from xdsl.ir import Block, Operation, SSAValue
 
 from dialects.errors import IrkitError
 from dialects.graph.base import operation_name
+from dialects.graph.contraction import AttentionOp
 from dialects.graph.custom import CustomOp
 from dialects.graph.sketch import Sketch, Term
 from dialects.graph.structure import ForOp, IfOp, IndexOp, YieldOp
@@ -78,6 +79,9 @@ class Activity:
         block.insert_ops_before(sketch.ops, op)
         for inner in sketch.ops:
             self._visit(inner)
+        if self.walks_back and isinstance(op, AttentionOp):
+            # The way back needs its weights anyway: kept whole, it would compute them twice.
+            op.results[0].replace_all_uses_with(self.stands_for[op][0].value)
 
     # -- control flow -------------------------------------------------------------------------------------------
 

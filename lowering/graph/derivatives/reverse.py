@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 from xdsl.ir import Block, Operation, SSAValue
 
 from dialects.graph.custom import CustomOp
+from dialects.graph.derived.arrangement import PadOp
+from dialects.graph.shapes import extents
 from dialects.graph.sketch import Sketch, Term
 from dialects.graph.structure import ForOp, IfOp
 from lowering.graph.derivatives import (
@@ -42,10 +46,32 @@ class Cotangents:
         parts = self.parts.pop(value, None)
         if parts is None:
             return None
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        return total
+        return side_by_side(parts) or reduce(add, parts)
+
+
+def side_by_side(parts: Sequence[Term]) -> Term | None:
+    """The sum of parts that pads surround, each of which fills a piece of the same dim: what slices of one value receive."""
+    pieces: list[tuple[int, int, SSAValue]] = []
+    along: set[int] = set()
+    for part in parts:
+        op = part.value.owner
+        if not isinstance(op, PadOp):
+            return None
+        pads = [p.value for p in extents(op.values(), "pads")]
+        along |= {i // 2 for i, p in enumerate(pads) if p != 0}
+        if len(along) != 1:
+            return None
+        (axis,) = along
+        before, after, size = *pads[2 * axis : 2 * axis + 2], part.dims[axis].value
+        if before is None or after is None or size is None:
+            return None
+        pieces.append((before, size - after, op.operands[0]))
+    pieces.sort(key=lambda piece: piece[:2])
+    ends = [0, *(stop for _, stop, _ in pieces)]
+    if [start for start, _, _ in pieces] != ends[:-1] or ends[-1] != parts[0].dims[axis].value:
+        return None
+    sketch = parts[0].sketch
+    return sketch.make("concat", *(sketch.term(v) for _, _, v in pieces), axis=axis)
 
 
 def pull_back(

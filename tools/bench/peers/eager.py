@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from tools.bench import training
 from tools.bench.candidate import Candidate
 from tools.bench.data import Data
-from tools.bench.peers import modules
+from tools.bench.peers import modules, steps
 from tools.bench.rows import Row
 
 
 def prepare(row: Row, data: Data, threads: int) -> Candidate | None:
+    if training.is_step(row):
+        return steps.prepare(row, data, threads)
     torch.set_num_threads(threads)
     built = modules.build(row, data)
     if built is None:

@@ -10,9 +10,10 @@ import torch
 import torch._dynamo
 import torch._inductor.config as config
 
+from tools.bench import training
 from tools.bench.candidate import Candidate, kept_pages
 from tools.bench.data import Data
-from tools.bench.peers import modules
+from tools.bench.peers import modules, steps
 from tools.bench.rows import Row
 
 LARGE = ("ew", "softmax", "layernorm")
@@ -20,6 +21,8 @@ LARGE = ("ew", "softmax", "layernorm")
 
 
 def prepare(row: Row, data: Data, threads: int) -> Candidate | None:
+    if training.is_step(row):
+        return steps.prepare(row, data, threads, compiled=True)
     return _compiled(row, data, threads, torch.no_grad, allocates=True)
 
 
