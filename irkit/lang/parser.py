@@ -235,11 +235,13 @@ class _Builder(Transformer[Token, tuple[tree.Declaration, ...]]):
     def operand(self, children: list) -> tree.Operand | tree.Setting:
         name, type_, _, default = children
         if default is None:
-            span = Span(name.start_pos, (type_ or name).end_pos)
-            return tree.Operand(_name(name), None if type_ is None else _type(type_), span)
+            known = None if type_ is None else _type(type_)
+            span = Span(name.start_pos, name.end_pos if known is None else known.span.end)
+            return tree.Operand(_name(name), known, span)
         if type_ is not None:
-            hint = f"leave one out: {name}=..., or {name}: {type_}"
-            raise BadText("an operand has no default, and a setting no type", _span(type_), hint=hint)
+            known = _type(type_)
+            hint = f"leave one out: {name}=..., or {name}: {known}"
+            raise BadText("an operand has no default, and a setting no type", known.span, hint=hint)
         return tree.Setting(_name(name), default, Span(name.start_pos, default.span.end))
 
     def fn(self, children: list) -> tree.FnDecl:

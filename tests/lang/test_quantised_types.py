@@ -147,3 +147,17 @@ def test_numbers_of_four_bits_are_bytes_in_a_file(tmp_path: Path, suffix: str):
     with pytest.raises(ErrorList) as fault:
         irkit.compile(tmp_path / "m.tg")
     assert "does not fit into i4" in str(fault.value) and "expected: -8 to 7" in str(fault.value)
+
+
+def test_an_op_takes_an_operand_of_a_quantised_type():
+    text = """op f(z: quant(i8, scale=0.5)[4]) {
+  return cast(z, f32)
+}
+fn main(x: f32[4]) -> f32[4] {
+  return f(cast(x, quant(i8, scale=0.5)))
+}
+"""
+    x = np.array([0.6, -1.3, 100.0, 0.0], np.float32)
+    np.testing.assert_array_equal(irkit.compile(text)(x), [0.5, -1.5, 63.5, 0.0])
+    with pytest.raises(irkit.ErrorList, match="an operand has no default, and a setting no type"):
+        irkit.parse(text.replace("[4]) {", "[4] = 3) {", 1))
