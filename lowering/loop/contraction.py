@@ -298,6 +298,8 @@ class _Packed:
         but for many rows, which all pack together."""
         if self.schedule.parallel == self.j:
             nest_remarks.split_blocks(self.kernel, self.j, self.nr)
+        elif self.schedule.parallel in self.contraction.batch:
+            nest_remarks.threads(self.kernel, self.schedule, self.schedule.parallel, {})
         tiles = self._row_tiles()
         for rows in tiles:
             self._pack_lhs(nest, rows)

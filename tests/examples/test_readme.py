@@ -19,8 +19,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAINS: dict[str, Callable[[list[str]], int | None]] = {"irkit": irkit_main, "irkit-opt": opt_main}
 LINES = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 COMMANDS = [line for line in LINES if line.split(" ", 1)[0] in MAINS]
-LONG = ("--size", "--dump-intermediates", "--golden", "--check")
-"""These compile much, or run in NumPy."""
+LONG = ("--size", "--dump-intermediates", "--golden", "--check", "irkit tune")
+"""These compile much, run in NumPy, or take the time that they are given."""
 
 
 @pytest.fixture(scope="module")

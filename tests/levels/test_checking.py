@@ -27,7 +27,7 @@ from lowering.c import scalars
 from tests.levels.programs import programs
 from tests.levels.test_round_trip import lower, module_of
 
-LONG = ("packed", "mlp", "cnn")
+LONG = ("packed", "mlp", "cnn", "joined")
 """The loops of these take NumPy half a minute."""
 
 PROGRAMS = [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in programs()]
