@@ -17,6 +17,10 @@ SANITIZERS = {
 }
 
 
+LARGE = ("cnn", "mlp", "joined")
+"""Programs that a compiler with sanitizers is long at."""
+
+
 @pytest.mark.parametrize(
     ("cc", "sanitizer", "target", "threads"),
     [
@@ -30,9 +34,9 @@ def test_sanitizers_find_nothing(tmp_path: Path, cc: str, sanitizer: str, target
     flags = ["-O1", "-g", *SANITIZERS[sanitizer], *get_target(target, cc).cflags]
     if not works(cc, flags, tmp_path):
         pytest.skip(f"{cc} has no {sanitizer} sanitizer here")
-    quick = sanitizer == "thread" and cc == "gcc"  # the slow one takes all
-    units = [unit_of(name, target) for name in programs() if not (quick and name in ("cnn", "mlp"))]
-    units += [] if quick or threads == 3 else [unit_of_every_op(target)]
+    quick = (sanitizer, cc) in (("thread", "gcc"), ("address", "clang"))  # the others take all
+    units = [unit_of(name, target) for name in programs() if not (quick and name in LARGE)]
+    units += [] if quick else [unit_of_every_op(target)]
     run_all(tmp_path, units, cc, flags, threads)
 
 
