@@ -17,6 +17,9 @@ from lowering.kernel.cost import kernel_costs
 from lowering.target import get_target
 from tools.bench.rows import Row
 
+LEAST_BYTES = 4096
+"""Kernels that touch less are not timed: a counter of steps is no stream."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -73,7 +76,9 @@ def limit(done: Work, threads: int, cc: str | None = None) -> Limit:
             "FLOPs": done.flops / roofs.flops32,
             "exp": done.exps / roofs.exps32,
             "bytes": sum(
-                times * sum(sizes) / rate(*sizes) for sizes, times in done.streams.items() if sum(sizes)
+                times * sum(sizes) / rate(*sizes)
+                for sizes, times in done.streams.items()
+                if sum(sizes) >= LEAST_BYTES
             ),
         }
     )
