@@ -127,6 +127,11 @@ def is_float(element: Attribute) -> bool:
     return DTYPE_NAMES.get(element, "").startswith(("f", "bf"))
 
 
+def is_float_tensor(type_: Attribute) -> bool:
+    """Whether a type is a tensor of floats: what has a derivative."""
+    return isinstance(type_, TensorType) and is_float(type_.element_type)
+
+
 def is_integer(element: Attribute) -> bool:
     """Whether an element type is an integer other than bool."""
     return isinstance(element, IntegerType) and element != i1

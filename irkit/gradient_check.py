@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from xdsl.dialects.builtin import FunctionType, ModuleOp, TensorType
+from xdsl.dialects.builtin import FunctionType, ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
@@ -25,6 +25,7 @@ from dialects.errors import IrkitError, loc_of_attr
 from dialects.graph.base import dense, make, operation_name
 from dialects.graph.derivatives import has_tangent
 from dialects.graph.structure import ForOp
+from dialects.types import is_float_tensor
 from irkit.checking import default_sizes, random_inputs
 from irkit.gradients import forward_function, reverse_function
 from lowering.graph.derivatives.activity import Activity, captured
@@ -132,7 +133,7 @@ def check_gradients(func: FuncOp, arrays: Mapping[str, Array] | None = None, see
     wrt = [n for n, a in zip(names, func.body.block.args, strict=True) if has_tangent(a)]
     for what, found in (
         ("argument", wrt),
-        ("result", [t for t in func.function_type.outputs if _is_float(t)]),
+        ("result", [t for t in func.function_type.outputs if is_float_tensor(t)]),
     ):
         if not found:
             raise IrkitError(
@@ -249,7 +250,7 @@ def _samples(
     places = [argument_names(func).index(name) for name in wrt]
     back, ahead = reverse_function(func, wrt), forward_function(func, wrt)
     results = _run(func, inputs, sizes)
-    floats = [i for i, t in enumerate(func.function_type.outputs) if _is_float(t)]
+    floats = [i for i, t in enumerate(func.function_type.outputs) if is_float_tensor(t)]
     out: list[Sample] = []
     for _ in range(TRIES):
         seeds = [rng.standard_normal(results[i].shape) for i in floats]
@@ -306,9 +307,3 @@ def _moved(
 def _run(func: FuncOp, arrays: Sequence[Array], sizes: Mapping[str, int]) -> list[Array]:
     with np.errstate(all="ignore"):
         return run_graph(func, list(arrays), sizes, checked=False, smooth=True)
-
-
-def _is_float(type_: Attribute) -> bool:
-    from dialects.types import is_float
-
-    return isinstance(type_, TensorType) and is_float(type_.element_type)

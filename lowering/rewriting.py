@@ -217,3 +217,22 @@ def _over_budget(op: Operation, limit: int, counts: Counter[str]) -> IrkitError:
         expected="rules that do not undo each other",
         hint="this is a fault of irkit, not of the input; leave out the pass that ran, and please report it",
     )
+
+
+def put_before(new: Operation, op: Operation, needed: Sequence[Operation]) -> None:
+    """Puts an op that is to stand for another one before it, at its place in the source, behind the ops that it needs."""
+    new.location = op.location
+    new.attributes.update(op.attributes)
+    block = op.parent
+    assert block is not None
+    block.insert_ops_before([*needed, new], op)
+
+
+def replace_by(op: Operation, values: Sequence[SSAValue]) -> None:
+    """Puts values that exist in the place of an op's results, with their names where they have none, and erases it."""
+    for old, new in zip(op.results, values, strict=True):
+        if new.name_hint is None:
+            new.name_hint = old.name_hint
+        old.replace_all_uses_with(new)
+    op.detach()
+    op.erase()

@@ -11,7 +11,6 @@ from xdsl.dialects.builtin import (
     FloatAttr,
     IntegerAttr,
     StringAttr,
-    TensorType,
     f64,
     i64,
 )
@@ -34,8 +33,8 @@ from xdsl.utils.exceptions import VerifyException
 from dialects.dims import Dim, DimAttr, DimsAttr
 from dialects.errors import union_location
 from dialects.graph.base import Mismatch
-from dialects.graph.structure import YieldOp
-from dialects.types import is_float
+from dialects.graph.structure import YieldOp, copied
+from dialects.types import is_float_tensor
 
 
 @irdl_op_definition
@@ -91,13 +90,11 @@ class CustomOp(IRDLOperation):
         block = self.backward.block
         given = (*self.operands, *self.results, *cotangents)
         values: dict[SSAValue, SSAValue] = dict(zip(block.args, given, strict=True))
-        last = block.last_op
-        assert last is not None
-        ops = [inner.clone(values) for inner in block.ops if inner is not last]
+        ops, ends = copied(block, values)
         for op in ops:
             for inner in op.walk():
                 inner.location = union_location((self, inner))
-        return ops, [values.get(v, v) for v in last.operands]
+        return ops, ends
 
     def drop_rule(self) -> None:
         """Takes the rule away, which nothing needs once derivatives are computed."""
@@ -184,7 +181,7 @@ class CustomOp(IRDLOperation):
 
     def _verify_backward(self, rule: Region) -> None:
         title, last = self.title.data, rule.block.last_op
-        floats = [v.type for v in self.results if _is_float(v)]
+        floats = [v.type for v in self.results if is_float_tensor(v.type)]
         taken = [*(v.type for v in (*self.operands, *self.results)), *floats]
         if [a.type for a in rule.block.args] != taken:
             raise Mismatch(
@@ -192,7 +189,7 @@ class CustomOp(IRDLOperation):
                 found=", ".join(str(a.type) for a in rule.block.args),
                 expected=", ".join(map(str, taken)),
             )
-        given = [v.type for v in self.operands if _is_float(v)]
+        given = [v.type for v in self.operands if is_float_tensor(v.type)]
         found = [v.type for v in last.operands] if isinstance(last, YieldOp) else []
         if found != given:
             raise Mismatch(
@@ -212,10 +209,6 @@ class CustomOp(IRDLOperation):
                 f"the {what} of {self.title.data} uses a value from around it",
                 hint="make it an operand of the op",
             )
-
-
-def _is_float(value: SSAValue) -> bool:
-    return isinstance(value.type, TensorType) and is_float(value.type.element_type)
 
 
 def setting_attr(value: object) -> Attribute:

@@ -29,7 +29,7 @@ from xdsl.utils.exceptions import VerifyException
 from dialects.dims import Dim, DimAttr, parse_dim
 from dialects.graph.base import Mismatch
 from dialects.graph.structure import YieldOp
-from dialects.types import AnyTensor, dims_of, is_float, tensor, type_text
+from dialects.types import AnyTensor, dims_of, is_float_tensor, tensor, type_text
 
 
 class _Derivative(IRDLOperation):
@@ -106,7 +106,7 @@ class _Derivative(IRDLOperation):
 
 def check_differentiable(op: IRDLOperation, what: str, type_: Attribute) -> None:
     """Raises Mismatch for what has no derivative."""
-    if not isinstance(type_, TensorType) or not is_float(type_.element_type):
+    if not is_float_tensor(type_):
         raise Mismatch(
             f"{what} of {op.name} has no derivative",
             found=type_text(type_) if isinstance(type_, TensorType) else str(type_),
@@ -189,7 +189,7 @@ class JvpOp(_Derivative):
 
 def has_tangent(value: SSAValue) -> bool:
     """Whether a value is a tensor of floats."""
-    return isinstance(value.type, TensorType) and is_float(value.type.element_type)
+    return is_float_tensor(value.type)
 
 
 @irdl_op_definition

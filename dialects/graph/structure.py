@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, StringAttr, TensorType, UnitAttr, i64
-from xdsl.ir import Attribute, Block, Data, Region, SSAValue
+from xdsl.ir import Attribute, Block, Data, Operation, Region, SSAValue
 from xdsl.irdl import (
     AttrSizedOperandSegments,
     IRDLOperation,
@@ -173,6 +173,14 @@ class YieldOp(IRDLOperation):
     def __init__(self, *values: SSAValue | Sequence[SSAValue]):
         flat = [v for part in values for v in ((part,) if isinstance(part, SSAValue) else part)]
         super().__init__(operands=[flat])
+
+
+def copied(block: Block, values: dict[SSAValue, SSAValue]) -> tuple[list[Operation], list[SSAValue]]:
+    """Copies of the ops of a body, with other values for some, and the values that they end with."""
+    last = block.last_op
+    assert isinstance(last, YieldOp)
+    ops = [op.clone(values) for op in block.ops if op is not last]
+    return ops, [values.get(v, v) for v in last.operands]
 
 
 # -- index notation -----------------------------------------------------------------------------------------------

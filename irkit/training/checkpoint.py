@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from dialects.errors import IrkitError
@@ -20,7 +21,6 @@ from irkit.params import SAFETENSORS, Wanted, fill_all
 from irkit.runtime.module import Program
 
 FORMAT = "irkit.training.1"
-_NAMES = {dtype: name for name, dtype in SAFETENSORS.items()}
 NAME = re.compile(r"step-(\d{8,})\.safetensors")
 
 
@@ -42,24 +42,17 @@ class Place:
 
 def weights_file(values: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> bytes:
     """The content of a safetensors file. Raises IrkitError for a dtype that it has no name for."""
-    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
-    data = bytearray()
     for name, value in values.items():
-        if value.dtype not in _NAMES:
+        if value.dtype not in SAFETENSORS.values():
             raise IrkitError(f"'{name}' has no place in a safetensors file", found=str(value.dtype))
-        begin = len(data)
-        data += np.ascontiguousarray(value).tobytes()
-        offsets = [begin, len(data)]
-        header[name] = {"dtype": _NAMES[value.dtype], "shape": list(value.shape), "data_offsets": offsets}
-    text = json.dumps(header, sort_keys=True).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + bytes(data)
+    return safetensors.numpy.save(dict(values), metadata=None if metadata is None else dict(metadata))
 
 
 def save(folder: Path, program: Program, place: Place, keep: int) -> Path:
     """Writes a checkpoint, then removes the oldest beyond `keep`."""
     path = folder / f"step-{place.steps:08d}.safetensors"
-    facts = {"format": FORMAT, "place": json.dumps(asdict(place))}
+    # One entry, since the library writes several in any order, and equal runs are to write equal files.
+    facts = {"place": json.dumps({"format": FORMAT, **asdict(place)})}
     write_bytes_atomically(str(path), weights_file(program.params(), facts))
     for old in found(folder)[:-keep]:
         old.unlink(missing_ok=True)
@@ -124,10 +117,10 @@ def load(path: Path, program: Program, run: Place) -> Place:
     is damaged."""
     try:
         with safe_open(path, framework="numpy") as file:
-            facts = file.metadata() or {}
-            if facts.get("format") != FORMAT:
+            facts = json.loads((file.metadata() or {}).get("place", "{}"))
+            if facts.pop("format", None) != FORMAT:
                 raise ValueError("it is no checkpoint")
-            place = Place(**json.loads(facts["place"]))
+            place = Place(**facts)
     except (OSError, SafetensorError, ValueError, TypeError, KeyError) as fault:
         raise IrkitError(
             f"cannot read the checkpoint '{path}'",

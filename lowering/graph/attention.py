@@ -12,10 +12,13 @@ from xdsl.dialects.builtin import LocationAttr
 from xdsl.ir import Operation, SSAValue
 
 from dialects.dims import Dim, product
-from dialects.graph.base import GraphOp, Value
+from dialects.graph.base import Value
+from dialects.graph.contraction import AttentionOp
 from dialects.graph.derived.base import SMALL
 from dialects.graph.shapes import number
 from dialects.graph.sketch import Sketch, Term
+from dialects.types import dims_of
+from lowering.graph.derivatives.access import integer_of
 
 LEAST = 16
 """Rows, keys and features from which on products pay."""
@@ -51,7 +54,7 @@ def attention(
         s, t = scores.dims[-2:]
         ahead = t - (s if rows is None else rows)
         row, column = (q.sketch.make("iota", shape=(s, t), axis=axis, dtype="i64") for axis in (0, 1))
-        last = row + first + _integer(q.sketch, ahead)
+        last = row + first + integer_of(q.sketch, ahead)
         scores = (column <= last).where(scores, float("-inf"))
         every_row_sees = every_row_sees and ahead.bounds({})[0] >= 0
     return _weights(scores, every_row_sees).of("matmul", v).cast(x[2].dtype)
@@ -65,28 +68,16 @@ def _weights(scores: Term, every_row_sees: bool) -> Term:
     return sees.where(sees.where(scores, 0.0).of("softmax", axis=-1), 0.0)
 
 
-def _integer(sketch: Sketch, size: Dim) -> Term | int:
-    from lowering.graph.derivatives.access import integer_of
-
-    return size.value if size.value is not None else integer_of(sketch, size)
-
-
 # -- for graph-decompose ------------------------------------------------------------------------------------------
 
 
-def is_large(op: Operation) -> bool:
-    """Whether an op is attention of known sizes, large enough for products."""
-    if op.name != "graph.attention" or not isinstance(op, GraphOp):
-        return False
-    sketch = Sketch()
-    q, k, v = (sketch.term(o) for o in op.operands[:3])
-    sizes = [*q.dims, *k.dims[-2:], v.dims[-1]]
-    if any(d.value is None for d in sizes) or any(not d.value for d in q.dims):
-        return False
-    return all((d.value or 0) >= LEAST for d in (*q.dims[-2:], k.dims[-2], v.dims[-1]))
+def is_large(op: AttentionOp) -> bool:
+    """Whether all sizes are known, and large enough for products."""
+    q, k, v = (dims_of(o.type) for o in op.operands[:3])  # pyright: ignore[reportArgumentType]
+    return all(d.value for d in q) and all((d.value or 0) >= LEAST for d in (*q[-2:], k[-2], v[-1]))
 
 
-def by_products(op: GraphOp) -> tuple[list[Operation], list[SSAValue]]:
+def by_products(op: AttentionOp) -> tuple[list[Operation], list[SSAValue]]:
     """The ops that stand for a large attention, and its value."""
     sketch = Sketch(op.location if isinstance(op.location, LocationAttr) else None)
     x, values = [sketch.term(o) for o in op.operands], op.values()

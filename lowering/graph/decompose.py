@@ -18,6 +18,7 @@ from dialects.graph.derived import Derived
 from dialects.graph.kernels import runs_by_hand
 from dialects.types import tensor
 from lowering.graph.attention import by_products, is_large
+from lowering.rewriting import replace_by
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,12 @@ class GraphDecompose(ModulePass):
     stats: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
-        for large in [o for o in op.walk() if is_large(o) and not runs_by_hand(o)]:
-            put_formula(large)  # pyright: ignore[reportArgumentType]
-        work = [o for o in op.walk() if isinstance(o, Derived | CustomOp | IfOp) and not runs_by_hand(o)]
+        work = [
+            o
+            for o in op.walk()
+            if (isinstance(o, Derived | CustomOp | IfOp) or (isinstance(o, AttentionOp) and is_large(o)))
+            and not runs_by_hand(o)
+        ]
         while work:
             stated = [new for outer in put_formula(work.pop()) for new in outer.walk()]
             work += [new for new in stated if isinstance(new, Derived) and not runs_by_hand(new)]
@@ -56,12 +60,7 @@ def put_formula(op: Derived | CustomOp | IfOp | AttentionOp) -> list[Operation]:
     schedule = op.attributes.get("graph.schedule")
     if schedule is not None and isinstance(owner := values[0].owner, Operation) and owner in ops:
         owner.attributes["graph.schedule"] = schedule
-    for old, new in zip(op.results, values, strict=True):
-        if new.name_hint is None:
-            new.name_hint = old.name_hint
-        old.replace_all_uses_with(new)
-    op.detach()
-    op.erase()
+    replace_by(op, values)
     return ops
 
 

@@ -17,6 +17,7 @@ from lowering.graph.derivatives.batching import Batching
 from lowering.graph.derivatives.forward import filled_tangents, push_forward
 from lowering.graph.derivatives.reverse import append, pull_back
 from lowering.graph.derivatives.rules import filled
+from lowering.rewriting import replace_by
 
 TRANSFORMS = (VjpOp, JvpOp, VmapOp)
 
@@ -125,9 +126,4 @@ def _inline(op: VjpOp | JvpOp | VmapOp, values: list[SSAValue]) -> None:
     for inner in list(block.ops):
         inner.detach()
         parent.insert_op_before(inner, op)
-    for old, new in zip(op.results, results, strict=True):
-        if new.name_hint is None:
-            new.name_hint = old.name_hint
-        old.replace_all_uses_with(new)
-    op.detach()
-    op.erase()
+    replace_by(op, results)

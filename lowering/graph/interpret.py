@@ -20,7 +20,7 @@ from dialects.graph import Access, CustomOp, ForOp, GraphOp, IfOp, IndexOp
 from dialects.graph.numerics import greatest, least, widened
 from dialects.kernel import DefOp, LaunchOp, YieldOp as KernelYield
 from dialects.loop import FuncOp as LoopFunc
-from dialects.types import dims_of, is_complex, is_float, np_dtype, type_text
+from dialects.types import dims_of, is_complex, is_float, is_float_tensor, np_dtype, type_text
 from lowering.graph.scalars import run_scalar, signless
 from lowering.points import evaluate
 
@@ -336,8 +336,7 @@ class _Interpreter:
 
 def _stays_float(op: Operation) -> bool:
     """Whether a cast goes from float to float."""
-    types = (op.operands[0].type, op.results[0].type)
-    return all(isinstance(t, TensorType) and is_float(t.element_type) for t in types)
+    return is_float_tensor(op.operands[0].type) and is_float_tensor(op.results[0].type)
 
 
 def _contiguous(array: Array) -> Array:

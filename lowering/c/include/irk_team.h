@@ -156,8 +156,9 @@ static inline int irk_team_is_shared(irk_pthread_team *t, int tid, int core) {
  * would keep that one from its work, and the system moves a thread to an idle core when it wakes it, but hardly while it
  * spins. */
 static inline void irk_team_wait(irk_pthread_team *t, int tid, unsigned *counter, unsigned old) {
-  const int spins = irk_team_is_shared(t, tid, irk_team_sit(t, tid)) ? 0 : t->spins;
-  int turn;
+  int spins, turn;
+  if (__atomic_load_n(counter, __ATOMIC_ACQUIRE) != old) return;
+  spins = irk_team_is_shared(t, tid, irk_team_sit(t, tid)) ? 0 : t->spins;
   for (turn = 0; turn < spins; turn++) {
     if (__atomic_load_n(counter, __ATOMIC_ACQUIRE) != old) return;
     irk_team_pause();

@@ -12,17 +12,13 @@ from dialects.errors import IrkitError
 from dialects.graph.base import operation_name
 from dialects.graph.contraction import AttentionOp
 from dialects.graph.custom import CustomOp
+from dialects.graph.derivatives import has_tangent
 from dialects.graph.sketch import Sketch, Term
 from dialects.graph.structure import ForOp, IfOp, IndexOp, YieldOp
-from dialects.types import is_complex, is_float
+from dialects.types import is_complex
 from lowering.graph.derivatives.explode import is_plain
 from lowering.graph.derivatives.formulas import formula_of
 from lowering.graph.derivatives.rules import CONSTANT, has_forward_rule, has_rule
-
-
-def is_real(value: SSAValue) -> bool:
-    """Whether a value is a tensor of floats, which has a derivative."""
-    return isinstance(value.type, TensorType) and is_float(value.type.element_type)
 
 
 class Activity:
@@ -59,7 +55,7 @@ class Activity:
                 )
             if not self.has_rule(op):
                 self._expand(op)
-            self.active.update(r for r in op.results if is_real(r))
+            self.active.update(r for r in op.results if has_tangent(r))
         self.steps.append(op)
 
     def has_rule(self, op: Operation) -> bool:
@@ -93,7 +89,9 @@ class Activity:
         while True:
             inner = self.active | {a for a, m in zip(op.block.args[1:], moves, strict=True) if m}
             reached = reached_in(op.block, inner)
-            found = [m or (v in reached and is_real(v)) for m, v in zip(moves, last.operands, strict=True)]
+            found = [
+                m or (v in reached and has_tangent(v)) for m, v in zip(moves, last.operands, strict=True)
+            ]
             if found == moves:
                 return moves
             moves = found
@@ -106,7 +104,9 @@ class Activity:
             reached = reached_in(region.block, self.active | args)
             last = region.block.last_op
             assert last is not None
-            found = [f or (v in reached and is_real(v)) for f, v in zip(found, last.operands, strict=True)]
+            found = [
+                f or (v in reached and has_tangent(v)) for f, v in zip(found, last.operands, strict=True)
+            ]
         return found
 
 
@@ -115,7 +115,7 @@ def reached_in(block: Block, active: set[SSAValue]) -> set[SSAValue]:
     reached = set(active)
     for op in block.ops:
         if operation_name(op) not in CONSTANT and any(v in reached for v in used_by(op)):
-            reached.update(r for r in op.results if is_real(r))
+            reached.update(r for r in op.results if has_tangent(r))
     return reached
 
 

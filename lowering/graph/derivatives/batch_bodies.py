@@ -12,6 +12,7 @@ from dialects.graph.custom import CustomOp
 from dialects.graph.sketch import Sketch, Term
 from dialects.graph.structure import ForOp, IfOp, YieldOp
 from dialects.types import dims_of, tensor
+from lowering.rewriting import put_before
 
 if TYPE_CHECKING:
     from lowering.graph.derivatives.batching import Batching
@@ -60,11 +61,7 @@ def put_instead(
     before: Sketch,
 ) -> None:
     """Puts a new op and what it needs before the one that it stands for, and enters its results."""
-    new.location = op.location
-    new.attributes.update(op.attributes)
-    block = op.parent
-    assert block is not None
-    block.insert_ops_before([*before.ops, new], op)
+    put_before(new, op, before.ops)
     for old, result, moves in zip(op.results, results, differs, strict=True):
         result.name_hint = old.name_hint
         if moves:

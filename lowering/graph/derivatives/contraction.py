@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dialects.dims import ONE, Dim, product
-from dialects.graph.shapes import edges, integer, two
+from dialects.graph.base import Values
+from dialects.graph.shapes import Edge, edges, integer, two
 from dialects.graph.sketch import Term, axis
 from dialects.graph.structure import Access
 from lowering.graph.attention import swapped
@@ -38,30 +39,25 @@ def _matmul(step: Step) -> Sequence[Term | None]:
 
 @reverse("conv2d")
 def _conv2d(step: Step) -> Sequence[Term | None]:
-    x, w, *bias = step.x
-    g, values = step.cotangent, step.values
-    stride, dilation, padding = two(values, "stride"), two(values, "dilation"), edges(values, 2)
-    groups = integer(values, "groups")
     out: list[Term | None] = [None] * len(step.x)
     if step.wanted[0]:
-        out[0] = _conv_input(x, w, g, stride, dilation, padding, groups)
+        out[0] = _conv_input(step)
     if step.wanted[1]:
-        out[1] = _conv_filters(x, w, g, stride, dilation, padding, groups)
-    if bias and step.wanted[2]:
-        out[2] = g.of("reduce_sum", axes=(0, 2, 3))
+        out[1] = _conv_filters(step)
+    if len(step.x) == 3 and step.wanted[2]:
+        out[2] = step.cotangent.of("reduce_sum", axes=(0, 2, 3))
     return out
 
 
-def _conv_input(
-    x: Term,
-    w: Term,
-    g: Term,
-    stride: Sequence[int],
-    dilation: Sequence[int],
-    padding: Sequence[tuple[int, int]],
-    groups: int,
-) -> Term:
+def _geometry(values: Values) -> tuple[tuple[int, int], tuple[int, int], list[Edge], int]:
+    """Stride, dilation, padding and groups of a convolution."""
+    return two(values, "stride"), two(values, "dilation"), edges(values, 2), integer(values, "groups")
+
+
+def _conv_input(step: Step) -> Term:
     """Where the stride is one a convolution with the filters turned round, else a transposed one."""
+    (x, w, *_), g = step.x, step.cotangent
+    stride, dilation, padding, groups = _geometry(step.values)
     kernel = [d.value or 1 for d in w.dims[2:]]
     reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
     if all(s == 1 for s in stride) and all(p <= r for e, r in zip(padding, reach, strict=True) for p in e):
@@ -83,16 +79,10 @@ def _conv_input(
     return adjoint(wide, axes, index, "zero", x.dims)
 
 
-def _conv_filters(
-    x: Term,
-    w: Term,
-    g: Term,
-    stride: Sequence[int],
-    dilation: Sequence[int],
-    padding: Sequence[tuple[int, int]],
-    groups: int,
-) -> Term:
+def _conv_filters(step: Step) -> Term:
     """A product of matrices over all images and places: filters by what they saw."""
+    (x, w, *_), g = step.x, step.cotangent
+    stride, dilation, padding, groups = _geometry(step.values)
     n, o, h, v = g.dims
     each, (c, r, s) = o // groups, w.dims[1:]
     axes = [("g_", Dim.of(groups)), ("c_", c), ("r_", r), ("s_", s), ("n_", n), ("h_", h), ("v_", v)]

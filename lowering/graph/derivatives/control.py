@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from xdsl.ir import Block, Region, SSAValue
 
 from dialects.dims import ZERO, Dim
+from dialects.graph.derivatives import has_tangent
 from dialects.graph.sketch import Sketch, Term
-from dialects.graph.structure import ForOp, IfOp, YieldOp
+from dialects.graph.structure import ForOp, IfOp, YieldOp, copied
 from dialects.types import tensor
 from lowering.graph.derivatives.access import integer_of
-from lowering.graph.derivatives.activity import Activity, captured, is_real
+from lowering.graph.derivatives.activity import Activity, captured
 from lowering.graph.derivatives.rounds import most_rounds
 from lowering.graph.derivatives.rules import filled
-
-Received = "list[tuple[SSAValue, Term | None]]"
+from lowering.rewriting import put_before
 
 
 def loop_backward(
@@ -58,8 +58,6 @@ def loop_backward(
 
 def _with_tape(op: ForOp, most: Dim, sketch: Sketch) -> tuple[ForOp, list[SSAValue], SSAValue | None]:
     """The loop that also keeps what each round began with, in the place of the loop; its tapes, and how often it ran."""
-    block = op.parent
-    assert block is not None
     before = Sketch(sketch.loc)
     tapes = [_tape(before, v, most) for v in op.inits]
     counts = op.conditional is not None
@@ -79,9 +77,7 @@ def _with_tape(op: ForOp, most: Dim, sketch: Sketch) -> tuple[ForOp, list[SSAVal
     body.block.insert_ops_before(inner.ops, last)
     last.operands = [*last.operands, *(t.value for t in kept)]
     new = ForOp(*op.bounds(), [*op.inits, *(t.value for t in first)], body, op.conditional is not None)
-    new.location = op.location
-    new.attributes.update(op.attributes)
-    block.insert_ops_before([*before.ops, new], op)
+    put_before(new, op, before.ops)
     own = len(op.inits)
     return new, list(new.results[own : own + len(tapes)]), new.results[-1] if counts else None
 
@@ -136,7 +132,8 @@ def _backward_body(
     begun = [head.term(tape).of("gather", row, axis=0).value for tape in tapes]
     values: dict[SSAValue, SSAValue] = dict(zip(op.block.args, [counter.value, *begun], strict=True))
     block.add_ops(head.ops)
-    given = _cloned_into(block, op.block, values)
+    ops, given = copied(op.block, values)
+    block.add_ops(ops)
     count = sum(moves)
     seeds = [v for v, m in zip(given, moves, strict=True) if m]
     inputs = [v for v, m in zip(begun, moves, strict=True) if m]
@@ -156,21 +153,12 @@ def _backward_body(
     return Region(block)
 
 
-def _cloned_into(block: Block, source: Block, values: dict[SSAValue, SSAValue]) -> list[SSAValue]:
-    """Appends copies of the ops of a body; the values that it would end with."""
-    for inner in source.ops:
-        if isinstance(inner, YieldOp):
-            return [values.get(v, v) for v in inner.operands]
-        block.add_op(inner.clone(values))
-    raise AssertionError("a body ends with a yield")
-
-
 def choice_backward(
     op: IfOp, g: Sequence[Term | None], activity: Activity, sketch: Sketch
 ) -> list[tuple[SSAValue, Term | None]]:
     """The same choice once more; each way gives the cotangents of what it began with, and of active values from around."""
     outer = captured(op, activity.active)
-    inits = [v for v in op.inits if v in activity.active and is_real(v)]
+    inits = [v for v in op.inits if v in activity.active and has_tangent(v)]
     inputs = list(dict.fromkeys([*inits, *outer]))
     starts = [filled(sketch, sketch.term(v)) for v in inputs]
     ways = [_way_back(op, region, g, inputs, starts) for region in (op.then, op.otherwise)]
@@ -182,14 +170,15 @@ def choice_backward(
 def _way_back(
     op: IfOp, region: Region, g: Sequence[Term | None], inputs: Sequence[SSAValue], starts: Sequence[Term]
 ) -> Region:
-    from lowering.graph.derivatives.reverse import append, pull_back
+    from lowering.graph.derivatives.reverse import pull_back
 
     block = Block(arg_types=[t.type for t in starts])
-    given = _cloned_into(block, region.block, dict(zip(region.block.args, op.inits, strict=True)))
+    values: dict[SSAValue, SSAValue] = dict(zip(region.block.args, op.inits, strict=True))
+    ops, given = copied(region.block, values)
+    block.add_ops(ops)
     seeds = [(v, t.value) for v, t in zip(given, g, strict=True) if t is not None]
     found = pull_back(block, inputs, seeds)
     out = [arg if value is None else value for value, arg in zip(found, block.args, strict=True)]
-    append(block, [])
     end = YieldOp(*out)
     end.location = op.location
     block.add_op(end)

@@ -11,7 +11,7 @@ from dialects.graph.base import GraphOp, operation_name
 from dialects.graph.custom import CustomOp
 from dialects.graph.derived import Derived
 from dialects.graph.sketch import Sketch, Term
-from dialects.graph.structure import IndexOp, YieldOp
+from dialects.graph.structure import IndexOp, copied
 from lowering.graph.attention import attention
 from lowering.graph.derivatives.explode import exploded
 
@@ -30,7 +30,10 @@ def formula_of(op: Operation, sketch: Sketch) -> list[Term]:
         sketch.ops += ops
         return [sketch.term(v) for v in values]
     if isinstance(op, CustomOp):
-        return [sketch.term(v) for v in _copied(op, sketch)]
+        given: dict[SSAValue, SSAValue] = dict(zip(op.body.block.args, op.operands, strict=True))
+        ops, values = copied(op.body.block, given)
+        sketch.ops += ops
+        return [sketch.term(v) for v in values]
     if isinstance(op, IndexOp):
         return [exploded(op, sketch)]
     name = operation_name(op)
@@ -41,17 +44,6 @@ def formula_of(op: Operation, sketch: Sketch) -> list[Term]:
         op,
         hint="keep it from what is differentiated, with stop_gradient(x), or give it a rule",
     )
-
-
-def _copied(op: CustomOp, sketch: Sketch) -> list[SSAValue]:
-    """The formula of an op of the file, once more."""
-    block = op.body.block
-    values: dict[SSAValue, SSAValue] = dict(zip(block.args, op.operands, strict=True))
-    for inner in block.ops:
-        if isinstance(inner, YieldOp):
-            return [values.get(v, v) for v in inner.operands]
-        sketch.ops.append(inner.clone(values))
-    raise AssertionError("a body ends with a yield")
 
 
 _FORMULAS: dict[str, Formula] = {"attention": lambda op, x: attention(x, op.values())}

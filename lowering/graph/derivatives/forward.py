@@ -9,11 +9,13 @@ from collections.abc import Sequence
 
 from xdsl.ir import Block, Operation, Region, SSAValue
 
+from dialects.graph.derivatives import has_tangent
 from dialects.graph.sketch import Sketch
 from dialects.graph.structure import ForOp, IfOp, YieldOp
 from lowering.graph.derivatives import elementwise, linear, normalisation, reduction, scan, scatter
-from lowering.graph.derivatives.activity import Activity, is_real
+from lowering.graph.derivatives.activity import Activity
 from lowering.graph.derivatives.rules import filled, pushed_forward, step_of
+from lowering.rewriting import put_before
 
 TABLES = (elementwise, linear, normalisation, reduction, scan, scatter)
 """The modules that fill the tables."""
@@ -38,7 +40,7 @@ def push_forward(block: Block, tangents: Tangents) -> None:
         else:
             sketch = Sketch(op.location)  # pyright: ignore[reportArgumentType]
             g = [sketch.term(tangents[v]) if v in tangents else None for v in op.operands]
-            if any(t is not None for t in g) and any(map(is_real, op.results)):
+            if any(t is not None for t in g) and any(map(has_tangent, op.results)):
                 found = pushed_forward(step_of(op, sketch, g, [t is not None for t in g]))
                 _enter(op, [None if t is None else t.value for t in found], tangents)
                 block.insert_ops_after(sketch.ops, op)
@@ -46,7 +48,7 @@ def push_forward(block: Block, tangents: Tangents) -> None:
 
 def _enter(op: Operation, found: Sequence[SSAValue | None], tangents: Tangents) -> None:
     for result, t in zip(op.results, found, strict=True):
-        if t is not None and is_real(result):
+        if t is not None and has_tangent(result):
             assert t.type == result.type, f"a tangent of {t.type} for {result.type}"
             tangents[result] = t
 
@@ -110,11 +112,7 @@ def _put(
     tangents: Tangents,
 ) -> None:
     """Puts a loop or a choice with tangents in the place of the one without."""
-    new.location = op.location
-    new.attributes.update(op.attributes)
-    block = op.parent
-    assert block is not None
-    block.insert_ops_before([*before.ops, new], op)
+    put_before(new, op, before.ops)
     for old, result in zip(op.results, new.results, strict=False):
         result.name_hint = old.name_hint
         if old in activity.active:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
-from operator import add
 
 from xdsl.ir import Block, Operation, SSAValue
 
 from dialects.graph.custom import CustomOp
+from dialects.graph.derivatives import has_tangent
 from dialects.graph.derived.arrangement import PadOp
 from dialects.graph.shapes import extents
 from dialects.graph.sketch import Sketch, Term
@@ -23,8 +22,8 @@ from lowering.graph.derivatives import (
     scan,
     scatter,
 )
-from lowering.graph.derivatives.activity import Activity, is_real
-from lowering.graph.derivatives.rules import filled, pulled_back, step_of
+from lowering.graph.derivatives.activity import Activity
+from lowering.graph.derivatives.rules import added, filled, pulled_back, step_of
 
 TABLES = (contraction, elementwise, index, movement, normalisation, reduction, scan, scatter)
 """The modules that fill the tables."""
@@ -44,9 +43,7 @@ class Cotangents:
     def take(self, value: SSAValue) -> Term | None:
         """The sum of all parts; the value is done with."""
         parts = self.parts.pop(value, None)
-        if parts is None:
-            return None
-        return side_by_side(parts) or reduce(add, parts)
+        return None if parts is None else side_by_side(parts) or added(parts)
 
 
 def side_by_side(parts: Sequence[Term]) -> Term | None:
@@ -88,7 +85,7 @@ def pull_back(
     sketch = Sketch()
     flow = Cotangents()
     for value, seed in seeds:
-        if value in activity.active and is_real(value):
+        if value in activity.active and has_tangent(value):
             flow.add(value, sketch.term(seed))
     for op in reversed(activity.steps):
         g = [flow.take(r) if r in activity.active else None for r in op.results]
@@ -126,11 +123,11 @@ def _own_rule(op: CustomOp, g: Sequence[Term | None], sketch: Sketch) -> list[tu
     seeds = [
         (filled(sketch, sketch.term(r)) if t is None else t).value
         for r, t in zip(op.results, g, strict=True)
-        if is_real(r)
+        if has_tangent(r)
     ]
     ops, values = op.pulled_back(seeds)
     sketch.ops += ops
-    operands = [v for v in op.operands if is_real(v)]
+    operands = [v for v in op.operands if has_tangent(v)]
     return [(v, sketch.term(part)) for v, part in zip(operands, values, strict=True)]
 
 
