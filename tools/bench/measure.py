@@ -58,12 +58,16 @@ def _busy_ticks(cores: Sequence[int], seconds: float) -> dict[int, int]:
     return {core: after.get(core, 0) - before.get(core, 0) for core in cores}
 
 
-def settle(longest: float = 0.2) -> None:
-    """Waits until no thread of this process works any more: those of the candidate before may spin for a while."""
+def settle(longest: float = 3.0) -> None:
+    """Waits until no thread of this process works any more: those of the candidate before may spin for a while.
+
+    OpenBLAS's do for a tenth of a second. The system counts the work of other threads by ticks of up to 10 ms, so that
+    it takes longer ones to see it.
+    """
     end = time.perf_counter() + longest
     while time.perf_counter() < end:
         wall, work = time.perf_counter(), time.process_time()
-        time.sleep(0.002)
+        time.sleep(0.012)
         if time.process_time() - work < 0.1 * (time.perf_counter() - wall):
             return
 

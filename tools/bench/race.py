@@ -12,7 +12,7 @@ import numpy as np
 from tools.bench import formulas, limits, ours
 from tools.bench.candidate import Candidate
 from tools.bench.data import Data, data_of
-from tools.bench.measure import Ratio, interleaved, paired_ratio
+from tools.bench.measure import Ratio, interleaved, paired_ratio, settle
 from tools.bench.peers import PEERS
 from tools.bench.rows import Goal, Row
 
@@ -97,6 +97,7 @@ def run(
     them = prepare_peers(row, data, threads, peers, exact, tolerance)
     times = interleaved({n: o.candidate for n, o in mine.items()} | them.candidates, rounds)
     done = limits.work(row)
+    settle()
     results: list[Result] = []
     for cc, (name, own) in zip(compilers, mine.items(), strict=True):
         bound = limits.limit(done, threads, cc)
