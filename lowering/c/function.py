@@ -44,6 +44,7 @@ class FunctionEmitter:
     ALIGNED = " __attribute__((aligned(64)))"
     UNROLL = "IRK_UNROLL "
     UNROLL_FOLD = ""
+    TWICE = "IRK_TWICE "
     INDEX = "int64_t"
     RESTRICT = "restrict"
 
@@ -290,6 +291,8 @@ class FunctionEmitter:
         )
         step = f"{name}++" if op.step == ONE else f"{name} += {self.dim(op.step)}"
         unroll = self.UNROLL if op.role.data == "unrolled" else ""
+        if op.role.data == "serial" and any(isinstance(each, loop.ContractOp) for each in op.block.ops):
+            unroll = self.TWICE
         if single:
             self.line("{")
             self.depth += 1

@@ -38,6 +38,7 @@ class PortableEmitter(FunctionEmitter):
 
     ALIGNED = ""
     UNROLL = ""
+    TWICE = ""
 
     def __init__(self, func: loop.FuncOp, vector_bytes: int, source_line: Callable[[str, int], str | None]):
         super().__init__(func, vector_bytes, source_line)

@@ -56,6 +56,14 @@
 #define IRK_UNROLL
 #endif
 
+/* Before the inner loop of a product, two steps of which fill a core's units where counting costs as much as the loads do;
+ * clang unrolls it by itself. */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__) && !defined(IRK_C99)
+#define IRK_TWICE _Pragma("GCC unroll 2")
+#else
+#define IRK_TWICE
+#endif
+
 #if defined(IRK_C99)
 #include "irk_c99.h"
 #elif defined(__GNUC__) && !defined(__CUDACC__)
