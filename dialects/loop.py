@@ -20,6 +20,7 @@ Values are scalars and n-D vectors; a register tile is a vector that a loop carr
 Every function is SPMD: all threads of a team run it; a `parallel` loop is split between them in contiguous chunks,
 everything else is done by each; `loop.barrier` makes what one thread wrote visible to the others. `scratch` arrays
 belong to one thread, `team` arrays to all of them, both live in the arena; `stack` arrays are small and on the stack.
+`loop.prefetch` asks for memory before it is needed and changes no number.
 
 A function that is mapped to a GPU has a `block` loop in place of the parallel one, and in it a `thread` loop: what a block
 does, and what each of its threads does. A `shared` array belongs to a block, and `loop.barrier` joins its threads:
@@ -41,7 +42,7 @@ What the level can no longer say: fields over axes. What it cannot say: where an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from xdsl.dialects.builtin import ArrayAttr, IntegerType, StringAttr, UnitAttr, VectorType
 from xdsl.ir import Attribute, Block, Dialect, Region, SSAValue
@@ -162,7 +163,7 @@ def _verify_names(op: object, names: set[str]) -> None:
         exprs += op.conditions.data
     elif isinstance(op, IndexOp):
         exprs += [op.expr.data]
-    elif isinstance(op, LoadOp | StoreOp):
+    elif isinstance(op, LoadOp | StoreOp | PrefetchOp):
         exprs += [*op.index.data, *(op.valid.data if op.valid else ())]
         exprs += op.guard.data if isinstance(op, LoadOp) and op.guard else ()
         extra = {f"_{i}" for i in range(len(op.indices))}
@@ -348,7 +349,7 @@ class IfOp(IRDLOperation):
             printer.print_region(self.otherwise, print_empty_block=False)
 
 
-def _print_vector_facts(printer: Printer, op: LoadOp | StoreOp) -> None:
+def _print_vector_facts(printer: Printer, op: Access) -> None:
     if op.along is not None:
         printer.print_string(f" along {dims_text(op.along.data)}")
     if op.valid is not None:
@@ -363,7 +364,7 @@ def _parse_vector_facts(parser: Parser) -> dict[str, Attribute]:
     return facts
 
 
-def _verify_vector(op: LoadOp | StoreOp, type_: Attribute) -> None:
+def _verify_vector(op: Access, type_: Attribute) -> None:
     rank = type_.get_num_dims() if isinstance(type_, VectorType) else 0
     along = op.along.data if op.along is not None else ()
     if len(along) != rank:
@@ -537,6 +538,76 @@ class StoreOp(IRDLOperation):
     def verify_(self) -> None:
         verify_access(self.array, self.index.data)
         _verify_vector(self, self.value.type)
+
+
+@irdl_op_definition
+class PrefetchOp(IRDLOperation):
+    """Asks for what a load would read, so that it is in the second-level cache by then; what it names is in the array.
+
+        loop.prefetch %x[min(i + 1, n - 1), j] along [1] : vector<32xf32>
+        loop.prefetch %table[_0, j](%id) along [1] valid [min(32, n - j)] : vector<32xf32>
+
+    Lanes lie side by side in memory. Index operands are i64 scalars.
+    """
+
+    name = "loop.prefetch"
+
+    array = operand_def(RefType)
+    indices = var_operand_def()
+    index = prop_def(DimsAttr)
+    along = opt_prop_def(DimsAttr)
+    valid = opt_prop_def(DimsAttr)
+    covers = prop_def(Attribute)
+
+    def __init__(
+        self,
+        array: SSAValue,
+        index: Sequence[Dim],
+        covers: Attribute,
+        *,
+        along: DimsAttr | None = None,
+        valid: DimsAttr | None = None,
+        indices: Sequence[SSAValue] = (),
+    ):
+        properties: dict[str, Attribute | None] = {"index": DimsAttr(tuple(index)), "covers": covers}
+        super().__init__(
+            operands=[array, list(indices)], properties={**properties, "along": along, "valid": valid}
+        )
+
+    @classmethod
+    def parse(cls, parser: Parser) -> PrefetchOp:
+        array, index, operands = parse_access(parser)
+        facts = _parse_vector_facts(parser)
+        parser.parse_punctuation(":")
+        properties = {"index": DimsAttr(index), "covers": parser.parse_type(), **facts}
+        values = [resolve_by_name(parser, array), *(resolve_by_name(parser, o) for o in operands)]
+        return cls.create(operands=values, properties=properties)
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(" ")
+        print_access(printer, self.array, self.index.data, self.indices)
+        _print_vector_facts(printer, self)
+        printer.print_string(" : ")
+        printer.print_attribute(self.covers)
+
+    def verify_(self) -> None:
+        verify_access(self.array, self.index.data)
+        if any(isinstance(v.type, VectorType) for v in self.indices):
+            raise VerifyException("asks for one place, and its index operand is a vector of them")
+        _verify_vector(self, self.covers)
+        if self.along is None or not isinstance(self.array.type, RefType):
+            return
+        if len(self.along.data) != 1:
+            raise VerifyException(f"asks for one row of lanes, and {self.covers} has several")
+        dim = self.along.data[0].value or 0
+        if (stride := self.array.type.strides.data[dim]) != ONE:
+            raise VerifyException(
+                f"asks for lanes side by side, and those along dim {dim} lie {stride} elements apart"
+            )
+
+
+Access: TypeAlias = LoadOp | StoreOp | PrefetchOp
+"""What names elements of an array."""
 
 
 @irdl_op_definition
@@ -832,6 +903,7 @@ Loop = Dialect(
         IfOp,
         LoadOp,
         StoreOp,
+        PrefetchOp,
         AllocOp,
         ContractOp,
         BroadcastOp,

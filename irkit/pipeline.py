@@ -44,7 +44,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
             "kernel-prepack",
         ),
     ),
-    ("loop", ("kernel-to-loop",)),
+    ("loop", ("kernel-to-loop", "loop-prefetch")),
     ("buffer", ("kernel-to-buffer", "buffer-tile-time", "buffer-place-barriers")),
 )
 """Each level with the passes that lead to it from the one before."""
@@ -69,6 +69,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "kernel-schedule": ("lowering.kernel.schedule", "KernelSchedule"),
     "kernel-prepack": ("lowering.kernel.prepack", "KernelPrepack"),
     "kernel-to-loop": ("lowering.loop.kernel_to_loop", "KernelToLoop"),
+    "loop-prefetch": ("lowering.loop.prefetch", "LoopPrefetch"),
     "loop-map-gpu": ("lowering.loop.map_gpu", "LoopMapGpu"),
     "kernel-to-buffer": ("lowering.buffer.kernel_to_buffer", "KernelToBuffer"),
     "buffer-tile-time": ("lowering.buffer.tile_time", "BufferTileTime"),
@@ -115,6 +116,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 TARGETED = {
     "kernel-schedule": ("target", "cc"),
     "kernel-prepack": ("target", "cc"),
+    "loop-prefetch": ("target", "cc"),
     "loop-map-gpu": ("target",),
     "buffer-tile-time": ("target", "cc"),
 }

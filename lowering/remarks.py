@@ -41,6 +41,7 @@ CATEGORIES: dict[str, str] = {
     "once": "kernels that run once, where parameters are set",
     "parallel": "axes that threads split",
     "peel": "reads outside of an array: guards and clamps, gone or kept",
+    "prefetch": "rows that are asked for before they are read",
     "in-place": "results in the memory of operands",
     "memory": "what intermediates take",
 }

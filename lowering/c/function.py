@@ -30,7 +30,7 @@ from lowering.c.names import c_local
 from lowering.c.scalars import CMPF, CMPI, FUNCTIONS, INFIX, SUPPORTED, WRAPPING, scalar
 from lowering.c.types import Vector, c_type, short_name, unsigned_vector, vector_layout
 from lowering.kernel.extern import call, implementation
-from lowering.loop.memory import alloc_offsets
+from lowering.loop.memory import alloc_offsets, prefetched_lines
 
 
 def kernel_name(symbol: str) -> str:
@@ -178,6 +178,8 @@ class FunctionEmitter:
                 self._load(op)
             case loop.StoreOp():
                 self._store(op)
+            case loop.PrefetchOp():
+                self._prefetch(op)
             case loop.ContractOp():
                 self._contract(op)
             case loop.BroadcastOp():
@@ -643,6 +645,13 @@ class FunctionEmitter:
     @staticmethod
     def _as_memory(text: str, layout: Vector) -> str:
         return f"__builtin_convertvector(-{text}, {layout.memory_name})" if layout.element == i1 else text
+
+    def _prefetch(self, op: loop.PrefetchOp) -> None:
+        """To be read, and kept in the second-level cache."""
+        indices = [self.names[v] for v in op.indices]
+        for index in prefetched_lines(op):
+            place = f"{self.names[op.array]} + {self.offset(op.array, index, indices)}"
+            self.line(f"__builtin_prefetch({place}, 0, 2);")
 
     def _store(self, op: loop.StoreOp) -> None:
         array = self.names[op.array]

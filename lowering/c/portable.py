@@ -129,6 +129,12 @@ class PortableEmitter(FunctionEmitter):
         self.depth -= 1
         self.line("}")
 
+    def _prefetch(self, op: loop.PrefetchOp) -> None:
+        """C has no word for it; what serves it alone has a use all the same."""
+        for value in op.operands:
+            if all(isinstance(use.operation, loop.PrefetchOp) for use in value.uses):
+                self.line(f"(void){self.names[value]};")
+
     def _all_lanes(self, op: loop.LoadOp | loop.StoreOp, layout: Vector, statement: str) -> None:
         """An access all of whose lanes exist."""
         self.each(layout, statement)

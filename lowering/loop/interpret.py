@@ -18,6 +18,7 @@ from dialects.dims import DimsAttr
 from dialects.errors import IrkitError
 from dialects.kernel import ExternOp
 from dialects.loop import (
+    Access,
     AllocOp,
     BarrierOp,
     BroadcastOp,
@@ -29,6 +30,7 @@ from dialects.loop import (
     IfOp,
     IndexOp,
     LoadOp,
+    PrefetchOp,
     StoreOp,
     YieldOp,
 )
@@ -112,6 +114,7 @@ class _Thread:
         self.rules: dict[type[Operation], Callable[..., Sequence[Array]]] = {
             LoadOp: self._load,
             StoreOp: self._store,
+            PrefetchOp: self._prefetch,
             AllocOp: self._alloc,
             ContractOp: self._contract,
             BroadcastOp: self._broadcast,
@@ -195,7 +198,7 @@ class _Thread:
             self.shared[op] = array
         return [array]
 
-    def _places(self, op: LoadOp | StoreOp, shape: Sequence[int]) -> list[Array]:
+    def _places(self, op: Access, shape: Sequence[int]) -> list[Array]:
         """The index of each lane along each dim of the array."""
         gathered = {f"_{i}": self.env[v] for i, v in enumerate(op.indices)}
         places: list[Array] = []
@@ -215,7 +218,7 @@ class _Thread:
             places[dim] = places[dim] + steps
         return places
 
-    def _valid(self, op: LoadOp | StoreOp, shape: Sequence[int]) -> Array | bool:
+    def _valid(self, op: Access, shape: Sequence[int]) -> Array | bool:
         """Which lanes count."""
         mask: Array | bool = True
         for lane, count in enumerate(op.valid.data if op.valid is not None else ()):
@@ -224,7 +227,7 @@ class _Thread:
         return mask
 
     def _inside(
-        self, op: LoadOp | StoreOp, array: Array, places: Sequence[Array], mask: Array | bool
+        self, op: Access, array: Array, places: Sequence[Array], mask: Array | bool
     ) -> tuple[Array, ...]:
         """The places as an index, those of lanes that do not count moved into the array."""
         index: list[Array] = []
@@ -261,6 +264,14 @@ class _Thread:
         index = self._inside(op, array, self._places(op, value.shape), mask)
         *places, value, mask = np.broadcast_arrays(*index, value, np.asarray(mask))
         array[tuple(p[mask] for p in places)] = value[mask] if places else value
+        return []
+
+    def _prefetch(self, op: PrefetchOp) -> Sequence[Array]:
+        """Nothing but the check of what it asks for."""
+        shape = _vector_shape(op.covers)
+        mask = self._valid(op, shape)
+        if np.any(mask):
+            self._inside(op, self.env[op.array], self._places(op, shape), mask)
         return []
 
     def _extern(self, op: ExternOp) -> Sequence[Array]:

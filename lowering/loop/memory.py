@@ -1,11 +1,17 @@
-"""Where a nest's own arrays lie in the memory that it is given."""
+"""Where a nest's own arrays lie in the memory that it is given, and which lines of memory an access touches."""
 
 from __future__ import annotations
 
+from xdsl.dialects.builtin import VectorType
+
 from dialects import loop
-from dialects.dims import ZERO, Dim, align
+from dialects.dims import ZERO, Dim, align, dmin
+from dialects.types import element_bytes
 
 ALIGNMENT = 64
+
+LINE = 64
+"""Bytes that caches hold and move at once."""
 
 
 def alloc_offsets(func: loop.FuncOp) -> list[tuple[loop.AllocOp, Dim]]:
@@ -29,3 +35,16 @@ def kernel_memory(func: loop.FuncOp) -> tuple[Dim, Dim]:
         if space in totals:
             totals[space] = totals[space] + align(op.ref_type.bytes(), ALIGNMENT)
     return totals["scratch"], totals["team"]
+
+
+def prefetched_lines(op: loop.PrefetchOp) -> list[tuple[Dim, ...]]:
+    """The index of an element in each line of memory that a prefetch covers."""
+    if op.along is None:
+        return [op.index.data]
+    assert isinstance(op.covers, VectorType)
+    (lanes,), (dim,) = op.covers.get_shape(), op.along.data
+    found: list[tuple[Dim, ...]] = []
+    for first in range(0, lanes, max(1, LINE // element_bytes(op.covers.get_element_type()))):
+        lane = dmin(first, op.valid.data[0] - 1) if op.valid is not None and first else first
+        found.append(tuple(e + lane if Dim.of(d) == dim else e for d, e in enumerate(op.index.data)))
+    return found

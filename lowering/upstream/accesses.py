@@ -1,4 +1,4 @@
-"""Reads and writes of arrays: memref.load and memref.store of scalars, vector transfers of everything else."""
+"""Reads and writes of arrays: memref.load and memref.store of scalars, vector transfers of everything else; prefetches."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dialects import loop
 from dialects.dims import ONE, Dim
 from dialects.kernel import CompareOp
 from dialects.types import RefType
+from lowering.loop.memory import prefetched_lines
 from lowering.upstream.build import INDEX, Build
 from lowering.upstream.dims import all_positive, index_of
 from lowering.upstream.spread import gathered, spread, spread_shape
@@ -71,6 +72,17 @@ def store(
     shape = shape_of(value.type)
     last, mask = _last_dims(len(places), len(shape)), _mask(build, op, shape)
     build.do(vector.TransferWriteOp(value, array, places, _in_bounds(shape), mask, last))
+
+
+def prefetch(build: Build, op: loop.PrefetchOp, array: SSAValue, indices: Sequence[SSAValue]) -> None:
+    """A loop.prefetch, one line of memory after another: into the second-level cache, to be read."""
+    how = {
+        "isWrite": BoolAttr.from_bool(False),
+        "localityHint": IntegerAttr(2, 32),
+        "isDataCache": BoolAttr.from_bool(True),
+    }
+    for index in prefetched_lines(op):
+        build.effect("memref.prefetch", [array, *_places(build, index, indices)], how)
 
 
 def from_memory(build: Build, value: SSAValue, element: Attribute) -> SSAValue:

@@ -62,6 +62,12 @@ class Build:
             cls.create(operands=list(operands), result_types=[result], properties=properties or {})
         )
 
+    def effect(
+        self, name: str, operands: Sequence[SSAValue], properties: Mapping[str, Attribute] | None = None
+    ) -> None:
+        """An op that xDSL lacks, and that has no result."""
+        self.do(UnregisteredOp.with_name(name).create(operands=list(operands), properties=properties or {}))
+
     def once(self, key: object, make: Callable[[], SSAValue]) -> SSAValue:
         """What the key stands for, made where this block and those around it do not have it yet."""
         for scope in reversed(self.known):

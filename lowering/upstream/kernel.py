@@ -17,7 +17,7 @@ from dialects.loop_roles import GPU_ROLES
 from dialects.types import RefType
 from lowering.c.function import kernel_name
 from lowering.loop.memory import ALIGNMENT
-from lowering.upstream.accesses import load, store
+from lowering.upstream.accesses import load, prefetch, store
 from lowering.upstream.build import INDEX, Build
 from lowering.upstream.dims import all_positive, index_of
 from lowering.upstream.private import outermost_parallel, private_arrays
@@ -54,6 +54,7 @@ class _Kernel:
             loop.IfOp: self._if,
             loop.LoadOp: self._load,
             loop.StoreOp: self._store,
+            loop.PrefetchOp: self._prefetch,
             loop.AllocOp: lambda op: None,
             loop.BarrierOp: self._barrier,
             loop.FoldOp: self._fold,
@@ -173,6 +174,10 @@ class _Kernel:
     def _store(self, op: loop.StoreOp) -> None:
         value, array, *indices = self._args(op)
         store(self.build, op, value, array, indices)
+
+    def _prefetch(self, op: loop.PrefetchOp) -> None:
+        array, *indices = self._args(op)
+        prefetch(self.build, op, array, indices)
 
     def _fold(self, op: loop.FoldOp) -> None:
         self.values.update(zip(op.results, fold(self.build, op, self._args(op)), strict=True))
