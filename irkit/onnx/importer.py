@@ -1,0 +1,300 @@
+"""From a model to a graph: nodes in order, each by its rule, by its definition, or folded where all of it is known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+
+from dialects.errors import ErrorList, IrkitError, Loc
+from irkit.collector import paused
+from irkit.onnx import values
+from irkit.onnx.check import check_support
+from irkit.onnx.dims import Dims
+from irkit.onnx.faults import Unsupported
+from irkit.onnx.folding import fold
+from irkit.onnx.functions import definition
+from irkit.onnx.load import Source, load
+from irkit.onnx.names import parameter_name, value_name
+from irkit.onnx.node import RULES, Node
+from irkit.onnx.values import Value
+from irkit.tracing import ops
+from irkit.tracing.build import build
+from irkit.tracing.errors import at_place
+from irkit.tracing.graph import Graph
+from irkit.tracing.params import param
+from irkit.tracing.sizes import Size, dim_of
+from irkit.tracing.state import CONSTANT_ELEMENTS, Trace
+from irkit.tracing.tensor import Tensor
+from irkit.tracing.tree import flatten
+
+
+def from_onnx(
+    model: str | os.PathLike[str] | onnx.ModelProto,
+    dims: Mapping[str, int | tuple[int, int]] | None = None,
+    known: Mapping[str, np.ndarray] | None = None,
+) -> Graph:
+    """The graph of an ONNX file or model; `.save_tg(path)` writes it, `.compile()` gives the program.
+
+    dims gives named dims a size, or a range (least, greatest); those not told have a range (`irkit.onnx.dims`). known
+    gives inputs a value: they are no inputs of the graph then, which may have other shapes for other values.
+    Raises ErrorList with everything that is not supported, and IrkitError for a file that is no model.
+    """
+    import irkit.onnx.rules  # noqa: F401
+
+    source = load(model)
+    with paused():
+        return Importer(source, dims or {}, known or {}).graph()
+
+
+class Importer:
+    """One import: the trace that it fills, and what is known of its values."""
+
+    def __init__(self, source: Source, dims: Mapping[str, Any], known: Mapping[str, np.ndarray]):
+        self.model = source.model
+        self.file = source.name
+        self.folder = source.folder
+        self.given = known
+        self.versions = {_short(o.domain): o.version for o in self.model.opset_import}
+        self.functions = {(f.domain, f.name): f for f in self.model.functions}
+        self.dims = Dims(dims, self.model)
+        self.trace = Trace()
+        self.sources: dict[int, tuple[Tensor, str]] = {}
+        self.made: dict[int, tuple[np.ndarray, Tensor]] = {}
+
+    def graph(self) -> Graph:
+        graph = self.model.graph
+        check_support(self)
+        name = "main"
+        scope = Scope(self, {}, names={})
+        loc = Loc(self.file, 1, 1)
+        with self.trace.active(), at_place(loc):
+            scope.initialisers(graph)
+            self._inputs(graph, scope)
+            scope.run(graph.node)
+            results = [self._result(o, scope) for o in graph.output]
+            module = build(self.trace, name, results, loc)
+        arrays = {n: p.array for n, p in self.trace.params.items() if p.array is not None}
+        defaults = {n: default for n, (default, _, _) in self.trace.ranges.items()}
+        inputs = {n: Tensor(self.trace, v) for n, v in self.trace.inputs.items()}
+        takes, gives = (
+            flatten(x, lambda v: isinstance(v, Tensor))[1]
+            for x in (inputs, tuple(Tensor(self.trace, v) for _, v in results))
+        )
+        return Graph(name, module, arrays, defaults, takes, gives)
+
+    def _inputs(self, graph: onnx.GraphProto, scope: Scope) -> None:
+        faults: list[IrkitError] = []
+        for info in graph.input:
+            if info.name in scope.values:  # an initialiser that may be overridden: it is not
+                continue
+            if info.name in self.given:
+                scope.values[info.name] = np.asarray(self.given[info.name])
+                continue
+            try:
+                tensor = self._input(info)
+            except Unsupported as fault:
+                faults.append(
+                    IrkitError(f"input '{info.name}' cannot be imported: {fault.message}", hint=fault.hint)
+                )
+                continue
+            scope.values[info.name] = tensor
+            self.sources[id(tensor.value)] = tensor, info.name
+        if faults:
+            raise ErrorList(faults)
+
+    def _input(self, info: onnx.ValueInfoProto) -> Tensor:
+        kind = info.type.WhichOneof("value")
+        if kind != "tensor_type":
+            raise Unsupported(f"it is a {str(kind).removesuffix('_type').replace('_', ' ')}, and no tensor")
+        dtype = values.dtype_name(info.type.tensor_type.elem_type)
+        if not info.type.tensor_type.HasField("shape"):
+            raise Unsupported("it has no rank")
+        shape = self.dims.shape(info)
+        for size in (n for n in shape if isinstance(n, Size)):
+            self.trace.ranges |= size.ranges
+        name = self.trace.free_name(parameter_name(info.name, "x"))
+        return Tensor(self.trace, self.trace.input(name, dtype, tuple(map(dim_of, shape))))
+
+    def _result(self, info: onnx.ValueInfoProto, scope: Scope) -> tuple[str, Any]:
+        value = scope.values.get(info.name)
+        if value is None:
+            raise IrkitError(f"the model gives '{info.name}', which nothing computes")
+        return parameter_name(info.name, "out"), scope.tensor(value).value
+
+    def parameter(self, name: str, array: np.ndarray) -> Tensor:
+        """An array as a parameter, or in the graph where it is small; the same tensor each time."""
+        if id(array) not in self.made:
+            if array.size <= CONSTANT_ELEMENTS:
+                return ops.constant(array)
+            free = self.trace.free_name(parameter_name(name, "w"))
+            self.made[id(array)] = array, param(free, array)
+        return self.made[id(array)][1]
+
+
+@dataclass
+class Scope:
+    """The values of a graph, of the body of a loop or a choice, or of the definition of an op."""
+
+    importer: Importer
+    values: dict[str, Value | None]
+    names: dict[int, str] = field(default_factory=dict)
+    """The names of arrays that are known, by their identity."""
+    within: str = ""
+    """The node whose definition or body this is."""
+
+    @property
+    def folder(self) -> str:
+        return self.importer.folder
+
+    def child(self, within: str, captures: bool) -> Scope:
+        """The scope of a body, which sees what is around it, or of a definition, which does not."""
+        return Scope(self.importer, dict(self.values) if captures else {}, self.names, within)
+
+    def initialisers(self, graph: onnx.GraphProto) -> None:
+        for proto in graph.initializer:
+            self.keep(proto.name, values.array_of(proto, self.folder))
+        for sparse in graph.sparse_initializer:
+            self.keep(sparse.values.name, _dense(sparse))
+
+    def keep(self, name: str, value: Value | None) -> None:
+        if isinstance(value, np.ndarray):
+            value = values.tightened(value)
+            self.names.setdefault(id(value), name)
+        self.values[name] = value
+
+    def source(self, tensor: Tensor) -> str | None:
+        """The input of the model that a tensor is."""
+        found = self.importer.sources.get(id(tensor.value))
+        return found[1] if found else None
+
+    def tensor(self, value: Value) -> Tensor:
+        """A value as a tensor of the graph."""
+        if isinstance(value, Tensor):
+            return value
+        if value.dtype == object:
+            return values.size_tensor(value)
+        return self.importer.parameter(self.names.get(id(value), "w"), value)
+
+    # -- nodes --------------------------------------------------------------------------------------------------
+
+    def run(self, nodes: Sequence[onnx.NodeProto]) -> None:
+        """Adds nodes, which stand in an order in which they can be computed. Raises ErrorList or IrkitError."""
+        for number, proto in enumerate(nodes, 1):
+            with at_place(Loc(self.importer.file, number, 1)) if not self.within else nullcontext():
+                self.node(proto, number)
+
+    def node(self, proto: onnx.NodeProto, number: int) -> None:
+        where = described(proto, number, self.within)
+        try:
+            outputs = self._outputs(proto, where)
+        except Unsupported as fault:
+            raise fault.told_of(where) from None
+        except IrkitError as fault:
+            fault.inside = fault.inside or where
+            raise
+        for name, value in zip(proto.output, outputs, strict=False):
+            if not name:
+                continue
+            if isinstance(value, Tensor) and not value.value.name_hint:
+                value.value.name_hint = value_name(name, proto)
+            self.keep(name, value)
+
+    def _outputs(self, proto: onnx.NodeProto, where: str) -> Sequence[Value | None]:
+        inputs = [self.values[name] if name else None for name in self._present(proto, where)]
+        node = Node(proto, inputs, self.importer.versions.get(_domain(proto), 1), self)
+        found = fold(node)
+        if found is None:
+            found = self._computed(node, where)
+        return found if isinstance(found, list | tuple) else [found]
+
+    def _present(self, proto: onnx.NodeProto, where: str) -> Sequence[str]:
+        for name in proto.input:
+            if name and name not in self.values:
+                raise IrkitError(f"{where} reads '{name}', which nothing before it computes")
+        return proto.input
+
+    def _computed(self, node: Node, where: str) -> Any:
+        key = _domain(node.proto), node.op
+        local = self.importer.functions.get((node.proto.domain, node.op))
+        if local is None and key in RULES and (found := RULES[key](node)) is not NotImplemented:
+            return found
+        body = local or definition(node)
+        if body is None:
+            raise Unsupported(f"the op {node.op}")
+        return self._expanded(node, body, where)
+
+    def _expanded(self, node: Node, body: onnx.FunctionProto, where: str) -> list[Value | None]:
+        """What the definition of an op by other ops gives."""
+        inner = self.child(where, captures=False)
+        given = [*node.inputs, *[None] * len(body.input)]
+        for name, value in zip(body.input, given, strict=False):
+            inner.values[name] = value
+        attributes = {a.name: a for a in body.attribute_proto} | node.attributes
+        versions = self.importer.versions
+        self.importer.versions = versions | {_short(o.domain): o.version for o in body.opset_import}
+        try:
+            inner.run([_with_attributes(n, attributes) for n in body.node])
+        finally:
+            self.importer.versions = versions
+        return [inner.values.get(name) for name in body.output]
+
+
+def described(proto: onnx.NodeProto, number: int, within: str = "") -> str:
+    """A node as messages name it."""
+    own = f"node '{proto.name}' ({proto.op_type})" if proto.name else f"node {number} ({proto.op_type})"
+    return f"{own} of {within}" if within else own
+
+
+def _short(domain: str) -> str:
+    return "" if domain == "ai.onnx" else domain
+
+
+def _domain(proto: onnx.NodeProto) -> str:
+    return _short(proto.domain)
+
+
+def _with_attributes(proto: onnx.NodeProto, given: Mapping[str, onnx.AttributeProto]) -> onnx.NodeProto:
+    """A node of a definition with the attributes that it takes from the call; deep, for its bodies too."""
+
+    def refers(graph: onnx.GraphProto) -> bool:
+        return any(
+            a.ref_attr_name or (a.HasField("g") and refers(a.g)) for n in graph.node for a in n.attribute
+        )
+
+    if not any(a.ref_attr_name or (a.HasField("g") and refers(a.g)) for a in proto.attribute):
+        return proto
+    made = onnx.NodeProto()
+    made.CopyFrom(proto)
+    del made.attribute[:]
+    for attribute in proto.attribute:
+        if attribute.ref_attr_name:
+            if attribute.ref_attr_name in given:
+                new = made.attribute.add()
+                new.CopyFrom(given[attribute.ref_attr_name])
+                new.name = attribute.name
+                new.ref_attr_name = ""
+            continue
+        new = made.attribute.add()
+        new.CopyFrom(attribute)
+        if attribute.HasField("g"):
+            inner = [_with_attributes(n, given) for n in attribute.g.node]
+            del new.g.node[:]
+            new.g.node.extend(inner)
+    return made
+
+
+def _dense(sparse: onnx.SparseTensorProto) -> np.ndarray:
+    """A sparse initialiser in full: indices are places in row-major order, or one row of coordinates each."""
+    elements = values.array_of(sparse.values)
+    indices = onnx.numpy_helper.to_array(sparse.indices)
+    shape = tuple(sparse.dims)
+    out = np.zeros(shape, elements.dtype)
+    places = indices if indices.ndim == 1 else np.ravel_multi_index(tuple(indices.T), shape)
+    out.reshape(-1)[places] = elements
+    return out

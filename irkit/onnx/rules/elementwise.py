@@ -1,0 +1,266 @@
+"""Ops that compute element by element, with broadcasting as in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from irkit.onnx.faults import Unsupported
+from irkit.onnx.node import Node, Result, rule
+from irkit.onnx.values import Value, is_float
+from irkit.tracing import ops
+from irkit.tracing.tensor import Tensor
+
+
+def operand(n: Node, index: int, rank: int = 0) -> Any:
+    """An input: a number where it is one that is known, which reads better than a constant, else a tensor.
+
+    An array of one element stands for a number too beside a tensor of as many dims.
+    """
+    value = n.value(index)
+    if (
+        isinstance(value, np.ndarray)
+        and value.size == 1
+        and value.ndim <= rank
+        and value.dtype.kind in "fiub"
+    ):
+        return value.item()
+    return n[index]
+
+
+def pair(n: Node) -> tuple[Any, Any]:
+    """Two inputs, at most one of them a number. Before opset 7 the second one was broadcast from an axis on."""
+    a, b = operand(n, 0, n.rank(1)), operand(n, 1, n.rank(0))
+    if not isinstance(a, Tensor) and not isinstance(b, Tensor):
+        a = n[0]
+    if (
+        n.version < 7
+        and n.attr("broadcast", 0)
+        and (axis := n.attr("axis")) is not None
+        and isinstance(b, Tensor)
+    ):
+        trailing = n.rank(0) - n.at(axis, n.rank(0)) - b.ndim
+        b = ops.reshape(b, [*b.shape, *[1] * trailing])
+    return a, b
+
+
+def register_binary(name: str, function: Callable[[Any, Any], Tensor]) -> None:
+    rule(name)(lambda n: function(*pair(n)))
+
+
+for _name, _op in {
+    "Add": "add",
+    "Sub": "sub",
+    "Mul": "mul",
+    "And": "logical_and",
+    "Or": "logical_or",
+    "Xor": "logical_xor",
+    "BitwiseAnd": "bitwise_and",
+    "BitwiseOr": "bitwise_or",
+    "BitwiseXor": "bitwise_xor",
+}.items():
+    register_binary(_name, getattr(ops, _op))
+
+for _name, _pred in {
+    "Equal": "eq",
+    "Less": "lt",
+    "LessOrEqual": "le",
+    "Greater": "gt",
+    "GreaterOrEqual": "ge",
+}.items():
+    register_binary(_name, lambda a, b, pred=_pred: ops.compare(a, b, pred=pred))
+
+for _name, _op in {
+    "Abs": "abs",
+    "Atan": "atan",
+    "BitwiseNot": "bitwise_not",
+    "Ceil": "ceil",
+    "Cos": "cos",
+    "Erf": "erf",
+    "Exp": "exp",
+    "Floor": "floor",
+    "HardSwish": "hardswish",
+    "IsNaN": "is_nan",
+    "Log": "log",
+    "Mish": "mish",
+    "Neg": "neg",
+    "Not": "logical_not",
+    "Reciprocal": "reciprocal",
+    "Relu": "relu",
+    "Round": "round",
+    "Sigmoid": "sigmoid",
+    "Sign": "sign",
+    "Sin": "sin",
+    "Softplus": "softplus",
+    "Sqrt": "sqrt",
+    "Tan": "tan",
+    "Tanh": "tanh",
+}.items():
+    rule(_name)(lambda n, op=_op: getattr(ops, op)(n[0]))
+
+
+@rule("Identity")
+def identity(n: Node) -> Result:
+    return n.value(0)
+
+
+@rule("Max", "Min", "Sum")
+def variadic(n: Node) -> Result:
+    op = {"Max": ops.maximum, "Min": ops.minimum, "Sum": ops.add}[n.op]
+    return reduce(op, n.tensors())
+
+
+@rule("Mean")
+def mean(n: Node) -> Result:
+    return variadic_sum(n) / len(n)
+
+
+def variadic_sum(n: Node) -> Tensor:
+    return reduce(ops.add, n.tensors())
+
+
+@rule("Div")
+def div(n: Node) -> Result:
+    """Integers divide towards zero."""
+    a, b = pair(n)
+    firm = a if isinstance(a, Tensor) else b
+    if is_float(firm) or firm.dtype.kind == "u":
+        return ops.div(a, b)
+    a, b = n[0], n[1]
+    down = ops.div(a, b)
+    exact = ops.compare(down * b, a, pred="eq")
+    negative = ops.compare(down, 0, pred="lt")
+    return ops.where(ops.logical_and(negative, ops.logical_not(exact)), down + 1, down)
+
+
+@rule("Mod")
+def mod(n: Node) -> Result:
+    """With fmod=1 the sign is that of the dividend, as in C."""
+    a, b = n[0], n[1]
+    if not n.attr("fmod", 0):
+        return ops.mod(a, b)
+    if is_float(a) or a.dtype.kind == "i":
+        found = ops.mod(ops.abs(a), ops.abs(b))
+        return ops.where(ops.compare(a, 0, pred="lt"), -found, found)
+    return ops.mod(a, b)
+
+
+@rule("Pow")
+def power(n: Node) -> Result:
+    """The exponent may have a dtype of its own; the result has that of the base."""
+    a, b = n[0], operand(n, 1, n.rank(0))
+    if isinstance(b, int | float):
+        if is_float(a) or (isinstance(b, int) and b >= 0):
+            return ops.pow(a, float(b) if is_float(a) else b)
+        b = n[1]
+    if b.dtype_name == a.dtype_name:
+        return ops.pow(a, b)
+    if is_float(a):
+        return ops.pow(a, ops.cast(b, a.dtype_name))
+    return ops.cast(ops.pow(ops.cast(a, "f64"), ops.cast(b, "f64")), a.dtype_name)
+
+
+@rule("Where")
+def where(n: Node) -> Result:
+    rank = n.rank(0)
+    a, b = operand(n, 1, rank), operand(n, 2, rank)
+    if not isinstance(a, Tensor) and not isinstance(b, Tensor):
+        a = n[1]
+    return ops.where(n[0], a, b)
+
+
+@rule("BitShift")
+def bit_shift(n: Node) -> Result:
+    direction = n.only("direction", "LEFT", "RIGHT")
+    return (ops.shift_left if direction == "LEFT" else ops.shift_right)(n[0], n[1])
+
+
+@rule("IsInf")
+def is_inf(n: Node) -> Result:
+    x, found = n[0], ops.is_inf(n[0])
+    if not n.attr("detect_negative", 1):
+        found = ops.logical_and(found, ops.compare(x, 0, pred="gt"))
+    if not n.attr("detect_positive", 1):
+        found = ops.logical_and(found, ops.compare(x, 0, pred="lt"))
+    return found
+
+
+@rule("Cast")
+def cast(n: Node) -> Result:
+    from irkit.onnx.values import dtype_name
+
+    if not n.attr("saturate", 1):
+        raise Unsupported("casts that do not saturate")
+    return converted(n.value(0), dtype_name(n.needs("to")), n)
+
+
+@rule("CastLike")
+def cast_like(n: Node) -> Result:
+    if not n.attr("saturate", 1):
+        raise Unsupported("casts that do not saturate")
+    return converted(n.value(0), n.dtype(1), n)
+
+
+def converted(value: Value, dtype: str, n: Node) -> Value:
+    x = n.scope.tensor(value)
+    return x if x.dtype_name == dtype else ops.cast(x, dtype)
+
+
+@rule("Clip")
+def clip(n: Node) -> Result:
+    """The bounds were attributes before opset 11."""
+    x = n[0]
+    low, high = (n.attr("min"), n.attr("max")) if n.version < 11 else _bounds(n)
+    if low is not None:
+        x = ops.maximum(x, low)
+    return x if high is None else ops.minimum(x, high)
+
+
+def _bounds(n: Node) -> tuple[Any, Any]:
+    found = [operand(n, i) if n.has(i) else None for i in (1, 2)]
+    return found[0], found[1]
+
+
+@rule("LeakyRelu")
+def leaky_relu(n: Node) -> Result:
+    return ops.leaky_relu(n[0], alpha=n.attr("alpha", 0.01))
+
+
+@rule("Elu")
+def elu(n: Node) -> Result:
+    return ops.elu(n[0], alpha=n.attr("alpha", 1.0))
+
+
+@rule("PRelu")
+def prelu(n: Node) -> Result:
+    x, slope = n[0], n[1]
+    if n.version < 9 and slope.ndim == 1 and x.ndim > 2:
+        slope = ops.reshape(slope, [*slope.shape, *[1] * (x.ndim - 2)])
+    return ops.where(ops.compare(x, 0, pred="lt"), slope * x, x)
+
+
+@rule("Gelu")
+def gelu(n: Node) -> Result:
+    return ops.gelu(n[0], approximate=n.only("approximate", "none", "tanh"))
+
+
+@rule("HardSigmoid")
+def hard_sigmoid(n: Node) -> Result:
+    x = n[0] * n.attr("alpha", 0.2) + n.attr("beta", 0.5)
+    return ops.minimum(ops.maximum(x, 0.0), 1.0)
+
+
+@rule("Selu")
+def selu(n: Node) -> Result:
+    alpha, gamma = n.attr("alpha", 1.6732632), n.attr("gamma", 1.0507009)
+    x = n[0]
+    return gamma * ops.where(ops.compare(x, 0, pred="gt"), x, alpha * ops.expm1(ops.minimum(x, 0.0)))
+
+
+@rule("ThresholdedRelu")
+def thresholded_relu(n: Node) -> Result:
+    x = n[0]
+    return ops.where(ops.compare(x, n.attr("alpha", 1.0), pred="gt"), x, 0.0)
