@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import onnx
 
-from dialects.errors import ErrorList, IrkitError, Loc
+from dialects.errors import ErrorList, IrkitError, Loc, beyond_limits
 from irkit.collector import paused
 from irkit.onnx import values
 from irkit.onnx.check import check_support
 from irkit.onnx.dims import Dims
-from irkit.onnx.faults import Unsupported
+from irkit.onnx.faults import Unsupported, told
 from irkit.onnx.folding import fold
 from irkit.onnx.functions import definition
+from irkit.onnx.inputs import check_names, check_size, given_value
 from irkit.onnx.load import Source, load
 from irkit.onnx.names import parameter_name, value_name
 from irkit.onnx.node import RULES, Node
@@ -32,6 +33,9 @@ from irkit.tracing.sizes import Size, dim_of
 from irkit.tracing.state import CONSTANT_ELEMENTS, Trace
 from irkit.tracing.tensor import Tensor
 from irkit.tracing.tree import flatten
+
+MAX_NODES = 1 << 17
+"""Of a model whose functions are expanded; ten lines of functions that call each other can mean any number."""
 
 
 def from_onnx(
@@ -66,6 +70,9 @@ class Importer:
         self.trace = Trace()
         self.sources: dict[int, tuple[Tensor, str]] = {}
         self.made: dict[int, tuple[np.ndarray, Tensor]] = {}
+        self.count = 0
+        self.node: onnx.NodeProto | None = None
+        """The node that is imported now."""
 
     def graph(self) -> Graph:
         graph = self.model.graph
@@ -90,11 +97,12 @@ class Importer:
 
     def _inputs(self, graph: onnx.GraphProto, scope: Scope) -> None:
         faults: list[IrkitError] = []
+        check_names([info.name for info in graph.input], self.given)
         for info in graph.input:
             if info.name in scope.values:  # an initialiser that may be overridden: it is not
                 continue
             if info.name in self.given:
-                scope.values[info.name] = np.asarray(self.given[info.name])
+                scope.values[info.name] = given_value(info, np.asarray(self.given[info.name]))
                 continue
             try:
                 tensor = self._input(info)
@@ -116,6 +124,7 @@ class Importer:
         if not info.type.tensor_type.HasField("shape"):
             raise Unsupported("it has no rank")
         shape = self.dims.shape(info)
+        check_size(shape)
         for size in (n for n in shape if isinstance(n, Size)):
             self.trace.ranges |= size.ranges
         name = self.trace.free_name(parameter_name(info.name, "x"))
@@ -124,7 +133,7 @@ class Importer:
     def _result(self, info: onnx.ValueInfoProto, scope: Scope) -> tuple[str, Any]:
         value = scope.values.get(info.name)
         if value is None:
-            raise IrkitError(f"the model gives '{info.name}', which nothing computes")
+            raise IrkitError(f"the model gives '{info.name}', which nothing computes", Loc(self.file, 1, 1))
         return parameter_name(info.name, "out"), scope.tensor(value).value
 
     def parameter(self, name: str, array: np.ndarray) -> Tensor:
@@ -132,7 +141,7 @@ class Importer:
         if id(array) not in self.made:
             if array.size <= CONSTANT_ELEMENTS:
                 return ops.constant(array)
-            free = self.trace.free_name(parameter_name(name, "w"))
+            free = self.trace.free_name(parameter_name(name, "w", self.node))
             self.made[id(array)] = array, param(free, array)
         return self.made[id(array)][1]
 
@@ -147,6 +156,11 @@ class Scope:
     """The names of arrays that are known, by their identity."""
     within: str = ""
     """The node whose definition or body this is."""
+    nodes: Sequence[onnx.NodeProto] = ()
+    done: int = 0
+    """How many of the nodes are imported."""
+    failed: set[str] = field(default_factory=set)
+    """What nodes would have computed that could not be imported."""
 
     @property
     def folder(self) -> str:
@@ -160,7 +174,7 @@ class Scope:
         for proto in graph.initializer:
             self.keep(proto.name, values.array_of(proto, self.folder))
         for sparse in graph.sparse_initializer:
-            self.keep(sparse.values.name, _dense(sparse))
+            self.keep(sparse.values.name, values.dense(sparse, self.folder))
 
     def keep(self, name: str, value: Value | None) -> None:
         if isinstance(value, np.ndarray):
@@ -184,12 +198,47 @@ class Scope:
     # -- nodes --------------------------------------------------------------------------------------------------
 
     def run(self, nodes: Sequence[onnx.NodeProto]) -> None:
-        """Adds nodes, which stand in an order in which they can be computed. Raises ErrorList or IrkitError."""
+        """Adds nodes, which stand in an order in which they can be computed.
+
+        Raises IrkitError, or ErrorList with all that is not supported in the nodes of the model itself.
+        """
+        self.nodes = nodes
+        self._check_names()
+        faults: list[Unsupported] = []
         for number, proto in enumerate(nodes, 1):
+            if self.failed and not self.failed.isdisjoint(proto.input):
+                self.failed.update(proto.output)
+                continue
             with at_place(Loc(self.importer.file, number, 1)) if not self.within else nullcontext():
-                self.node(proto, number)
+                try:
+                    self.node(proto, number)
+                except Unsupported as fault:
+                    if self.within:
+                        raise
+                    faults.append(fault)
+                    self.failed.update(proto.output)
+            self.done = number
+        if faults:
+            raise faults[0] if len(faults) == 1 else ErrorList(faults)
+
+    def _check_names(self) -> None:
+        """Raises IrkitError where two nodes compute values of one name."""
+        known: set[str] = set()
+        for proto in self.nodes:
+            for name in filter(None, proto.output):
+                if name in known:
+                    raise IrkitError(
+                        f"two nodes{f' of {self.within}' if self.within else ''} compute '{name}'"
+                    )
+                known.add(name)
 
     def node(self, proto: onnx.NodeProto, number: int) -> None:
+        self.importer.count += 1
+        if self.importer.count > MAX_NODES:
+            raise IrkitError(
+                f"the model has more than {MAX_NODES} nodes, those of its functions counted each time"
+            )
+        self.importer.node = proto
         where = described(proto, number, self.within)
         try:
             outputs = self._outputs(proto, where)
@@ -198,6 +247,10 @@ class Scope:
         except IrkitError as fault:
             fault.inside = fault.inside or where
             raise
+        except ErrorList:
+            raise
+        except Exception as fault:
+            raise beyond_limits(fault) or told(fault, proto, where) from fault
         for name, value in zip(proto.output, outputs, strict=False):
             if not name:
                 continue
@@ -216,7 +269,12 @@ class Scope:
     def _present(self, proto: onnx.NodeProto, where: str) -> Sequence[str]:
         for name in proto.input:
             if name and name not in self.values:
-                raise IrkitError(f"{where} reads '{name}', which nothing before it computes")
+                later = next((n for n in enumerate(self.nodes, 1) if name in n[1].output), None)
+                raise IrkitError(
+                    f"{where} reads '{name}', which nothing before it computes",
+                    found=later and f"{described(later[1], later[0])} computes it",
+                    expected=later and "nodes in an order in which they can be computed, as ONNX says",
+                )
         return proto.input
 
     def _computed(self, node: Node, where: str) -> Any:
@@ -287,14 +345,3 @@ def _with_attributes(proto: onnx.NodeProto, given: Mapping[str, onnx.AttributePr
             del new.g.node[:]
             new.g.node.extend(inner)
     return made
-
-
-def _dense(sparse: onnx.SparseTensorProto) -> np.ndarray:
-    """A sparse initialiser in full: indices are places in row-major order, or one row of coordinates each."""
-    elements = values.array_of(sparse.values)
-    indices = onnx.numpy_helper.to_array(sparse.indices)
-    shape = tuple(sparse.dims)
-    out = np.zeros(shape, elements.dtype)
-    places = indices if indices.ndim == 1 else np.ravel_multi_index(tuple(indices.T), shape)
-    out.reshape(-1)[places] = elements
-    return out

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import onnx
 
-from irkit.onnx.faults import Unsupported
+from irkit.onnx.faults import NeedsValue, Unsupported
 from irkit.onnx.node import Node, Result, rule
 from irkit.onnx.values import Value
 from irkit.tracing import cond, fori, ops, scan, while_loop
+from irkit.tracing.errors import TraceError
 from irkit.tracing.tensor import Tensor
 
 
@@ -50,7 +51,13 @@ def if_(n: Node) -> Result:
     if known is not None:
         return body(n, ways[0 if known else 1], [])
     yes, no = (lambda way=way: tensors(n, body(n, way, [])) for way in ways)
-    return cond(ops.reshape(n[0], []), yes, no)
+    try:
+        return cond(ops.reshape(n[0], []), yes, no)
+    except TraceError as fault:
+        if not isinstance(p, Tensor) or not fault.message.startswith("the two ways"):
+            raise
+        types = f", since its two ways give {fault.found}" if fault.found else ""
+        raise NeedsValue(f"the condition while importing{types}", n.scope.source(p)) from None
 
 
 @rule("Loop")
