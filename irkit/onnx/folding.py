@@ -55,7 +55,7 @@ def fold(node: Node) -> list[Value | None] | None:
         return None
     if max((v.size for v in node.inputs if isinstance(v, np.ndarray)), default=0) > LIMIT:
         return None
-    return _evaluated(node)
+    return evaluated(node)
 
 
 def _is_elsewhere(attribute: onnx.AttributeProto) -> bool:
@@ -86,7 +86,7 @@ def _is_small(model: onnx.ModelProto, inputs: Mapping[str, np.ndarray]) -> bool:
     )
 
 
-def _evaluated(node: Node) -> list[Value | None] | None:
+def evaluated(node: Node) -> list[Value | None] | None:
     """The outputs by ONNX's reference; None where it has no such op, and where they are large."""
     proto = onnx.NodeProto()
     proto.CopyFrom(node.proto)
