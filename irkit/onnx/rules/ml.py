@@ -19,13 +19,6 @@ def binarizer(n: Node) -> Result:
     return ops.cast(ops.compare(n[0], n.attr("threshold", 0.0), pred="gt"), n.dtype())
 
 
-@rule("ArrayFeatureExtractor", domain=DOMAIN)
-def array_feature_extractor(n: Node) -> Result:
-    """Columns; a vector counts as a matrix of one row."""
-    x, places = n[0], ops.reshape(n[1], [-1])
-    return ops.gather(ops.reshape(x, [1, -1]) if x.ndim == 1 else x, places, axis=-1)
-
-
 @rule("Scaler", domain=DOMAIN)
 def scaler(n: Node) -> Result:
     offset, scale = (np.array(n.attr(name, [v]), np.float32) for name, v in (("offset", 0.0), ("scale", 1.0)))
