@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -34,32 +34,64 @@ FIELDS = {
 
 def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     """All tensors that a model holds: of its graph, of bodies, of its functions."""
-    yield from _of_graph(model.graph)
-    for function in model.functions:
-        yield from _of_nodes(function.node)
-        yield from _of_attributes(function.attribute_proto)
-
-
-def _of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield sparse.values
-        yield sparse.indices
-    yield from _of_nodes(graph.node)
-
-
-def _of_nodes(nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
-    for node in nodes:
-        yield from _of_attributes(node.attribute)
-
-
-def _of_attributes(attributes: Sequence[onnx.AttributeProto]) -> Iterator[onnx.TensorProto]:
-    for attribute in attributes:
+    for graph in _graphs(model):
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield sparse.values
+            yield sparse.indices
+    for attribute in _attributes(model):
         if attribute.HasField("t"):
             yield attribute.t
         yield from attribute.tensors
-        for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-            yield from _of_graph(inner)
+
+
+def texts_of(model: onnx.ModelProto) -> Iterator[str]:
+    """What a model calls its graphs, values, dims and nodes, and what it calls by name."""
+    for one in (*model.opset_import, *model.functions):
+        yield one.domain
+    for graph in _graphs(model):
+        yield graph.name
+        for info in (*graph.input, *graph.output):
+            yield info.name
+            yield from (dim.dim_param for dim in info.type.tensor_type.shape.dim)
+    for function in model.functions:
+        yield function.name
+        yield from (*function.input, *function.output)
+        yield from (one.domain for one in function.opset_import)
+    for node in _nodes(model):
+        yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
+    for attribute in _attributes(model):
+        yield from (attribute.name, attribute.ref_attr_name)
+    for tensor in tensors_of(model):
+        yield tensor.name
+        yield from (text for entry in tensor.external_data for text in (entry.key, entry.value))
+
+
+def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+    """The graph and all bodies."""
+    yield model.graph
+    for attribute in _attributes(model):
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def _attributes(model: onnx.ModelProto) -> Iterator[onnx.AttributeProto]:
+    for function in model.functions:
+        yield from function.attribute_proto
+    for node in _nodes(model):
+        yield from node.attribute
+
+
+def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """All nodes, those of bodies after the one that they belong to."""
+    waiting = [*model.graph.node, *(n for f in model.functions for n in f.node)][::-1]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for attribute in node.attribute:
+            for body in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                waiting.extend(reversed(body.node))
 
 
 def check_tensor(tensor: onnx.TensorProto, folder: str) -> None:
@@ -101,6 +133,7 @@ def _check_external(tensor: onnx.TensorProto, folder: str, size: int) -> None:
     try:
         path = (home / where).resolve()
         inside = bool(where) and not os.path.isabs(where) and path.is_relative_to(home)
+        found = inside and path.is_file()
     except (ValueError, OSError, RuntimeError):  # a zero byte, a name too long, links in a circle
         raise IrkitError(
             f"the data of tensor '{tensor.name}' has no place", found=ascii(where)[:100]
@@ -109,7 +142,7 @@ def _check_external(tensor: onnx.TensorProto, folder: str, size: int) -> None:
         raise IrkitError(
             f"the data of tensor '{tensor.name}' lies outside of the model's folder", found=ascii(where)
         )
-    if not path.is_file():
+    if not found:
         raise IrkitError(f"the data of tensor '{tensor.name}' is missing", expected=f"a file '{path.name}'")
     try:
         offset = int(facts.get("offset", 0))

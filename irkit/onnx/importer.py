@@ -118,6 +118,8 @@ class Importer:
 
     def _input(self, info: onnx.ValueInfoProto) -> Tensor:
         kind = info.type.WhichOneof("value")
+        if kind is None:
+            raise Unsupported("it has no type")
         if kind != "tensor_type":
             raise Unsupported(f"it is a {str(kind).removesuffix('_type').replace('_', ' ')}, and no tensor")
         dtype = values.dtype_name(info.type.tensor_type.elem_type)

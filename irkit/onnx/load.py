@@ -10,7 +10,7 @@ import onnx
 
 from dialects.errors import IrkitError
 from irkit.files import check_name
-from irkit.onnx.data import check_tensor, tensors_of
+from irkit.onnx.data import check_tensor, tensors_of, texts_of
 
 MAX_FILE = (1 << 31) - 1
 """Bytes of a file of protobuf, which has no more; larger weights are external data."""
@@ -65,13 +65,14 @@ def _read(path: str) -> onnx.ModelProto:
 
 def _check(source: Source) -> None:
     """Raises IrkitError for a model that says what cannot be, or is newer than what is known of ONNX here."""
-    try:
-        str(source.model.graph.name)
-        _check_opsets(source)
-        for tensor in tensors_of(source.model):
-            check_tensor(tensor, source.folder)
-    except UnicodeDecodeError:
-        raise IrkitError(f"'{source.name}' is damaged", found="a name that is not UTF-8") from None
+    for text in texts_of(source.model):
+        if not isinstance(text, str):  # what protobuf gives for bytes that are none
+            raise IrkitError(
+                f"'{source.name}' is damaged", found=f"the name {ascii(text)[:100]}, which is not UTF-8"
+            )
+    _check_opsets(source)
+    for tensor in tensors_of(source.model):
+        check_tensor(tensor, source.folder)
 
 
 def _check_opsets(source: Source) -> None:

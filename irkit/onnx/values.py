@@ -113,7 +113,7 @@ def array_of(proto: onnx.TensorProto, base_dir: str = "") -> np.ndarray:
             f"tensor '{proto.name}' cannot be read", found=str(fault).splitlines()[0][:200]
         ) from None
     if name == "bool":  # a byte of a file may be any
-        array = array.view(np.uint8) != 0
+        array = np.not_equal(array.view(np.uint8), 0, out=np.empty(array.shape, bool))
     wanted = np_dtype(name)
     if (
         array.dtype != wanted

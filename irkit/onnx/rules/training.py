@@ -90,7 +90,7 @@ def gradient(n: Node) -> Result:
     target, count = n.needs("y"), len(n.needs("xs"))
     if len(names) != len(n):
         raise Unsupported(f"{len(n)} inputs for {len(names)} names")
-    nodes = _between(n.scope.nodes, names, target)
+    nodes = _between(n.scope.nodes[: n.scope.done], names, target)
 
     def value(*given: Tensor) -> Tensor:
         inner = n.scope.child(n.proto.name or n.op, captures=True)
@@ -105,10 +105,10 @@ def gradient(n: Node) -> Result:
 
 
 def _between(nodes: Sequence[onnx.NodeProto], names: Sequence[str], target: str) -> list[onnx.NodeProto]:
-    """The nodes on whose results a value depends, of those that depend on some others, in order. Raises Unsupported."""
+    """The nodes on which a value depends, of those that depend on some others, in order. Raises Unsupported."""
     reached, after = set(names), []
     for node in nodes:
-        if reached.intersection(node.input):
+        if reached.intersection(node.input) and not reached.intersection(node.output):
             reached.update(node.output)
             after.append(node)
     if target not in reached:
