@@ -130,9 +130,33 @@ def stacked_twice() -> batches.Case:
 
 
 def test_loops_and_choices():
-    cases = [captured(), choice_in_a_loop(None), choice_in_a_loop(3), rows_of_a_scan(), stacked_twice()]
+    cases = [
+        captured(),
+        choice_in_a_loop(None),
+        choice_in_a_loop(3),
+        rows_of_a_scan(),
+        stacked_twice(),
+        growing(),
+    ]
     faults = [f"{o.name}: {o.kind} {o.reason}" for o in batches.run(cases) if o.kind != "passed"]
     assert not faults, "\n".join(faults)
+
+
+def growing() -> batches.Case:
+    """A body whose types depend on the number of the round is written out: the sums of more and more elements."""
+    nodes = [
+        helper.make_node("Add", ["i", "one"], ["end"]),
+        helper.make_node("Unsqueeze", ["end", "zeros"], ["ends"]),
+        helper.make_node("Slice", ["x", "zeros", "ends"], ["part"]),
+        helper.make_node("Concat", ["a", "part"], ["a2"], axis=0),
+        helper.make_node("Gather", ["part", "i"], ["row"], axis=0),
+    ]
+    loop = helper.make_node(
+        "Loop", ["n", "", "x"], ["y", "rows"], body=counted(nodes, outputs=("yes", "a2", "row"))
+    )
+    data = {"one": np.array(1, np.int64), "zeros": np.array([0], np.int64), "n": np.array(3, np.int64)}
+    y = np.concatenate([X, X[:1], X[:2], X])
+    return case("growing", model([loop], [info("x", [3])], ["y", "rows"], data), [X], [y, X])
 
 
 def test_named_dims():

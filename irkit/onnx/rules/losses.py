@@ -30,7 +30,8 @@ def reduced(loss: Tensor, n: Node) -> Tensor:
 @rule("Dropout")
 def dropout(n: Node) -> Result:
     """What it is after training: the input, of which all is kept."""
-    if n.version >= 12 and n.has(2) and _ratio(n) != 0 and n.known(2, "the training mode").any():
+    trains = n.version >= 12 and n.has(2) and _ratio(n) != 0 and n.known(2, "the training mode").any()
+    if trains and (not n.has(1) or n.known(1, "the ratio").any()):
         raise Unsupported("a dropout that trains")
     x = n.value(0)
     if not n.wants(1):
