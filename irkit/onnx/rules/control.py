@@ -15,7 +15,6 @@ from irkit.tracing import cond, fori, ops, scan, while_loop
 from irkit.tracing.errors import TraceError
 from irkit.tracing.tensor import Tensor
 
-
 UNROLLED = 64
 """Rounds of a loop that is written out."""
 
@@ -85,8 +84,9 @@ def loop(n: Node) -> Result:
                 "a loop that gives something in each round of a number that it finds itself"
             ) from None
     except NeedsValue as fault:
-        if fault.source is not None or not isinstance(n.inputs[0], np.ndarray):
+        if fault.source is not None or not n.has(0):
             raise
+        n.known(0, "the number of rounds")
         return _unrolled(n, graph, stacked, fault)
     return _conditional(n, graph, carried)
 
