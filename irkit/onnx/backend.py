@@ -55,7 +55,8 @@ def named(model: onnx.ModelProto, inputs: Sequence[Any]) -> dict[str, np.ndarray
     """Inputs by the names that the model has for them."""
     held = {i.name for i in model.graph.initializer}
     names = [i.name for i in model.graph.input if i.name not in held]
-    return {n: np.asarray(a) for n, a in zip(names, inputs, strict=False)}
+    given = zip(names, inputs, strict=False)
+    return {n: a if isinstance(a, list) else np.asarray(a) for n, a in given}  # lists are sequences: refused
 
 
 def specialised(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> tuple[Graph, frozenset[str]]:

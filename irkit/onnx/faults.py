@@ -5,10 +5,14 @@ from __future__ import annotations
 import onnx
 
 from dialects.errors import IrkitError
+from irkit.tracing.errors import TraceError
 
 
-class Unsupported(IrkitError):
-    """Something that a node asks for and irkit lacks, in a few words; the importer adds the node."""
+class Unsupported(TraceError):
+    """Something that a node asks for and irkit lacks, in a few words; the importer adds the node.
+
+    It is a fault of tracing, so that loops and choices around the node let it pass as it is.
+    """
 
     def __init__(self, message: str, hint: str | None = None):
         super().__init__(message, hint=hint)
