@@ -51,7 +51,7 @@ class Prepared(BackendRep):
         return results if isinstance(results, tuple) else (results,)
 
 
-def named(model: onnx.ModelProto, inputs: Sequence[Any]) -> dict[str, np.ndarray]:
+def named(model: onnx.ModelProto, inputs: Sequence[Any]) -> dict[str, Any]:
     """Inputs by the names that the model has for them."""
     held = {i.name for i in model.graph.initializer}
     names = [i.name for i in model.graph.input if i.name not in held]

@@ -12,7 +12,7 @@ import onnx
 from dialects.errors import IrkitError
 
 P = onnx.TensorProto
-BITS = {
+BITS: dict[int, int] = {
     **dict.fromkeys((P.INT2, P.UINT2), 2),
     **dict.fromkeys((P.INT4, P.UINT4, P.FLOAT4E2M1), 4),
     **dict.fromkeys((P.BOOL, P.INT8, P.UINT8, P.FLOAT8E4M3FN, P.FLOAT8E4M3FNUZ), 8),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import onnx
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def definition(node: Node) -> onnx.FunctionProto | None:
     """The definition of an op by others, or None."""
     try:
-        schema = onnx.defs.get_schema(node.op, node.version, node.proto.domain)
+        schema: Any = onnx.defs.get_schema(node.op, node.version, node.proto.domain)
     except onnx.defs.SchemaError:
         return None
     if schema.has_function:
@@ -42,7 +43,7 @@ def definition(node: Node) -> onnx.FunctionProto | None:
 def is_defined(op: str, domain: str, version: int) -> bool:
     """Whether ONNX defines an op by others."""
     try:
-        schema = onnx.defs.get_schema(op, version, domain)
+        schema: Any = onnx.defs.get_schema(op, version, domain)
     except onnx.defs.SchemaError:
         return False
     return schema.has_function or schema.has_context_dependent_function
@@ -54,3 +55,33 @@ def _type(value: Value | None) -> onnx.TypeProto:
     shape = value.shape
     dims = [str(n) if isinstance(n, Size) else n for n in shape]
     return onnx.helper.make_tensor_type_proto(values.CODES[values.element(value)], dims)
+
+
+def with_attributes(proto: onnx.NodeProto, given: Mapping[str, onnx.AttributeProto]) -> onnx.NodeProto:
+    """A node of a definition with the attributes that it takes from the call; deep, for its bodies too."""
+
+    def refers(graph: onnx.GraphProto) -> bool:
+        return any(
+            a.ref_attr_name or (a.HasField("g") and refers(a.g)) for n in graph.node for a in n.attribute
+        )
+
+    if not any(a.ref_attr_name or (a.HasField("g") and refers(a.g)) for a in proto.attribute):
+        return proto
+    made = onnx.NodeProto()
+    made.CopyFrom(proto)
+    del made.attribute[:]
+    for attribute in proto.attribute:
+        if attribute.ref_attr_name:
+            if attribute.ref_attr_name in given:
+                new = made.attribute.add()
+                new.CopyFrom(given[attribute.ref_attr_name])
+                new.name = attribute.name
+                new.ref_attr_name = ""
+            continue
+        new = made.attribute.add()
+        new.CopyFrom(attribute)
+        if attribute.HasField("g"):
+            inner = [with_attributes(n, given) for n in attribute.g.node]
+            del new.g.node[:]
+            new.g.node.extend(inner)
+    return made

@@ -19,7 +19,7 @@ from irkit.onnx.check import check_support
 from irkit.onnx.dims import Dims
 from irkit.onnx.faults import Unsupported, told
 from irkit.onnx.folding import fold
-from irkit.onnx.functions import definition
+from irkit.onnx.functions import definition, with_attributes
 from irkit.onnx.inputs import check_names, check_size, decides, given_value
 from irkit.onnx.load import Source, load
 from irkit.onnx.names import parameter_name, value_name
@@ -313,7 +313,7 @@ class Scope:
         versions = self.importer.versions
         self.importer.versions = versions | {_short(o.domain): o.version for o in body.opset_import}
         try:
-            inner.run([_with_attributes(n, attributes) for n in body.node])
+            inner.run([with_attributes(n, attributes) for n in body.node])
         finally:
             self.importer.versions = versions
         return [inner.values.get(name) for name in body.output]
@@ -331,33 +331,3 @@ def _short(domain: str) -> str:
 
 def _domain(proto: onnx.NodeProto) -> str:
     return _short(proto.domain)
-
-
-def _with_attributes(proto: onnx.NodeProto, given: Mapping[str, onnx.AttributeProto]) -> onnx.NodeProto:
-    """A node of a definition with the attributes that it takes from the call; deep, for its bodies too."""
-
-    def refers(graph: onnx.GraphProto) -> bool:
-        return any(
-            a.ref_attr_name or (a.HasField("g") and refers(a.g)) for n in graph.node for a in n.attribute
-        )
-
-    if not any(a.ref_attr_name or (a.HasField("g") and refers(a.g)) for a in proto.attribute):
-        return proto
-    made = onnx.NodeProto()
-    made.CopyFrom(proto)
-    del made.attribute[:]
-    for attribute in proto.attribute:
-        if attribute.ref_attr_name:
-            if attribute.ref_attr_name in given:
-                new = made.attribute.add()
-                new.CopyFrom(given[attribute.ref_attr_name])
-                new.name = attribute.name
-                new.ref_attr_name = ""
-            continue
-        new = made.attribute.add()
-        new.CopyFrom(attribute)
-        if attribute.HasField("g"):
-            inner = [_with_attributes(n, given) for n in attribute.g.node]
-            del new.g.node[:]
-            new.g.node.extend(inner)
-    return made

@@ -36,6 +36,18 @@ def body(n: Node, graph: onnx.GraphProto, inputs: Sequence[Value]) -> list[Value
     return found  # pyright: ignore[reportReturnType]
 
 
+def scalar(x: Tensor) -> Tensor:
+    """A condition or a number of rounds, which may have a dim."""
+    return ops.reshape(x, []) if x.ndim else x
+
+
+def reads(graph: onnx.GraphProto, name: str) -> bool:
+    """Whether a body, or one in it, reads a value."""
+    bodies = [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
+    own = any(name in node.input for node in graph.node) or any(name == o.name for o in graph.output)
+    return own or any(reads(inner, name) for inner in bodies)
+
+
 def tensors(n: Node, found: Sequence[Value]) -> tuple[Tensor, ...]:
     return tuple(n.scope.tensor(v) for v in found)
 
@@ -55,7 +67,7 @@ def if_(n: Node) -> Result:
         return body(n, ways[0 if known else 1], [])
     yes, no = (lambda way=way: tensors(n, body(n, way, [])) for way in ways)
     try:
-        return cond(ops.reshape(n[0], []), yes, no)
+        return cond(scalar(n[0]), yes, no)
     except TraceError as fault:
         if not isinstance(p, Tensor) or not fault.message.startswith("the two ways"):
             raise
@@ -123,7 +135,7 @@ def _rounds(n: Node, stacked: int) -> Any:
         return None
     if stacked or isinstance(n.value(0), np.ndarray):
         return n.sizes(0, "the number of rounds")[0]
-    return ops.reshape(n[0], [])
+    return scalar(n[0])
 
 
 def _counted(n: Node, graph: onnx.GraphProto, carried: list[Tensor], stacked: int) -> Result:
@@ -131,7 +143,7 @@ def _counted(n: Node, graph: onnx.GraphProto, carried: list[Tensor], stacked: in
     if rounds is None:
         raise _Depends
 
-    def step(i: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def step(i: Value, state: Sequence[Tensor]) -> tuple[Tensor, ...]:
         going, *rest = body(n, graph, [i, np.asarray(True), *state])
         if _truth(going) is not True:
             raise _Depends
@@ -141,22 +153,23 @@ def _counted(n: Node, graph: onnx.GraphProto, carried: list[Tensor], stacked: in
         found = fori(0, rounds, lambda i, state: step(i, state), tuple(carried))
         return list(found)
 
-    def row(state: Sequence[Tensor], i: Tensor) -> tuple[Any, Any]:
-        found = step(i, state)
+    def row(state: Sequence[Tensor], i: Any) -> tuple[Any, Any]:
+        found = step(np.asarray(0) if i is None else i, state)
         return found[: len(carried)], found[len(carried) :]
 
-    last, rows = scan(row, tuple(carried), ops.iota([rounds], axis=0, dtype="i64"))
+    counts = reads(graph, graph.input[0].name)
+    last, rows = scan(row, tuple(carried), ops.iota([rounds]) if counts else None, rounds)
     return [*last, *rows]
 
 
 def _conditional(n: Node, graph: onnx.GraphProto, carried: list[Tensor]) -> Result:
     rounds = _rounds(n, 0)
-    first = ops.reshape(n[1], []) if n.has(1) else ops.full([], True, "bool")
+    first = scalar(n[1]) if n.has(1) else ops.full([], True, "bool")
 
     def step(state: Sequence[Tensor]) -> tuple[Tensor, ...]:
         i, _, *values = state
         going, *rest = tensors(n, body(n, graph, [i, np.asarray(True), *values]))
-        return (i + 1, ops.reshape(going, []), *rest)
+        return (i + 1, scalar(going), *rest)
 
     start = (ops.full([], 0, "i64"), first, *carried)
     return list(while_loop(lambda s: s[1], step, start, limit=rounds)[2:])

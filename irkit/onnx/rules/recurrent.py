@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+from xdsl.ir import Operation
 
 from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node, Result, rule
@@ -73,7 +74,7 @@ def gru(n: Node) -> Result:
         def next_state(state: State, row: Tensor) -> State:
             (h,) = state
             zr = f(weights.gate(row, 0, 2) + h @ gates)
-            z, r = weights.gate(zr, 0), weights.gate(zr, 1)
+            z, r = called("z", weights.gate(zr, 0)), weights.gate(zr, 1)
             if linear:
                 product = h @ candidate
                 new = r * (product if own is None else product + own)
@@ -106,7 +107,7 @@ def lstm(n: Node) -> Result:
 
         def next_state(state: State, row: Tensor) -> State:
             h, c = state
-            gates = row + h @ weights.r
+            gates = called("gates", row + h @ weights.r)
             i, o, forget, new = (weights.gate(gates, k) for k in range(4))
             i = f(looking(i, 0, c))
             forget = 1 - i if coupled else f(looking(forget, 2, c))
@@ -118,6 +119,13 @@ def lstm(n: Node) -> Result:
     return layer(
         n, 4, ["Sigmoid", "Tanh", "Tanh"], lambda weights: (_summed(weights), step(weights)), cells=1
     )
+
+
+def called(name: str, x: Tensor) -> Tensor:
+    """A value with the name that it has in the text."""
+    if isinstance(x.value.owner, Operation):
+        x.value.name_hint = x.value.name_hint or name
+    return x
 
 
 # -- what all of them share -------------------------------------------------------------------------------------------
@@ -155,16 +163,20 @@ def layer(
     for d in range(count):
         weights = Weights(
             ops.transpose(n[1][d]),
-            ops.transpose(r[d]),
+            called("recurrent", ops.transpose(r[d])),
             n[3][d] if n.has(3) else None,
             n[7][d] if cells and n.has(7) else None,
             activations[d],
         )
         bias, step = make(weights)
         rows = x @ weights.w
-        first = tuple(_first(n, 5 + k, d, x, weights, batch_first) for k in range(1 + cells))
+        rows = called("steps", rows if bias is None else rows + bias)
+        first = tuple(
+            called(name, _first(n, 5 + k, d, x, weights, batch_first))
+            for k, name in enumerate(("h", "c")[: 1 + cells])
+        )
         backwards = direction == "reverse" or d == 1
-        ways.append(Direction(rows if bias is None else rows + bias, first, step, backwards))
+        ways.append(Direction(rows, first, step, backwards))
     last, every = _run(ways, valid, n.wants(0))
     return _outputs(n, last, every, batch_first)
 
@@ -220,7 +232,9 @@ def _outputs(n: Node, last: Sequence[State], every: Sequence[Tensor] | None, bat
         if batch_first:
             whole = ops.transpose(whole, perm=[1, 0, 2, 3])
     states = zip(*last, strict=True)
-    ends = [_stacked(parts, 1 if batch_first else 0) for parts in states]
+    ends = [
+        _stacked(parts, 1 if batch_first else 0) if n.wants(k) else None for k, parts in enumerate(states, 1)
+    ]
     return [whole, *ends]
 
 
