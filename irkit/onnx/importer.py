@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Operation
 
 from dialects.errors import ErrorList, IrkitError, Loc, beyond_limits
 from irkit.collector import paused
@@ -20,7 +20,7 @@ from irkit.onnx.dims import Dims
 from irkit.onnx.faults import Unsupported, told
 from irkit.onnx.folding import fold
 from irkit.onnx.functions import definition, with_attributes
-from irkit.onnx.inputs import check_names, check_size, decides, given_value
+from irkit.onnx.inputs import check_names, check_size, given_value
 from irkit.onnx.load import Source, load
 from irkit.onnx.names import parameter_name, value_name
 from irkit.onnx.node import RULES, Node
@@ -35,8 +35,6 @@ from irkit.tracing.state import CONSTANT_ELEMENTS, Trace
 from irkit.tracing.tensor import Tensor
 from irkit.tracing.tree import flatten
 
-MAX_SEARCH = 1000
-"""Values that are looked at for the input on which a type depends."""
 MAX_NODES = 1 << 17
 """Of a model whose functions are expanded; ten lines of functions that call each other can mean any number."""
 
@@ -188,20 +186,18 @@ class Scope:
         self.values[name] = value
 
     def source(self, tensor: Tensor) -> str | None:
-        """The input of the model that a tensor is, or whose value decides it: of integers, a bool, or one number."""
-        waiting: list[SSAValue] = [tensor.value]
-        seen: set[SSAValue] = set()
-        while waiting and len(seen) < MAX_SEARCH:
-            value = waiting.pop()
-            if value in seen:
-                continue
-            seen.add(value)
-            found = self.importer.sources.get(id(value))
-            if found and (value is tensor.value or decides(found[0])):
-                return found[1]
-            if not found and isinstance(value.owner, Operation):
-                waiting += reversed(value.owner.operands)
-        return None
+        """The input of the model that a tensor is, or from which it is computed: one of integers before others."""
+        found: list[tuple[Tensor, str]] = []
+        queue, seen = [tensor.value], {tensor.value}
+        while queue:
+            value = queue.pop()
+            if id(value) in self.importer.sources:
+                found.append(self.importer.sources[id(value)])
+            operands = value.owner.operands if isinstance(value.owner, Operation) else ()
+            queue += [v for v in dict.fromkeys(operands) if v not in seen]
+            seen.update(operands)
+        found.sort(key=lambda f: f[0].dtype.kind not in "iub")
+        return found[0][1] if found else None
 
     def tensor(self, value: Value) -> Tensor:
         """A value as a tensor of the graph."""

@@ -14,7 +14,6 @@ from irkit.diagnostics import nearest
 from irkit.onnx.faults import Unsupported
 from irkit.onnx.values import dtype_name
 from irkit.tracing.sizes import Size
-from irkit.tracing.tensor import Tensor
 
 MAX_ELEMENTS = 1 << 40
 """Of an input; more have no address."""
@@ -34,11 +33,6 @@ def check_size(shape: Sequence[Size | int]) -> None:
     """Raises Unsupported for a shape of more elements than there are addresses."""
     if math.prod(n for n in shape if isinstance(n, int)) > MAX_ELEMENTS:
         raise Unsupported(f"dims that large, {list(shape)}")
-
-
-def decides(tensor: Tensor) -> bool:
-    """Whether an input may be one whose value shapes depend on, rather than data."""
-    return tensor.ndim == 0 or (tensor.ndim == 1 and tensor.dtype.kind in "iub")
 
 
 def given_value(info: onnx.ValueInfoProto, array: np.ndarray) -> np.ndarray:
