@@ -45,7 +45,7 @@ class NeedsValue(Unsupported):
 def told(fault: Exception, proto: onnx.NodeProto, where: str) -> IrkitError:
     """What Python or a library said of a node: mostly of one whose attributes or inputs are not what ONNX says."""
     text = str(fault).strip().splitlines()
-    hint = "is its model valid? onnx.checker.check_model tells" if proto.op_type else None
+    hint = "onnx.checker.check_model tells whether its model is valid; if so, this is a fault of irkit"
     return IrkitError(
         f"{where} cannot be imported",
         found=f"{type(fault).__name__}: {text[0][:200] if text else 'no message'}",
