@@ -138,7 +138,6 @@ ALL = ("B", "sequence_lens", "initial_h", "initial_c", "P")
 
 def test_layers():
     cases = [
-        case("rnn, plain", "RNN"),
         case("rnn, lengths in reverse", "RNN", ("B", "sequence_lens", "initial_h"), direction="reverse"),
         case("rnn, both ways", "RNN", ("B", "sequence_lens"), direction="bidirectional", clip=0.5),
         case("rnn, activations", "RNN", ("B",), ["Relu", "Softsign"], direction="bidirectional", layout=1),
@@ -147,7 +146,6 @@ def test_layers():
         case("gru, linear without bias", "GRU", ("initial_h",), linear_before_reset=1),
         case("gru, clip", "GRU", ("B",), ["HardSigmoid", "Tanh"], clip=0.75),
         case("lstm, all", "LSTM", ALL, direction="bidirectional"),
-        case("lstm, batch first", "LSTM", ALL, direction="bidirectional", layout=1),
         case("lstm, coupled", "LSTM", ("B", "P"), input_forget=1, clip=1.0),
         case("lstm, activations", "LSTM", ("B",), ["Affine", "ScaledTanh", "LeakyRelu"]),
     ]
