@@ -144,7 +144,6 @@ def test_layers():
         case("gru, all", "GRU", ALL, direction="bidirectional", layout=1),
         case("gru, linear", "GRU", ALL, direction="reverse", linear_before_reset=1),
         case("gru, linear without bias", "GRU", ("initial_h",), linear_before_reset=1),
-        case("gru, clip", "GRU", ("B",), ["HardSigmoid", "Tanh"], clip=0.75),
         case("lstm, all", "LSTM", ALL, direction="bidirectional"),
         case("lstm, coupled", "LSTM", ("B", "P"), input_forget=1, clip=1.0),
         case("lstm, activations", "LSTM", ("B",), ["Affine", "ScaledTanh", "LeakyRelu"]),
