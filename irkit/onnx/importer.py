@@ -23,7 +23,7 @@ from irkit.onnx.functions import definition, with_attributes
 from irkit.onnx.inputs import check_names, check_size, given_value
 from irkit.onnx.load import Source, load
 from irkit.onnx.names import parameter_name, value_name
-from irkit.onnx.node import RULES, Node
+from irkit.onnx.node import RULES, Node, names_read
 from irkit.onnx.values import Value
 from irkit.tracing import ops
 from irkit.tracing.build import build
@@ -218,7 +218,7 @@ class Scope:
         self._check_names()
         faults: list[Unsupported] = []
         for number, proto in enumerate(nodes, 1):
-            if self.failed and not self.failed.isdisjoint(proto.input):
+            if self.failed and not self.failed.isdisjoint(names_read([proto])):
                 self.failed.update(proto.output)
                 continue
             with at_place(Loc(self.importer.file, number, 1)) if not self.within else nullcontext():

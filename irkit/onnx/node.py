@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -150,6 +150,16 @@ class Node:
     def wants(self, index: int) -> bool:
         """Whether an optional output has a name."""
         return index < len(self.proto.output) and bool(self.proto.output[index])
+
+
+def names_read(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
+    """The values that nodes read, their bodies included."""
+    for node in nodes:
+        yield from node.input
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from names_read(attribute.g.node)
+                yield from (o.name for o in attribute.g.output)
 
 
 Rule: TypeAlias = "Callable[[Node], Result]"

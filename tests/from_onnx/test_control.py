@@ -159,6 +159,14 @@ def growing() -> batches.Case:
     return case("growing", model([loop], [info("x", [3])], ["y", "rows"], data), [X], [y, X])
 
 
+def numbered() -> batches.Case:
+    """What a body gives is the number of the round itself."""
+    graph = counted([helper.make_node("Add", ["a", "a"], ["a2"])], outputs=("yes", "a2", "i"))
+    node = helper.make_node("Loop", ["n", "", "x"], ["y", "all"], body=graph)
+    proto = model([node], [info("x", [3])], ["y", "all"], {"n": np.array(3, np.int64)})
+    return case("numbered", proto, [X], [8 * X, np.arange(3)])
+
+
 def test_named_dims():
     """A loop as long as a dim, whose body carries a tensor of that dim."""
     nodes = [

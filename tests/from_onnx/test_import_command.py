@@ -135,12 +135,20 @@ def test_all_that_is_not_supported(tmp_path: Path):
 
 def test_all_settings_that_are_not_supported(tmp_path: Path):
     """So are the settings that rules refuse, and not what follows from a node that could not be imported."""
+
+    def way(op: str) -> onnx.GraphProto:
+        return helper.make_graph([helper.make_node(op, ["b0"], ["z"])], op, [], [info("z", [3])])
+
     nodes = [
         helper.make_node("BitShift", ["x", "x"], ["a"], name="first", direction="UP"),
-        helper.make_node("Neg", ["a"], ["b"], name="follows"),
+        helper.make_node("Neg", ["a"], ["b0"], name="follows"),
+        helper.make_node(
+            "If", ["p"], ["b"], then_branch=way("Abs"), else_branch=way("Neg"), name="follows too"
+        ),
         helper.make_node("Gelu", ["x"], ["c"], name="second", approximate="fast"),
     ]
-    onnx.save(model(nodes, [info("x", [3])], ["b", "c"]), tmp_path / "m.onnx")
+    inputs = [info("x", [3]), info("p", [], onnx.TensorProto.BOOL)]
+    onnx.save(model(nodes, inputs, ["b", "c"]), tmp_path / "m.onnx")
     code, _, err = irkit("import", tmp_path / "m.onnx")
     assert code == 1
     assert err.count("error:") == 2

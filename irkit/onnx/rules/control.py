@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from irkit.onnx.faults import NeedsValue, Unsupported
-from irkit.onnx.node import Node, Result, rule
+from irkit.onnx.node import Node, Result, names_read, rule
 from irkit.onnx.values import Value
 from irkit.tracing import cond, fori, ops, scan, while_loop
 from irkit.tracing.errors import TraceError
@@ -39,13 +39,6 @@ def body(n: Node, graph: onnx.GraphProto, inputs: Sequence[Value]) -> list[Value
 def scalar(x: Tensor) -> Tensor:
     """A condition or a number of rounds, which may have a dim."""
     return ops.reshape(x, []) if x.ndim else x
-
-
-def reads(graph: onnx.GraphProto, name: str) -> bool:
-    """Whether a body, or one in it, reads a value."""
-    bodies = [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
-    own = any(name in node.input for node in graph.node) or any(name == o.name for o in graph.output)
-    return own or any(reads(inner, name) for inner in bodies)
 
 
 def tensors(n: Node, found: Sequence[Value]) -> tuple[Tensor, ...]:
@@ -157,8 +150,10 @@ def _counted(n: Node, graph: onnx.GraphProto, carried: list[Tensor], stacked: in
         found = step(np.asarray(0) if i is None else i, state)
         return found[: len(carried)], found[len(carried) :]
 
-    counts = reads(graph, graph.input[0].name)
-    last, rows = scan(row, tuple(carried), ops.iota([rounds]) if counts else None, rounds)
+    used = {*names_read(graph.node), *(o.name for o in graph.output)}
+    last, rows = scan(
+        row, tuple(carried), ops.iota([rounds]) if graph.input[0].name in used else None, rounds
+    )
     return [*last, *rows]
 
 
