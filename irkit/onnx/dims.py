@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import numpy as np
 import onnx
 
 from dialects.errors import IrkitError
 from irkit.diagnostics import nearest
+from irkit.lang.program import MAX_DIM
 from irkit.lang.unparse.text import MEANINGS
 from irkit.tracing.sizes import Size, dim
 
@@ -33,6 +35,12 @@ class Dims:
                     "all dims of the model have sizes" if not known else None
                 )
                 raise IrkitError(f"the model has no dim '{name}'", hint=hint)
+            if not _is_range(self.given[name]):
+                raise IrkitError(
+                    f"bad size of dim '{name}'",
+                    found=str(self.given[name]),
+                    expected=f"a size, or a range (least, greatest), from 0 to {MAX_DIM}",
+                )
 
     def shape(self, info: onnx.ValueInfoProto) -> list[Size | int]:
         """The sizes of an input."""
@@ -53,8 +61,15 @@ class Dims:
                 own += "_"
             self.names[key] = own
             told = self.given.get(name, self.given.get(own, (1, GREATEST)))
-            self.made[key] = told if isinstance(told, int) else dim(own, told[0], told[0], told[1])
+            self.made[key] = int(told) if not isinstance(told, tuple) else dim(own, told[0], told[0], told[1])
         return self.made[key]
+
+
+def _is_range(told: object) -> bool:
+    """Whether a dim can have a size, or all sizes from one to another."""
+    ends = told if isinstance(told, tuple) and len(told) == 2 else (told, told)
+    whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in ends)
+    return whole and 0 <= ends[0] <= ends[1] <= MAX_DIM
 
 
 def _is_open(proto: onnx.TensorShapeProto.Dimension) -> bool:

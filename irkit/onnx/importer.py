@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -175,9 +175,16 @@ class Scope:
 
     def initialisers(self, graph: onnx.GraphProto) -> None:
         for proto in graph.initializer:
-            self.keep(proto.name, values.array_of(proto, self.folder))
+            self.keep(proto.name, self._held(proto, values.array_of))
         for sparse in graph.sparse_initializer:
-            self.keep(sparse.values.name, values.dense(sparse, self.folder))
+            self.keep(sparse.values.name, self._held(sparse, values.dense))
+
+    def _held(self, proto: Any, reader: Callable[[Any, str], np.ndarray]) -> np.ndarray:
+        try:
+            return reader(proto, self.folder)
+        except Unsupported as fault:
+            name = proto.name if isinstance(proto, onnx.TensorProto) else proto.values.name
+            raise IrkitError(f"initialiser '{name}' cannot be imported: {fault.message}") from None
 
     def keep(self, name: str, value: Value | None) -> None:
         if isinstance(value, np.ndarray):

@@ -331,6 +331,12 @@ def test_other_faults(tmp_path: Path):
     assert "dims that large" in message(
         model([helper.make_node("Neg", ["x"], ["y"])], [info("x", [1 << 62])], ["y"])
     )
+    strings = model(
+        [helper.make_node("Neg", ["x"], ["y"])], [info("x", [3])], ["y"], {"s": np.array(["a"], object)}
+    )
+    assert "initialiser 's' cannot be imported: tensors of STRING" in message(strings)
+    for given in (-2, (3, 2), (-1, 4), (1, 1 << 60), 1 << 60, "4", (1, 2, 3), 2.5):
+        assert "bad size of dim 'batch'" in message(network(), dims={"batch": given})
     wrong = node_model("Softmax", {"x": numbers(3)}, ["y"], axis="last")
     assert "node 1 (Softmax) cannot be imported" in message(wrong)
 

@@ -71,7 +71,7 @@ def test_dims(mlp: Path):
     for word, text in (
         ("bath=3", "help: did you mean 'batch'?"),
         ("batch=x", "expected: NAME=SIZE or NAME=LEAST..GREATEST"),
-        ("batch=8..1", "bad range of dim 'batch'"),
+        ("batch=8..1", "bad size of dim 'batch'"),
         ("batch=1..", "expected: NAME=SIZE or NAME=LEAST..GREATEST"),
     ):
         code, _, err = irkit("import", mlp, "--dim", word)
