@@ -18,7 +18,7 @@ from irkit.onnx.check import check_support
 from irkit.onnx.dims import Dims
 from irkit.onnx.faults import Unsupported
 from irkit.onnx.folding import fold
-from irkit.onnx.functions import definition
+from irkit.onnx.functions import defaults, definition
 from irkit.onnx.load import Source, load
 from irkit.onnx.names import parameter_name, value_name
 from irkit.onnx.node import RULES, Node
@@ -235,7 +235,7 @@ class Scope:
         given = [*node.inputs, *[None] * len(body.input)]
         for name, value in zip(body.input, given, strict=False):
             inner.values[name] = value
-        attributes = {a.name: a for a in body.attribute_proto} | node.attributes
+        attributes = defaults(node) | {a.name: a for a in body.attribute_proto} | node.attributes
         versions = self.importer.versions
         self.importer.versions = versions | {_short(o.domain): o.version for o in body.opset_import}
         try:

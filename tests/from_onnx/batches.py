@@ -64,7 +64,8 @@ def cases(suite: str, names: Sequence[str] | None = None) -> Iterator[Case]:
             continue
         if test.model is not None:  # of nodes: the model and its data are in memory
             for inputs, outputs in test.data_sets[:1]:
-                yield Case(test.name, test.model, list(inputs), list(outputs), test.rtol, test.atol)
+                arrays = [[_array(v) for v in values] for values in (inputs, outputs)]
+                yield Case(test.name, test.model, *arrays, test.rtol, test.atol)
             continue
         model = onnx.load(os.path.join(test.model_dir, "model.onnx"))
         folder = os.path.join(test.model_dir, "test_data_set_0")
@@ -76,6 +77,11 @@ def cases(suite: str, names: Sequence[str] | None = None) -> Iterator[Case]:
             for what, kinds in zip(("input", "output"), types, strict=True)
         ]
         yield Case(test.name, model, data[0], data[1], test.rtol, test.atol)
+
+
+def _array(value: object) -> object:
+    """What has no dtype in NumPy stands in a case as ONNX stores it."""
+    return onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
 
 
 def _read(path: str, kind: onnx.TypeProto) -> object:
