@@ -1,4 +1,4 @@
-"""Attention where the op of the language says it, and what stands beside it in transformers."""
+"""Attention where the op of the language says it; ONNX's definition serves for the other cases."""
 
 from __future__ import annotations
 
@@ -79,9 +79,3 @@ def _wide_enough(mask: Tensor, keys: Size | int) -> Tensor:
 
 def _same(a: Size | int, b: Size | int) -> bool:
     return dim_of(a) == dim_of(b)
-
-
-@rule("Swish")
-def swish(n: Node) -> Result:
-    x, alpha = n[0], n.attr("alpha", 1.0)
-    return ops.silu(x) if alpha == 1 else x * ops.sigmoid(x * alpha)

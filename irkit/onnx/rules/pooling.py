@@ -56,7 +56,8 @@ def _counts(n: Node, w: Window, included: bool, trailing: list[int], x: Tensor) 
         inside[: w.before] = inside[w.before + w.size :] = 0
     inside[w.before + w.size + w.after :] = 0
     taps = [inside[i : i + (w.count - 1) * w.stride + 1 : w.stride] for i in range(0, w.reach, w.dilation)]
-    return n.scope.tensor(sum(taps).reshape([-1, *trailing]).astype(np_dtype(x.dtype_name)))  # pyright: ignore
+    counts = np.add.reduce(taps).reshape([-1, *trailing]).astype(np_dtype(x.dtype_name))
+    return n.scope.importer.parameter("count", counts)
 
 
 @rule("LpPool")
