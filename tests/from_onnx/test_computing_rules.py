@@ -70,6 +70,7 @@ CASES = [
     case(
         "y = BatchNormalization(x, s, b, m, v)",
         {"x": X, "s": floats(3), "b": floats(3, seed=1), "m": floats(3, seed=2), "v": np.ones(3, np.float32)},
+        (X - floats(3, seed=2)[:, None]) / np.sqrt(np.float32(1 + 1e-5)) * floats(3)[:, None] + floats(3, seed=1)[:, None],
         version=9,
     ),
     case("y = LayerNormalization<axis=1>(x, s)", {"x": X, "s": floats(3, 4)}, version=17),
