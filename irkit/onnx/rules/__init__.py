@@ -5,6 +5,7 @@ from irkit.onnx.rules import (
     contraction,  # noqa: F401
     control,  # noqa: F401
     convolution,  # noqa: F401
+    deformation,  # noqa: F401
     elementwise,  # noqa: F401
     indexing,  # noqa: F401
     normalisation,  # noqa: F401

@@ -1,4 +1,4 @@
-"""Convolutions, transposed ones, those of integers, and deformable ones."""
+"""Convolutions, those of integers, and transposed ones."""
 
 from __future__ import annotations
 
@@ -174,69 +174,3 @@ def _padded(x: Tensor, axis: int, before: int, after: int) -> Tensor:
     pads = [0] * (2 * x.ndim)
     pads[2 * axis : 2 * axis + 2] = max(0, before), max(0, after)
     return ops.pad(x, pads)
-
-
-# -- deformable -------------------------------------------------------------------------------------------------------
-
-
-@rule("DeformConv")
-def deform_conv(n: Node) -> Result:
-    """Each element of the window reads x at a place of its own, between four elements, and zero outside."""
-    x, w = n[0], n[1]
-    if x.ndim != 4:
-        raise Unsupported(f"deformable convolutions along {x.ndim - 2} dims")
-    batch, channels, height, width = x.shape
-    rows, columns = windows(n, x.shape[2:], w.shape[2:])
-    groups, parts, taps = n.attr("group", 1), n.attr("offset_group", 1), rows.kernel * columns.kernel
-    out = [rows.count, columns.count]
-    offset = ops.reshape(n[2], [batch, parts, rows.kernel, columns.kernel, 2, *out])
-    places = []
-    for dim, one in enumerate((rows, columns)):
-        steps = ops.iota([1] * dim + [one.count] + [1] * (1 - dim), axis=dim, dtype="i64") * one.stride
-        tap = [1, 1]
-        tap[dim] = one.kernel
-        within = ops.reshape(
-            ops.iota([one.kernel], axis=0, dtype="i64") * one.dilation - one.before, [*tap, 1, 1]
-        )
-        places.append(offset[:, :, :, :, dim] + ops.cast(steps + within, x.dtype_name))
-    flat = ops.reshape(x, [batch, parts, channels // parts, height * width])
-    seen = _between(flat, places[0], places[1], height, width)
-    if n.has(4):
-        seen = seen * ops.reshape(n[4], [batch, parts, 1, taps, *out])
-    seen = ops.reshape(seen, [batch, groups, w.shape[1] * taps, rows.count * columns.count])
-    filters = ops.reshape(w, [groups, w.shape[0] // groups, w.shape[1] * taps])
-    y = ops.reshape(filters @ seen, [batch, w.shape[0], *out])
-    return y + ops.reshape(n[3], [-1, 1, 1]) if n.has(3) else y
-
-
-def _between(flat: Tensor, row: Tensor, column: Tensor, height: Any, width: Any) -> Tensor:
-    """Elements [b, parts, channels, taps, rows, columns] of images [b, parts, channels, h * w] at fractional places."""
-    top, left = ops.floor(row), ops.floor(column)
-    total: Tensor | None = None
-    for y, x in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        share = _share(row - top, y) * _share(column - left, x)
-        r, c = ops.cast(top, "i64") + y, ops.cast(left, "i64") + x
-        is_inside = (r >= 0) & (r < height) & (c >= 0) & (c < width)
-        place = ops.where(is_inside, r * width + c, 0)
-        part = _picked(flat, place) * _as_channel(ops.where(is_inside, share, 0.0))
-        total = part if total is None else total + part
-    assert total is not None
-    return total
-
-
-def _share(fraction: Tensor, side: int) -> Tensor:
-    return fraction if side else 1.0 - fraction
-
-
-def _as_channel(x: Tensor) -> Tensor:
-    """[b, parts, h, w, rows, columns] as [b, parts, 1, taps, rows, columns]."""
-    batch, parts, h, w, *out = x.shape
-    return ops.reshape(x, [batch, parts, 1, h * w, *out])
-
-
-def _picked(flat: Tensor, place: Tensor) -> Tensor:
-    batch, parts, channels, _ = flat.shape
-    _, _, h, w, *out = place.shape
-    one = ops.reshape(place, [batch, parts, 1, h * w * out[0] * out[1]])
-    index = ops.broadcast(one, [batch, parts, channels, one.shape[3]])
-    return ops.reshape(ops.take_along(flat, index, axis=-1), [batch, parts, channels, h * w, *out])

@@ -61,7 +61,8 @@ def windows(n: Node, dims: Sequence[Size | int], kernel: Sequence[Size | int]) -
     rows = zip(dims, own, strides, dilations, pads[:rank], pads[rank:], strict=True)
     if auto.startswith("SAME"):
         return [_same(d, k, s, t, auto) for d, k, s, t, _, _ in rows]
-    return [_padded(*row, bool(n.attr("ceil_mode", 0))) for row in rows]
+    up = bool(n.attr("ceil_mode", 0))
+    return [_padded(d, k, s, t, before, after, up) for d, k, s, t, before, after in rows]
 
 
 def _padded(
