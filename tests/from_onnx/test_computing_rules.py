@@ -112,6 +112,22 @@ def test_dims_that_are_open_stay_open():
             np.testing.assert_allclose(found, np.asarray(expected), rtol=1e-4, atol=1e-5)
 
 
+def test_attention_keeps_its_open_dims_beside_a_cache():
+    """Keys of the cache come first, and each head of keys serves two of queries."""
+    shapes = {"q": ("B", "S", 16), "k": ("B", "S", 8), "v": ("B", "S", 8), "pk": ("B", 2, "P", 4)}
+    shapes["pv"] = shapes["pk"]
+    given = {"q": floats(1, 3, 16), "k": floats(1, 3, 8, seed=1), "v": floats(1, 3, 8, seed=2)}
+    given |= {"pk": floats(1, 2, 5, 4), "pv": floats(1, 2, 5, 4, seed=3)}
+    node = "y, nk, nv = Attention<q_num_heads=4, kv_num_heads=2, is_causal=1>(q, k, v, , pk, pv)"
+    made = model([node], given, ("y", "nk", "nv"), 23, shapes)
+    graph = from_onnx(made)
+    assert "attention(" in graph.tg()
+    for found, wanted in zip(
+        graph.interpret(*given.values()), ReferenceEvaluator(made).run(None, given), strict=True
+    ):
+        np.testing.assert_allclose(found, np.asarray(wanted), rtol=1e-4, atol=1e-5)
+
+
 REFUSED = [
     ("y = ReduceLogSum(x)", {"x": BYTES.astype(np.int32)}, "does not support logarithms of integers"),
     ("y, i = TopK(x, k)", {"x": X, "k": np.array([2])}, "needs to know k while importing"),
