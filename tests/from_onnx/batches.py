@@ -64,8 +64,8 @@ def cases(suite: str, names: Sequence[str] | None = None) -> Iterator[Case]:
             continue
         if test.model is not None:  # of nodes: the model and its data are in memory
             for inputs, outputs in test.data_sets[:1]:
-                given, wanted = map(_arrays, (inputs, outputs))
-                yield Case(test.name, test.model, given, wanted, test.rtol, test.atol)
+                arrays = [[_array(v) for v in values] for values in (inputs, outputs)]
+                yield Case(test.name, test.model, *arrays, test.rtol, test.atol)
             continue
         model = onnx.load(os.path.join(test.model_dir, "model.onnx"))
         folder = os.path.join(test.model_dir, "test_data_set_0")
@@ -79,9 +79,9 @@ def cases(suite: str, names: Sequence[str] | None = None) -> Iterator[Case]:
         yield Case(test.name, model, data[0], data[1], test.rtol, test.atol)
 
 
-def _arrays(values: Sequence) -> list:
-    """Data of a case, of which some types stand as the tensors of a model."""
-    return [onnx.numpy_helper.to_array(v) if isinstance(v, onnx.TensorProto) else v for v in values]
+def _array(value: object) -> object:
+    """What has no dtype in NumPy stands in a case as ONNX stores it."""
+    return onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
 
 
 def _read(path: str, kind: onnx.TypeProto) -> object:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from dialects.types import np_dtype
 from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node, Result, rule
-from irkit.onnx.values import dtype_name, is_float
+from irkit.onnx.values import Value, dtype_name, is_float
 from irkit.tracing import ops
-from irkit.tracing.tensor import Tensor
 
 LARGEST = {"f8e4m3": 448.0, "f8e5m2": 57344.0}
 """The greatest numbers of formats to which ONNX saturates."""
 SMALL = ("i4", "u4")
+PLAIN = {"f16", "f32", "f64", "bf16"}
 
 
 @rule("Cast")
@@ -23,8 +26,15 @@ def cast_like(n: Node) -> Result:
     return converted(n, n.dtype(1))
 
 
-def converted(n: Node, dtype: str) -> Tensor:
-    """The elements in a dtype: into 8-bit floats they saturate, into 4-bit integers they wrap."""
+def converted(n: Node, dtype: str) -> Value:
+    """The elements in a dtype: into 8-bit floats they saturate, into 4-bit integers they wrap.
+
+    What is known stays known, where NumPy does the same.
+    """
+    value = n.value(0)
+    if isinstance(value, np.ndarray) and value.dtype != object and {n.dtype(), dtype} <= PLAIN:
+        with np.errstate(all="ignore"):
+            return value.astype(np_dtype(dtype))
     x = n[0]
     if x.dtype_name == dtype:
         return x

@@ -45,11 +45,6 @@ def non_max_suppression(n: Node) -> Result:
     )
 
 
-@rule("HannWindow", "HammingWindow", "BlackmanWindow")
-def window(n: Node) -> Result:
-    return _now(n, "the size")
-
-
 @rule("MelWeightMatrix")
 def mel_weight_matrix(n: Node) -> Result:
     return _now(n, "the bins", "the length", "the rate", "the lower edge", "the upper edge")

@@ -9,6 +9,7 @@ import numpy as np
 from dialects.types import np_dtype
 from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node, Result, rule
+from irkit.onnx.values import dtype_name
 from irkit.tracing import ops
 from irkit.tracing.sizes import Size
 from irkit.tracing.tensor import Tensor
@@ -55,6 +56,23 @@ def stft(n: Node) -> Result:
     if n.has(2):
         frames = frames * ops.reshape(n[2], [-1, 1])
     return product(n, frames, transform(length, length, int(x.shape[-1]), False, bool(n.attr("onesided", 1))))
+
+
+WINDOWS = {
+    "HannWindow": (0.5, 0.5, 0.0),
+    "HammingWindow": (25 / 46, 21 / 46, 0.0),
+    "BlackmanWindow": (0.42, 0.5, 0.08),
+}
+"""The weights of a constant, of a cosine and of one twice as fast."""
+
+
+@rule(*WINDOWS)
+def window(n: Node) -> Result:
+    size, dtype = n.ints(0, "the size")[0], dtype_name(n.attr("output_datatype", 1))
+    angle = 2 * np.pi * np.arange(size) / max(size if n.attr("periodic", 1) else size - 1, 1)
+    base, once, twice = WINDOWS[n.op]
+    found = base - once * np.cos(angle) + twice * np.cos(2 * angle)
+    return found.astype(np_dtype(dtype))
 
 
 def points(size: Size | int) -> int:
