@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from math import isclose
+from math import ceil, floor, isclose
 
+from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node, Result, rule
 from irkit.onnx.values import is_float
 from irkit.tracing import ops
@@ -68,14 +69,21 @@ def softsign(n: Node) -> Result:
 @rule("Celu")
 def celu(n: Node) -> Result:
     x, alpha = n[0], n.attr("alpha", 1.0)
-    return ops.elu(x) if alpha == 1 else alpha * ops.elu(x / alpha)
+    if alpha == 1:
+        return ops.elu(x)
+    return ops.where(ops.compare(x, 0, pred="gt"), x, alpha * ops.expm1(ops.minimum(x, 0.0) / alpha))
 
 
 @rule("Shrink")
 def shrink(n: Node) -> Result:
-    """Towards zero by a bias, and zero near it; integers are computed as f64."""
+    """Towards zero by a bias, and zero near it."""
     x, bias, edge = n[0], n.attr("bias", 0.0), n.attr("lambd", 0.5)
-    wide = x if is_float(x) else ops.cast(x, "f64")
-    above = ops.where(ops.compare(wide, edge, pred="gt"), wide - bias, 0.0)
-    found = ops.where(ops.compare(wide, -edge, pred="lt"), wide + bias, above)
-    return found if found.dtype_name == x.dtype_name else ops.cast(found, x.dtype_name)
+    low, high = -edge, edge
+    if not is_float(x):
+        if bias != floor(bias):
+            raise Unsupported(f"a bias of {bias:g} for integers")
+        bias, low, high = int(bias), ceil(low), floor(high)
+    found = ops.where(ops.compare(x, high, pred="gt"), x - bias, 0)
+    if x.dtype.kind == "u" and low <= 0:
+        return found
+    return ops.where(ops.compare(x, low, pred="lt"), x + bias, found)

@@ -141,10 +141,14 @@ def mod(n: Node) -> Result:
     a, b = n[0], n[1]
     if not n.attr("fmod", 0):
         return ops.mod(a, b)
-    if is_float(a) or a.dtype.kind == "i":
+    if is_float(a):
         found = ops.mod(ops.abs(a), ops.abs(b))
         return ops.where(ops.compare(a, 0, pred="lt"), -found, found)
-    return ops.mod(a, b)
+    found = ops.mod(a, b)
+    if a.dtype.kind == "u":
+        return found
+    turned = ops.compare(ops.bitwise_xor(found, a), 0, pred="lt")
+    return ops.where(ops.logical_and(turned, ops.compare(found, 0, pred="ne")), found - b, found)
 
 
 @rule("Pow")
