@@ -29,7 +29,7 @@ RANDOM = frozenset(
         "Dropout",
     }
 )
-ALWAYS = frozenset({"Constant", "Shape", "Size"})
+ALWAYS = frozenset({"Constant", "NonMaxSuppression", "Shape", "Size", "Unique"})
 """What has rules of its own that know more."""
 
 
@@ -47,7 +47,7 @@ def fold(node: Node) -> list[Value | None] | None:
             return None
     if any(a.type in (a.GRAPH, a.GRAPHS) for a in node.proto.attribute) or _size(node) > LIMIT:
         return None
-    return _evaluated(node)
+    return evaluated(node)
 
 
 def _size(node: Node) -> int:
@@ -57,7 +57,7 @@ def _size(node: Node) -> int:
     return total
 
 
-def _evaluated(node: Node) -> list[Value | None] | None:
+def evaluated(node: Node) -> list[Value | None] | None:
     """The outputs by ONNX's reference; None where it has no such op."""
     proto = onnx.NodeProto()
     proto.CopyFrom(node.proto)

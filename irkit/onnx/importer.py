@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from xdsl.ir import Operation
 
 from dialects.errors import ErrorList, IrkitError, Loc
 from irkit.collector import paused
@@ -169,9 +170,18 @@ class Scope:
         self.values[name] = value
 
     def source(self, tensor: Tensor) -> str | None:
-        """The input of the model that a tensor is."""
-        found = self.importer.sources.get(id(tensor.value))
-        return found[1] if found else None
+        """The input of the model that a tensor is, or from which it is computed: one of integers before others."""
+        found: list[tuple[Tensor, str]] = []
+        queue, seen = [tensor.value], {tensor.value}
+        while queue:
+            value = queue.pop()
+            if id(value) in self.importer.sources:
+                found.append(self.importer.sources[id(value)])
+            operands = value.owner.operands if isinstance(value.owner, Operation) else ()
+            queue += [v for v in dict.fromkeys(operands) if v not in seen]
+            seen.update(operands)
+        found.sort(key=lambda f: f[0].dtype.kind not in "iub")
+        return found[0][1] if found else None
 
     def tensor(self, value: Value) -> Tensor:
         """A value as a tensor of the graph."""

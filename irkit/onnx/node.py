@@ -63,6 +63,10 @@ class Node:
         """An optional input as a tensor."""
         return self[index] if self.has(index) else None
 
+    def table(self, name: str, array: np.ndarray) -> Tensor:
+        """An array that a rule computes, as a tensor: a parameter of that name, or a constant where it is small."""
+        return self.scope.importer.parameter(name, array)
+
     def known(self, index: int, what: str = "") -> np.ndarray:
         """An input whose elements are needed now; of objects where some are sizes. Raises NeedsValue."""
         found = self.value(index)
