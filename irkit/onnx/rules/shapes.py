@@ -12,6 +12,9 @@ from irkit.onnx.values import element, sizes
 from irkit.tracing import ops
 from irkit.tracing.sizes import Size, dim_of, dtype_of
 
+LONGEST = 1 << 24
+"""Numbers of a range, which are computed while importing."""
+
 
 @rule("Shape")
 def shape(n: Node) -> Result:
@@ -148,5 +151,9 @@ def arange(n: Node) -> Result:
         return ops.iota([last - first], axis=0, dtype="i64") + (
             first if isinstance(first, int) else int(first)
         )
+    if step == 0 or not np.isfinite(float(last) - float(first)):
+        raise Unsupported(f"a range from {first} to {last} by {step}")
     count = max(0, int(np.ceil((float(last) - float(first)) / float(step))))
+    if count > LONGEST:
+        raise Unsupported(f"a range of {count} numbers")
     return (np.arange(count) * step + first).astype(np.dtype(start.dtype) if dtype else None)
