@@ -142,9 +142,9 @@ class Importer:
         return parameter_name(info.name, "out"), scope.tensor(value).value
 
     def parameter(self, name: str, array: np.ndarray) -> Tensor:
-        """An array as a parameter, or in the graph where it is small; the same tensor each time."""
+        """An array as a parameter; one number, or a few integers, as a constant. The same tensor each time."""
         if id(array) not in self.made:
-            if array.size <= CONSTANT_ELEMENTS:
+            if array.size <= (CONSTANT_ELEMENTS if array.dtype.kind in "iub" else 1):
                 return ops.constant(array)
             free = self.trace.free_name(parameter_name(name, "w", self.node))
             self.made[id(array)] = array, param(free, array)

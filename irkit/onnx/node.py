@@ -110,7 +110,9 @@ class Node:
             return found.decode()
         if isinstance(found, onnx.TensorProto):
             return values.array_of(found, self.scope.folder)
-        if isinstance(found, onnx.GraphProto | int | float):
+        if isinstance(found, float):
+            return float(str(np.float32(found)))  # 1e-05 and not what of it an f32 keeps
+        if isinstance(found, onnx.GraphProto | int):
             return found
         return [x.decode() if isinstance(x, bytes) else x for x in found]
 
