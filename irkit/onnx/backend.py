@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx.backend.base import Backend, BackendRep
 
+from dialects.errors import ErrorList, IrkitError
 from irkit.onnx.faults import NeedsValue
 from irkit.onnx.importer import from_onnx
 from irkit.runtime.module import Program
@@ -54,7 +55,8 @@ def named(model: onnx.ModelProto, inputs: Sequence[Any]) -> dict[str, np.ndarray
     """Inputs by the names that the model has for them."""
     held = {i.name for i in model.graph.initializer}
     names = [i.name for i in model.graph.input if i.name not in held]
-    return {n: np.asarray(a) for n, a in zip(names, inputs, strict=False)}
+    given = zip(names, inputs, strict=False)
+    return {n: a if isinstance(a, list) else np.asarray(a) for n, a in given}  # lists are sequences: refused
 
 
 def specialised(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> tuple[Graph, frozenset[str]]:
@@ -73,7 +75,13 @@ def specialised(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> tuple[
     while True:
         try:
             return from_onnx(fixed, known=known), frozenset(known)
-        except NeedsValue as fault:
-            if fault.source is None or fault.source in known:
+        except (NeedsValue, ErrorList) as fault:
+            sources = {s for s in map(source_of, getattr(fault, "errors", [fault])) if s is not None}
+            if not sources - known.keys():
                 raise
-            known[fault.source] = inputs[fault.source]
+            known |= {s: inputs[s] for s in sources}
+
+
+def source_of(fault: IrkitError) -> str | None:
+    """The input whose value is needed."""
+    return fault.source if isinstance(fault, NeedsValue) else None

@@ -21,9 +21,15 @@ SHOWN = 20
 def check_support(importer: Importer) -> None:
     """Raises ErrorList with one error for each op that has neither a rule nor a definition, which names its nodes."""
     missing: dict[tuple[str, str], list[str]] = {}
-    for domain, op, name in _nodes(importer.model.graph.node, ""):
+    waiting, seen = list(_nodes(importer.model.graph.node, "")), set()
+    for domain, op, name in waiting:
         short = "" if domain == "ai.onnx" else domain
-        if (short, op) in RULES or (domain, op) in importer.functions:
+        if function := importer.functions.get((domain, op)):
+            if (domain, op) not in seen:
+                seen.add((domain, op))
+                waiting += _nodes(function.node, f"{name}/")
+            continue
+        if (short, op) in RULES:
             continue
         if not is_defined(op, domain, importer.versions.get(short, 1)):
             missing.setdefault((short, op), []).append(name)

@@ -23,6 +23,7 @@ class Dims:
         self.given = dict(given)
         self.names: dict[str, str] = {}
         self.made: dict[str, Size | int] = {}
+        self.unnamed = 0
         open_ = [d.dim_param for i in model.graph.input for d in i.type.tensor_type.shape.dim if d.dim_param]
         unnamed = sum(_is_open(d) for i in model.graph.input for d in i.type.tensor_type.shape.dim)
         known = {*open_, *(_own_name(n) for n in open_), *(f"dim{n}" for n in range(1, unnamed + 1))}
@@ -41,18 +42,19 @@ class Dims:
         if proto.HasField("dim_value") and proto.dim_value >= 0:
             return proto.dim_value
         if not proto.dim_param:
-            return self._named(f"dim{len([n for n in self.made if n.startswith('dim')]) + 1}")
-        return self._named(proto.dim_param)
+            self.unnamed += 1
+            return self._named(f"dim{self.unnamed}", f"{self.unnamed} without a name")
+        return self._named(proto.dim_param, proto.dim_param)
 
-    def _named(self, name: str) -> Size | int:
-        if name not in self.made:
+    def _named(self, name: str, key: str) -> Size | int:
+        if key not in self.made:
             own = _own_name(name)
             while own in self.names.values():
                 own += "_"
-            self.names[name] = own
+            self.names[key] = own
             told = self.given.get(name, self.given.get(own, (1, GREATEST)))
-            self.made[name] = told if isinstance(told, int) else dim(own, told[0], told[0], told[1])
-        return self.made[name]
+            self.made[key] = told if isinstance(told, int) else dim(own, told[0], told[0], told[1])
+        return self.made[key]
 
 
 def _is_open(proto: onnx.TensorShapeProto.Dimension) -> bool:

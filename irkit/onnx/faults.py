@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import onnx
+
 from dialects.errors import IrkitError
+from irkit.tracing.errors import TraceError
 
 
-class Unsupported(IrkitError):
-    """Something that a node asks for and irkit lacks, in a few words; the importer adds the node."""
+class Unsupported(TraceError):
+    """Something that a node asks for and irkit lacks, in a few words; the importer adds the node.
+
+    It is a fault of tracing, so that loops and choices around the node let it pass as it is.
+    """
 
     def __init__(self, message: str, hint: str | None = None):
         super().__init__(message, hint=hint)
@@ -34,3 +40,14 @@ class NeedsValue(Unsupported):
 
     def sentence(self, node: str) -> str:
         return f"{node} needs to know {self.message}"
+
+
+def told(fault: Exception, proto: onnx.NodeProto, where: str) -> IrkitError:
+    """What Python or a library said of a node: mostly of one whose attributes or inputs are not what ONNX says."""
+    text = str(fault).strip().splitlines()
+    hint = "is its model valid? onnx.checker.check_model tells" if proto.op_type else None
+    return IrkitError(
+        f"{where} cannot be imported",
+        found=f"{type(fault).__name__}: {text[0][:200] if text else 'no message'}",
+        hint=hint,
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 LIMIT = 1 << 16
 """Elements of a result of what is computed now; larger ones stay in the graph, which computes them once, in `init`."""
 
+SHAPE = 64
+"""Elements of an input that may tell the shape of a result."""
+BOUNDED = frozenset({"Compress", "NonMaxSuppression", "NonZero", "Unique"})
+"""Ops whose results have shapes that elements tell, none of them much larger than the input."""
+
 RANDOM = frozenset(
     {
         "RandomNormal",
@@ -29,7 +35,7 @@ RANDOM = frozenset(
         "Dropout",
     }
 )
-ALWAYS = frozenset({"Constant", "Shape", "Size"})
+ALWAYS = frozenset({"Constant", "NonMaxSuppression", "Shape", "Size", "Unique"})
 """What has rules of its own that know more."""
 
 
@@ -45,20 +51,43 @@ def fold(node: Node) -> list[Value | None] | None:
             return None if rule is None else [values.tightened(np.asarray(rule(node), object))]
         except (TypeError, ValueError):  # of an expression whose value decides: it stays in the graph
             return None
-    if any(a.type in (a.GRAPH, a.GRAPHS) for a in node.proto.attribute) or _size(node) > LIMIT:
+    if any(a.type in (a.GRAPH, a.GRAPHS) or _is_elsewhere(a) for a in node.proto.attribute):
         return None
-    return _evaluated(node)
+    if max((v.size for v in node.inputs if isinstance(v, np.ndarray)), default=0) > LIMIT:
+        return None
+    return evaluated(node)
 
 
-def _size(node: Node) -> int:
-    total = max((v.size for v in node.inputs if isinstance(v, np.ndarray)), default=0)
-    if node.op in ("ConstantOfShape", "Expand") and isinstance(shape := node.inputs[-1], np.ndarray):
-        return max(total, int(np.prod(shape.astype(float))))
-    return total
+def _is_elsewhere(attribute: onnx.AttributeProto) -> bool:
+    """Whether the reference would look for data in a file."""
+    return any(t.data_location == t.EXTERNAL for t in (attribute.t, *attribute.tensors))
 
 
-def _evaluated(node: Node) -> list[Value | None] | None:
-    """The outputs by ONNX's reference; None where it has no such op."""
+def _is_small(model: onnx.ModelProto, inputs: Mapping[str, np.ndarray]) -> bool:
+    """Whether the outputs are no larger than what is computed now, by ONNX's own rules for shapes."""
+    typed = onnx.ModelProto()
+    typed.CopyFrom(model)
+    for info in typed.graph.input:
+        array = inputs[info.name]
+        code = values.CODES[values.element(array)]
+        info.type.CopyFrom(onnx.helper.make_tensor_type_proto(code, array.shape))
+        if array.size <= SHAPE and array.dtype.kind in "iufb":
+            typed.graph.initializer.append(onnx.numpy_helper.from_array(array, info.name))
+    try:
+        shapes = onnx.shape_inference.infer_shapes(typed, data_prop=True).graph.output
+    except Exception:  # the library's own, for what no valid model says
+        return False
+    if typed.graph.node[0].op_type in BOUNDED:
+        return True
+    dims = [info.type.tensor_type.shape.dim for info in shapes if info.type.tensor_type.HasField("shape")]
+    known = all(d.HasField("dim_value") for shape in dims for d in shape)
+    return (
+        known and len(dims) == len(shapes) and all(math.prod(d.dim_value for d in s) <= LIMIT for s in dims)
+    )
+
+
+def evaluated(node: Node) -> list[Value | None] | None:
+    """The outputs by ONNX's reference; None where it has no such op, and where they are large."""
     proto = onnx.NodeProto()
     proto.CopyFrom(node.proto)
     names = [f"i{n}" if v is not None else "" for n, v in enumerate(node.inputs)]
@@ -77,11 +106,12 @@ def _evaluated(node: Node) -> list[Value | None] | None:
     )
     opsets = [onnx.helper.make_opsetid("", node.version)]
     model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    given: dict[str, Any] = {n: v for n, v in zip(names, node.inputs, strict=True) if n}
+    if not _is_small(model, given):
+        return None
     try:
         with np.errstate(all="ignore"):
-            found = ReferenceEvaluator(model).run(
-                None, {n: v for n, v in zip(names, node.inputs, strict=True) if n}
-            )
+            found = ReferenceEvaluator(model).run(None, given)
     except Exception:  # whatever it lacks, the graph may have
         return None
     made = dict(zip(wanted, found, strict=True))

@@ -8,7 +8,6 @@ import onnx
 
 from irkit.onnx import values
 from irkit.tracing.sizes import Size
-from irkit.tracing.tensor import Tensor
 
 if TYPE_CHECKING:
     from irkit.onnx.node import Node
@@ -27,10 +26,12 @@ def definition(node: Node) -> onnx.FunctionProto | None:
         return None
     types = [_type(v).SerializeToString() for v in node.inputs]
     body = onnx.FunctionProto()
-    version = max(v for v in schema.context_dependent_function_opset_versions if v <= node.version)
+    versions = [v for v in schema.context_dependent_function_opset_versions if v <= node.version]
+    if not versions:
+        return None
     try:
         text = schema.get_context_dependent_function_with_opset_version(
-            version, node.proto.SerializeToString(), types
+            max(versions), node.proto.SerializeToString(), types
         )
     except Exception:  # the library's own: it gives no definition for such types
         return None
@@ -59,6 +60,6 @@ def is_defined(op: str, domain: str, version: int) -> bool:
 def _type(value: Value | None) -> onnx.TypeProto:
     if value is None:
         return onnx.TypeProto()
-    shape = value.shape if isinstance(value, Tensor) else value.shape
+    shape = value.shape
     dims = [str(n) if isinstance(n, Size) else n for n in shape]
     return onnx.helper.make_tensor_type_proto(values.CODES[values.element(value)], dims)

@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 import onnx
+from xdsl.ir import Operation, SSAValue
 
-from dialects.errors import ErrorList, IrkitError, Loc
+from dialects.errors import ErrorList, IrkitError, Loc, beyond_limits
 from irkit.collector import paused
 from irkit.onnx import values
 from irkit.onnx.check import check_support
 from irkit.onnx.dims import Dims
-from irkit.onnx.faults import Unsupported
+from irkit.onnx.faults import Unsupported, told
 from irkit.onnx.folding import fold
 from irkit.onnx.functions import defaults, definition
+from irkit.onnx.inputs import check_names, check_size, decides, given_value
 from irkit.onnx.load import Source, load
 from irkit.onnx.names import parameter_name, value_name
 from irkit.onnx.node import RULES, Node
@@ -32,6 +34,11 @@ from irkit.tracing.sizes import Size, dim_of
 from irkit.tracing.state import CONSTANT_ELEMENTS, Trace
 from irkit.tracing.tensor import Tensor
 from irkit.tracing.tree import flatten
+
+MAX_SEARCH = 1000
+"""Values that are looked at for the input on which a type depends."""
+MAX_NODES = 1 << 17
+"""Of a model whose functions are expanded; ten lines of functions that call each other can mean any number."""
 
 
 def from_onnx(
@@ -66,6 +73,9 @@ class Importer:
         self.trace = Trace()
         self.sources: dict[int, tuple[Tensor, str]] = {}
         self.made: dict[int, tuple[np.ndarray, Tensor]] = {}
+        self.count = 0
+        self.node: onnx.NodeProto | None = None
+        """The node that is imported now."""
 
     def graph(self) -> Graph:
         graph = self.model.graph
@@ -90,11 +100,12 @@ class Importer:
 
     def _inputs(self, graph: onnx.GraphProto, scope: Scope) -> None:
         faults: list[IrkitError] = []
+        check_names([info.name for info in graph.input], self.given)
         for info in graph.input:
             if info.name in scope.values:  # an initialiser that may be overridden: it is not
                 continue
             if info.name in self.given:
-                scope.values[info.name] = np.asarray(self.given[info.name])
+                scope.values[info.name] = given_value(info, np.asarray(self.given[info.name]))
                 continue
             try:
                 tensor = self._input(info)
@@ -110,12 +121,15 @@ class Importer:
 
     def _input(self, info: onnx.ValueInfoProto) -> Tensor:
         kind = info.type.WhichOneof("value")
+        if kind is None:
+            raise Unsupported("it has no type")
         if kind != "tensor_type":
             raise Unsupported(f"it is a {str(kind).removesuffix('_type').replace('_', ' ')}, and no tensor")
         dtype = values.dtype_name(info.type.tensor_type.elem_type)
         if not info.type.tensor_type.HasField("shape"):
             raise Unsupported("it has no rank")
         shape = self.dims.shape(info)
+        check_size(shape)
         for size in (n for n in shape if isinstance(n, Size)):
             self.trace.ranges |= size.ranges
         name = self.trace.free_name(parameter_name(info.name, "x"))
@@ -124,15 +138,15 @@ class Importer:
     def _result(self, info: onnx.ValueInfoProto, scope: Scope) -> tuple[str, Any]:
         value = scope.values.get(info.name)
         if value is None:
-            raise IrkitError(f"the model gives '{info.name}', which nothing computes")
+            raise IrkitError(f"the model gives '{info.name}', which nothing computes", Loc(self.file, 1, 1))
         return parameter_name(info.name, "out"), scope.tensor(value).value
 
     def parameter(self, name: str, array: np.ndarray) -> Tensor:
-        """An array as a parameter, or in the graph where it is small; the same tensor each time."""
+        """An array as a parameter; one number, or a few integers, as a constant. The same tensor each time."""
         if id(array) not in self.made:
-            if array.size <= CONSTANT_ELEMENTS:
+            if array.size <= (CONSTANT_ELEMENTS if array.dtype.kind in "iub" else 1):
                 return ops.constant(array)
-            free = self.trace.free_name(parameter_name(name, "w"))
+            free = self.trace.free_name(parameter_name(name, "w", self.node))
             self.made[id(array)] = array, param(free, array)
         return self.made[id(array)][1]
 
@@ -147,6 +161,11 @@ class Scope:
     """The names of arrays that are known, by their identity."""
     within: str = ""
     """The node whose definition or body this is."""
+    nodes: Sequence[onnx.NodeProto] = ()
+    done: int = 0
+    """How many of the nodes are imported."""
+    failed: set[str] = field(default_factory=set)
+    """What nodes would have computed that could not be imported."""
 
     @property
     def folder(self) -> str:
@@ -160,7 +179,7 @@ class Scope:
         for proto in graph.initializer:
             self.keep(proto.name, values.array_of(proto, self.folder))
         for sparse in graph.sparse_initializer:
-            self.keep(sparse.values.name, _dense(sparse))
+            self.keep(sparse.values.name, values.dense(sparse, self.folder))
 
     def keep(self, name: str, value: Value | None) -> None:
         if isinstance(value, np.ndarray):
@@ -169,9 +188,20 @@ class Scope:
         self.values[name] = value
 
     def source(self, tensor: Tensor) -> str | None:
-        """The input of the model that a tensor is."""
-        found = self.importer.sources.get(id(tensor.value))
-        return found[1] if found else None
+        """The input of the model that a tensor is, or whose value decides it: of integers, a bool, or one number."""
+        waiting: list[SSAValue] = [tensor.value]
+        seen: set[SSAValue] = set()
+        while waiting and len(seen) < MAX_SEARCH:
+            value = waiting.pop()
+            if value in seen:
+                continue
+            seen.add(value)
+            found = self.importer.sources.get(id(value))
+            if found and (value is tensor.value or decides(found[0])):
+                return found[1]
+            if not found and isinstance(value.owner, Operation):
+                waiting += reversed(value.owner.operands)
+        return None
 
     def tensor(self, value: Value) -> Tensor:
         """A value as a tensor of the graph."""
@@ -184,12 +214,47 @@ class Scope:
     # -- nodes --------------------------------------------------------------------------------------------------
 
     def run(self, nodes: Sequence[onnx.NodeProto]) -> None:
-        """Adds nodes, which stand in an order in which they can be computed. Raises ErrorList or IrkitError."""
+        """Adds nodes, which stand in an order in which they can be computed.
+
+        Raises IrkitError, or ErrorList with all that is not supported in the nodes of the model itself.
+        """
+        self.nodes = nodes
+        self._check_names()
+        faults: list[Unsupported] = []
         for number, proto in enumerate(nodes, 1):
+            if self.failed and not self.failed.isdisjoint(proto.input):
+                self.failed.update(proto.output)
+                continue
             with at_place(Loc(self.importer.file, number, 1)) if not self.within else nullcontext():
-                self.node(proto, number)
+                try:
+                    self.node(proto, number)
+                except Unsupported as fault:
+                    if self.within:
+                        raise
+                    faults.append(fault)
+                    self.failed.update(proto.output)
+            self.done = number
+        if faults:
+            raise faults[0] if len(faults) == 1 else ErrorList(faults)
+
+    def _check_names(self) -> None:
+        """Raises IrkitError where two nodes compute values of one name."""
+        known: set[str] = set()
+        for proto in self.nodes:
+            for name in filter(None, proto.output):
+                if name in known:
+                    raise IrkitError(
+                        f"two nodes{f' of {self.within}' if self.within else ''} compute '{name}'"
+                    )
+                known.add(name)
 
     def node(self, proto: onnx.NodeProto, number: int) -> None:
+        self.importer.count += 1
+        if self.importer.count > MAX_NODES:
+            raise IrkitError(
+                f"the model has more than {MAX_NODES} nodes, those of its functions counted each time"
+            )
+        self.importer.node = proto
         where = described(proto, number, self.within)
         try:
             outputs = self._outputs(proto, where)
@@ -198,6 +263,10 @@ class Scope:
         except IrkitError as fault:
             fault.inside = fault.inside or where
             raise
+        except ErrorList:
+            raise
+        except Exception as fault:
+            raise beyond_limits(fault) or told(fault, proto, where) from fault
         for name, value in zip(proto.output, outputs, strict=False):
             if not name:
                 continue
@@ -216,7 +285,12 @@ class Scope:
     def _present(self, proto: onnx.NodeProto, where: str) -> Sequence[str]:
         for name in proto.input:
             if name and name not in self.values:
-                raise IrkitError(f"{where} reads '{name}', which nothing before it computes")
+                later = next((n for n in enumerate(self.nodes, 1) if name in n[1].output), None)
+                raise IrkitError(
+                    f"{where} reads '{name}', which nothing before it computes",
+                    found=later and f"{described(later[1], later[0])} computes it",
+                    expected=later and "nodes in an order in which they can be computed, as ONNX says",
+                )
         return proto.input
 
     def _computed(self, node: Node, where: str) -> Any:
@@ -287,14 +361,3 @@ def _with_attributes(proto: onnx.NodeProto, given: Mapping[str, onnx.AttributePr
             del new.g.node[:]
             new.g.node.extend(inner)
     return made
-
-
-def _dense(sparse: onnx.SparseTensorProto) -> np.ndarray:
-    """A sparse initialiser in full: indices are places in row-major order, or one row of coordinates each."""
-    elements = values.array_of(sparse.values)
-    indices = onnx.numpy_helper.to_array(sparse.indices)
-    shape = tuple(sparse.dims)
-    out = np.zeros(shape, elements.dtype)
-    places = indices if indices.ndim == 1 else np.ravel_multi_index(tuple(indices.T), shape)
-    out.reshape(-1)[places] = elements
-    return out

@@ -1,9 +1,8 @@
-"""Reading a model: a file of ONNX with its external data, which lies in the same folder or below, and nowhere else."""
+"""Reading a model: a file of ONNX, of which nothing is believed before it is checked."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +10,10 @@ import onnx
 
 from dialects.errors import IrkitError
 from irkit.files import check_name
+from irkit.onnx.data import check_tensor, tensors_of, texts_of
 
-MAX_ELEMENTS = 1 << 33
-"""Of one tensor; a damaged file may claim any number."""
+MAX_FILE = (1 << 31) - 1
+"""Bytes of a file of protobuf, which has no more; larger weights are external data."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,29 @@ def load(model: str | os.PathLike[str] | onnx.ModelProto) -> Source:
     if isinstance(model, onnx.ModelProto):
         source = Source(model, f"{model.graph.name or 'model'}.onnx", "")
     else:
-        source = Source(_read(os.fspath(model)), os.path.basename(os.fspath(model)), str(Path(model).parent))
+        path = os.fspath(model)
+        source = Source(_read(path), os.path.basename(path), str(Path(path).parent))
     _check(source)
     return source
 
 
 def _read(path: str) -> onnx.ModelProto:
     check_name(path)
+    file = Path(path)
     try:
-        content = Path(path).read_bytes()
+        if file.exists() and not file.is_file():
+            raise IrkitError(
+                f"cannot read '{path}'", found="a folder" if file.is_dir() else "no regular file"
+            )
+        if file.stat().st_size > MAX_FILE:
+            raise IrkitError(f"'{path}' is no ONNX model", found=f"{file.stat().st_size} bytes")
+        content = file.read_bytes()
     except FileNotFoundError:
         raise IrkitError(f"there is no file '{path}'") from None
     except OSError as fault:
         raise IrkitError(f"cannot read '{path}': {fault.strerror}") from None
+    except ValueError:  # of a name with a zero byte
+        raise IrkitError("bad name of a file", found=ascii(path)) from None
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
@@ -54,55 +64,28 @@ def _read(path: str) -> onnx.ModelProto:
 
 
 def _check(source: Source) -> None:
-    """Raises IrkitError for a model whose tensors claim what they do not have."""
+    """Raises IrkitError for a model that says what cannot be, or is newer than what is known of ONNX here."""
+    for text in texts_of(source.model):
+        if not isinstance(text, str):  # what protobuf gives for bytes that are none
+            raise IrkitError(
+                f"'{source.name}' is damaged", found=f"the name {ascii(text)[:100]}, which is not UTF-8"
+            )
+    _check_opsets(source)
+    for tensor in tensors_of(source.model):
+        check_tensor(tensor, source.folder)
+
+
+def _check_opsets(source: Source) -> None:
     if not source.model.opset_import:
         raise IrkitError(f"'{source.name}' does not say which opset it is written in")
-    for tensor in tensors_of(source.model.graph):
-        total = 1
-        for n in tensor.dims:
-            if n < 0:
-                raise IrkitError(f"tensor '{tensor.name}' has a negative size", found=str(list(tensor.dims)))
-            total *= n
-        if total > MAX_ELEMENTS:
-            raise IrkitError(f"tensor '{tensor.name}' is too large", found=f"{total} elements")
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            _check_external(tensor, source)
-
-
-def _check_external(tensor: onnx.TensorProto, source: Source) -> None:
-    """Raises IrkitError for data outside of the model's folder, or beyond the end of its file."""
-    facts = {e.key: e.value for e in tensor.external_data}
-    where = facts.get("location", "")
-    folder = Path(source.folder or ".").resolve()
-    path = (folder / where).resolve()
-    if not where or os.path.isabs(where) or not path.is_relative_to(folder):
-        raise IrkitError(
-            f"the data of tensor '{tensor.name}' lies outside of the model's folder", found=repr(where)
-        )
-    if not path.is_file():
-        raise IrkitError(f"the data of tensor '{tensor.name}' is missing", expected=f"a file '{path.name}'")
-    try:
-        offset, length = int(facts.get("offset", 0)), int(facts.get("length", 0))
-    except ValueError:
-        raise IrkitError(f"the data of tensor '{tensor.name}' has no place", found=str(facts)) from None
-    if offset < 0 or length < 0 or offset + length > path.stat().st_size:
-        raise IrkitError(
-            f"the data of tensor '{tensor.name}' ends before it should",
-            found=f"{path.stat().st_size} bytes in '{path.name}'",
-            expected=f"{offset + length}",
-        )
-
-
-def tensors_of(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """All tensors that a graph and its bodies hold."""
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield sparse.values
-        yield sparse.indices
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from tensors_of(inner)
+    for functions in ([], *source.model.functions):
+        for one in getattr(functions, "opset_import", source.model.opset_import):
+            own = one.domain in ("", "ai.onnx")
+            newest = onnx.defs.onnx_opset_version() if own else (1 << 31) - 1
+            if not 1 <= one.version <= newest:
+                raise IrkitError(
+                    f"'{source.name}' is written in an opset that is not known here",
+                    found=f"{one.domain or 'ai.onnx'} {one.version}",
+                    expected=f"1 to {newest}",
+                    hint="pip install --upgrade onnx" if one.version > newest else None,
+                )

@@ -7,6 +7,7 @@ from it. An omitted input is None.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -14,6 +15,7 @@ import ml_dtypes
 import numpy as np
 import onnx
 
+from dialects.errors import IrkitError
 from dialects.types import np_dtype
 from irkit.onnx.faults import Unsupported
 from irkit.tracing import ops
@@ -21,6 +23,9 @@ from irkit.tracing.sizes import Size, dtype_of
 from irkit.tracing.tensor import Tensor
 
 Value: TypeAlias = "Tensor | np.ndarray"
+
+MAX_SPARSE = 1 << 28
+"""Elements of a sparse initialiser, which is stored in full."""
 
 P = onnx.TensorProto
 DTYPES: dict[int, str] = {
@@ -101,7 +106,14 @@ def _counted(n: Size | int) -> Tensor:
 def array_of(proto: onnx.TensorProto, base_dir: str = "") -> np.ndarray:
     """The data of a tensor in the dtype that we have for it. Raises Unsupported."""
     name = dtype_name(proto.data_type)
-    array = onnx.numpy_helper.to_array(proto, base_dir)
+    try:
+        array = onnx.numpy_helper.to_array(proto, base_dir)
+    except Exception as fault:  # the library has several
+        raise IrkitError(
+            f"tensor '{proto.name}' cannot be read", found=str(fault).splitlines()[0][:200]
+        ) from None
+    if name == "bool":  # a byte of a file may be any
+        array = np.not_equal(array.view(np.uint8), 0, out=np.empty(array.shape, bool))
     wanted = np_dtype(name)
     if (
         array.dtype != wanted
@@ -110,6 +122,23 @@ def array_of(proto: onnx.TensorProto, base_dir: str = "") -> np.ndarray:
     ):
         return array.view(wanted)
     return array.astype(wanted, copy=False)
+
+
+def dense(sparse: onnx.SparseTensorProto, folder: str) -> np.ndarray:
+    """A sparse initialiser in full: indices are places in row-major order, or one row of coordinates each."""
+    elements = array_of(sparse.values, folder)
+    indices = array_of(sparse.indices, folder)
+    shape = tuple(sparse.dims)
+    name = sparse.values.name
+    if min(shape, default=0) < 0 or math.prod(shape) > MAX_SPARSE:
+        raise IrkitError(f"the sparse tensor '{name}' is too large", found=str(list(shape)))
+    out = np.zeros(shape, elements.dtype)
+    try:
+        places = indices if indices.ndim == 1 else np.ravel_multi_index(tuple(indices.T), shape)
+        out.reshape(-1)[places] = elements
+    except (ValueError, IndexError, TypeError):
+        raise IrkitError(f"the sparse tensor '{name}' has no such places", found=str(list(shape))) from None
+    return out
 
 
 def is_float(value: Value) -> bool:

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import lru_cache
 
 import numpy as np
@@ -27,6 +28,9 @@ from lowering.c.emit import emit_program
 from lowering.target import get_target
 
 SUITES = ("node", "simple", "pytorch-converted", "pytorch-operator")
+
+RANDOM = "test_bernoulli*"
+"""Cases whose numbers are NumPy's random ones, which no other generator gives: of these the types are compared."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,12 @@ def _compared(case: Case, found: Sequence[np.ndarray]) -> Outcome:
 
     Its tolerance for f16 is that of one rounding, and a chain of ops that keeps more digits on its way may differ by two.
     """
+    if fnmatch(case.name, RANDOM):
+        right = all(
+            len(np.unique(a)) <= 2 and a.shape == b.shape and a.dtype == b.dtype
+            for a, b in zip(found, case.outputs, strict=True)
+        )
+        return Outcome(case.name, "passed" if right else "wrong", "" if right else "another type")
     small = any(getattr(a, "dtype", None) == np.float16 for a in case.outputs)
     rtol = max(case.rtol, 2 * float(np.finfo(np.float16).eps)) if small else case.rtol
     try:

@@ -1,16 +1,7 @@
-"""The rules of ops, by family; importing the package registers them."""
+"""The rules of ops, by family; importing the package registers them all."""
 
-from irkit.onnx.rules import (
-    attention,  # noqa: F401
-    contraction,  # noqa: F401
-    control,  # noqa: F401
-    convolution,  # noqa: F401
-    deformation,  # noqa: F401
-    elementwise,  # noqa: F401
-    indexing,  # noqa: F401
-    normalisation,  # noqa: F401
-    pooling,  # noqa: F401
-    quantised,  # noqa: F401
-    reduction,  # noqa: F401
-    shapes,  # noqa: F401
-)
+from importlib import import_module
+from pkgutil import iter_modules
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

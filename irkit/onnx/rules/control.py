@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 import onnx
 
-from irkit.onnx.faults import Unsupported
+from irkit.onnx.faults import NeedsValue, Unsupported
 from irkit.onnx.node import Node, Result, rule
 from irkit.onnx.values import Value
 from irkit.tracing import cond, fori, ops, scan, while_loop
+from irkit.tracing.errors import TraceError
 from irkit.tracing.tensor import Tensor
+
+UNROLLED = 64
+"""Rounds of a loop that is written out."""
 
 
 class _Depends(Exception):
@@ -50,7 +54,13 @@ def if_(n: Node) -> Result:
     if known is not None:
         return body(n, ways[0 if known else 1], [])
     yes, no = (lambda way=way: tensors(n, body(n, way, [])) for way in ways)
-    return cond(ops.reshape(n[0], []), yes, no)
+    try:
+        return cond(ops.reshape(n[0], []), yes, no)
+    except TraceError as fault:
+        if not isinstance(p, Tensor) or not fault.message.startswith("the two ways"):
+            raise
+        types = f", since its two ways give {fault.found}" if fault.found else ""
+        raise NeedsValue(f"the condition while importing{types}", n.scope.source(p)) from None
 
 
 @rule("Loop")
@@ -73,7 +83,38 @@ def loop(n: Node) -> Result:
             raise Unsupported(
                 "a loop that gives something in each round of a number that it finds itself"
             ) from None
+    except NeedsValue as fault:
+        if fault.source is not None or not n.has(0):
+            raise
+        n.known(0, "the number of rounds")
+        return _unrolled(n, graph, stacked, fault)
     return _conditional(n, graph, carried)
+
+
+def _unrolled(n: Node, graph: onnx.GraphProto, stacked: int, fault: NeedsValue) -> Result:
+    """Round by round, for bodies whose types depend on the number of the round. Raises what kept it from being a loop."""
+    rounds = n.ints(0)[0]
+    if not 0 < rounds <= UNROLLED:
+        raise fault
+    state = [n.value(i) for i in range(2, len(n))]
+    rows: list[list[Value]] = [[] for _ in range(stacked)]
+    for i in range(rounds):
+        going, *found = body(n, graph, [np.asarray(i), np.asarray(True), *state])
+        state = found[: len(state)]
+        for made, row in zip(rows, found[len(state) :], strict=True):
+            made.append(row)
+        if (on := _truth(going)) is None:
+            raise fault
+        if not on:
+            break
+    return [*state, *(_stacked(n, made) for made in rows)]
+
+
+def _stacked(n: Node, rows: Sequence[Value]) -> Value:
+    if all(isinstance(row, np.ndarray) and row.dtype != object for row in rows):
+        return np.stack(rows)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    parts = [ops.reshape(x, [1, *x.shape]) for x in tensors(n, rows)]
+    return parts[0] if len(parts) == 1 else ops.concat(parts, axis=0)
 
 
 def _rounds(n: Node, stacked: int) -> Any:
@@ -167,7 +208,7 @@ def _batches(n: Node) -> list[Tensor]:
         raise Unsupported("sequences of different lengths")
     inputs = [n[i] for i in range(1, len(n))]
     batches = inputs[0].shape[0]
-    if not isinstance(batches, int):
+    if not isinstance(batches, int) or batches > UNROLLED:
         raise Unsupported(f"a number of batches {batches} in a scan of opset 8")
     each = [_scan(n, [x[b] for x in inputs], 0) for b in range(batches)]
     return [

@@ -10,7 +10,10 @@ from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node, Result, rule
 from irkit.onnx.values import element, sizes
 from irkit.tracing import ops
-from irkit.tracing.sizes import Size, dtype_of
+from irkit.tracing.sizes import Size, dim_of, dtype_of
+
+LONGEST = 1 << 24
+"""Numbers of a range, which are computed while importing."""
 
 
 @rule("Shape")
@@ -102,7 +105,7 @@ def expand(n: Node) -> Result:
     own = [1] * (rank - x.ndim) + list(x.shape)
     wanted = [1] * (rank - len(wanted)) + wanted
     shape = [a if isinstance(b, int) and b == 1 else b for a, b in zip(own, wanted, strict=True)]
-    return x if shape == list(x.shape) else ops.broadcast(x, shape)
+    return x if [*map(dim_of, shape)] == [*map(dim_of, x.shape)] else ops.broadcast(x, shape)
 
 
 @rule("Concat")
@@ -148,5 +151,9 @@ def arange(n: Node) -> Result:
         return ops.iota([last - first], axis=0, dtype="i64") + (
             first if isinstance(first, int) else int(first)
         )
+    if step == 0 or not np.isfinite(float(last) - float(first)):
+        raise Unsupported(f"a range from {first} to {last} by {step}")
     count = max(0, int(np.ceil((float(last) - float(first)) / float(step))))
+    if count > LONGEST:
+        raise Unsupported(f"a range of {count} numbers")
     return (np.arange(count) * step + first).astype(np.dtype(start.dtype) if dtype else None)
