@@ -35,7 +35,7 @@ RANDOM = frozenset(
         "Dropout",
     }
 )
-ALWAYS = frozenset({"Constant", "Shape", "Size"})
+ALWAYS = frozenset({"Constant", "NonMaxSuppression", "Shape", "Size", "Unique"})
 """What has rules of its own that know more."""
 
 

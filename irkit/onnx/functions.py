@@ -40,6 +40,15 @@ def definition(node: Node) -> onnx.FunctionProto | None:
     return body if body.node else None
 
 
+def defaults(node: Node) -> dict[str, onnx.AttributeProto]:
+    """The attributes that an op has where a node does not give them."""
+    try:
+        schema = onnx.defs.get_schema(node.op, node.version, node.proto.domain)
+    except onnx.defs.SchemaError:
+        return {}
+    return {k: a.default_value for k, a in schema.attributes.items() if a.default_value.name}
+
+
 def is_defined(op: str, domain: str, version: int) -> bool:
     """Whether ONNX defines an op by others."""
     try:

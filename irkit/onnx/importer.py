@@ -19,7 +19,7 @@ from irkit.onnx.check import check_support
 from irkit.onnx.dims import Dims
 from irkit.onnx.faults import Unsupported, told
 from irkit.onnx.folding import fold
-from irkit.onnx.functions import definition, with_attributes
+from irkit.onnx.functions import defaults, definition, with_attributes
 from irkit.onnx.inputs import check_names, check_size, given_value
 from irkit.onnx.load import Source, load
 from irkit.onnx.names import parameter_name, value_name
@@ -140,9 +140,9 @@ class Importer:
         return parameter_name(info.name, "out"), scope.tensor(value).value
 
     def parameter(self, name: str, array: np.ndarray) -> Tensor:
-        """An array as a parameter, or in the graph where it is small; the same tensor each time."""
+        """An array as a parameter; one number, or a few integers, as a constant. The same tensor each time."""
         if id(array) not in self.made:
-            if array.size <= CONSTANT_ELEMENTS:
+            if array.size <= (CONSTANT_ELEMENTS if array.dtype.kind in "iub" else 1):
                 return ops.constant(array)
             free = self.trace.free_name(parameter_name(name, "w", self.node))
             self.made[id(array)] = array, param(free, array)
@@ -312,7 +312,7 @@ class Scope:
         given = [*node.inputs, *[None] * len(body.input)]
         for name, value in zip(body.input, given, strict=False):
             inner.values[name] = value
-        attributes = {a.name: a for a in body.attribute_proto} | node.attributes
+        attributes = defaults(node) | {a.name: a for a in body.attribute_proto} | node.attributes
         versions = self.importer.versions
         self.importer.versions = versions | {_short(o.domain): o.version for o in body.opset_import}
         try:

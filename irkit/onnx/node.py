@@ -63,6 +63,10 @@ class Node:
         """An optional input as a tensor."""
         return self[index] if self.has(index) else None
 
+    def table(self, name: str, array: np.ndarray) -> Tensor:
+        """An array that a rule computes, as a tensor: a parameter of that name, or a constant where it is small."""
+        return self.scope.importer.parameter(name, array)
+
     def known(self, index: int, what: str = "") -> np.ndarray:
         """An input whose elements are needed now; of objects where some are sizes. Raises NeedsValue."""
         found = self.value(index)
@@ -106,7 +110,9 @@ class Node:
             return found.decode()
         if isinstance(found, onnx.TensorProto):
             return values.array_of(found, self.scope.folder)
-        if isinstance(found, onnx.GraphProto | int | float):
+        if isinstance(found, float):
+            return float(str(np.float32(found)))  # 1e-05 and not what of it an f32 keeps
+        if isinstance(found, onnx.GraphProto | int):
             return found
         return [x.decode() if isinstance(x, bytes) else x for x in found]
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node, Result, rule
-from irkit.onnx.values import Value, is_float
+from irkit.onnx.values import is_float
 from irkit.tracing import ops
 from irkit.tracing.tensor import Tensor
 
@@ -142,10 +141,14 @@ def mod(n: Node) -> Result:
     a, b = n[0], n[1]
     if not n.attr("fmod", 0):
         return ops.mod(a, b)
-    if is_float(a) or a.dtype.kind == "i":
+    if is_float(a):
         found = ops.mod(ops.abs(a), ops.abs(b))
         return ops.where(ops.compare(a, 0, pred="lt"), -found, found)
-    return ops.mod(a, b)
+    found = ops.mod(a, b)
+    if a.dtype.kind == "u":
+        return found
+    turned = ops.compare(ops.bitwise_xor(found, a), 0, pred="lt")
+    return ops.where(ops.logical_and(turned, ops.compare(found, 0, pred="ne")), found - b, found)
 
 
 @rule("Pow")
@@ -188,32 +191,13 @@ def is_inf(n: Node) -> Result:
     return found
 
 
-@rule("Cast")
-def cast(n: Node) -> Result:
-    from irkit.onnx.values import dtype_name
-
-    if not n.attr("saturate", 1):
-        raise Unsupported("casts that do not saturate")
-    return converted(n.value(0), dtype_name(n.needs("to")), n)
-
-
-@rule("CastLike")
-def cast_like(n: Node) -> Result:
-    if not n.attr("saturate", 1):
-        raise Unsupported("casts that do not saturate")
-    return converted(n.value(0), n.dtype(1), n)
-
-
-def converted(value: Value, dtype: str, n: Node) -> Value:
-    x = n.scope.tensor(value)
-    return x if x.dtype_name == dtype else ops.cast(x, dtype)
-
-
 @rule("Clip")
 def clip(n: Node) -> Result:
     """The bounds were attributes before opset 11."""
     x = n[0]
     low, high = (n.attr("min"), n.attr("max")) if n.version < 11 else _bounds(n)
+    if isinstance(low, float) and isinstance(high, float):
+        return ops.clamp(x, low, high)
     if low is not None:
         x = ops.maximum(x, low)
     return x if high is None else ops.minimum(x, high)
@@ -222,45 +206,3 @@ def clip(n: Node) -> Result:
 def _bounds(n: Node) -> tuple[Any, Any]:
     found = [operand(n, i) if n.has(i) else None for i in (1, 2)]
     return found[0], found[1]
-
-
-@rule("LeakyRelu")
-def leaky_relu(n: Node) -> Result:
-    return ops.leaky_relu(n[0], alpha=n.attr("alpha", 0.01))
-
-
-@rule("Elu")
-def elu(n: Node) -> Result:
-    return ops.elu(n[0], alpha=n.attr("alpha", 1.0))
-
-
-@rule("PRelu")
-def prelu(n: Node) -> Result:
-    x, slope = n[0], n[1]
-    if n.version < 9 and slope.ndim == 1 and x.ndim > 2:
-        slope = ops.reshape(slope, [*slope.shape, *[1] * (x.ndim - 2)])
-    return ops.where(ops.compare(x, 0, pred="lt"), slope * x, x)
-
-
-@rule("Gelu")
-def gelu(n: Node) -> Result:
-    return ops.gelu(n[0], approximate=n.only("approximate", "none", "tanh"))
-
-
-@rule("HardSigmoid")
-def hard_sigmoid(n: Node) -> Result:
-    x = n[0] * n.attr("alpha", 0.2) + n.attr("beta", 0.5)
-    return ops.minimum(ops.maximum(x, 0.0), 1.0)
-
-
-@rule("Selu")
-def selu(n: Node) -> Result:
-    alpha, gamma = n.attr("alpha", 1.6732632), n.attr("gamma", 1.0507009)
-    x = n[0]
-    return gamma * ops.where(ops.compare(x, 0, pred="gt"), x, alpha * ops.expm1(ops.minimum(x, 0.0)))
-
-
-@rule("ThresholdedRelu")
-def thresholded_relu(n: Node) -> Result:
-    x = n[0]
-    return ops.where(ops.compare(x, n.attr("alpha", 1.0), pred="gt"), x, 0.0)

@@ -10,7 +10,7 @@ from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node, Result, rule
 from irkit.onnx.values import element, sizes
 from irkit.tracing import ops
-from irkit.tracing.sizes import Size, dtype_of
+from irkit.tracing.sizes import Size, dim_of, dtype_of
 
 
 @rule("Shape")
@@ -102,7 +102,7 @@ def expand(n: Node) -> Result:
     own = [1] * (rank - x.ndim) + list(x.shape)
     wanted = [1] * (rank - len(wanted)) + wanted
     shape = [a if isinstance(b, int) and b == 1 else b for a, b in zip(own, wanted, strict=True)]
-    return x if shape == list(x.shape) else ops.broadcast(x, shape)
+    return x if [*map(dim_of, shape)] == [*map(dim_of, x.shape)] else ops.broadcast(x, shape)
 
 
 @rule("Concat")
