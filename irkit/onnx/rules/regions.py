@@ -28,14 +28,14 @@ def roi_align(n: Node) -> Result:
     regions: Any = n[1] if ratio > 0 else n.known(1, "the regions")
     found = ops.gather(x, n[2], axis=0)
     scaled = regions * n.attr("spatial_scale", 1.0) - offset
-    lines = []
+    lines: list[tuple[Any, Any, int, int]] = []
     for axis in range(2):
         start, end = scaled[:, 1 - axis], scaled[:, 3 - axis]
         length = end - start if offset else _at_least(end - start, 1.0)
         lines.append((start, length, bins[axis], height_width[axis]))
     if n.only("mode", "avg", "max") == "max":
         return _greatest(n, found, lines, ratio)
-    rows, columns = (_means(n, *line, ratio, x.dtype_name) for line in lines)
+    rows, columns = (_means(n, *line, ratio=ratio, dtype=x.dtype_name) for line in lines)
     return _channels(rows) @ found @ ops.transpose(_channels(columns), perm=[0, 1, 3, 2])
 
 
@@ -82,15 +82,14 @@ def _samples(start: Tensor, length: Tensor, bins: int, size: int, ratio: int) ->
 def _greatest(n: Node, found: Tensor, lines: list[Any], ratio: int) -> Tensor:
     """The greatest among what each of the four neighbours of each sample gives to it."""
     regions, channels, _, width = found.shape
-    rows, columns = (_neighbours(n, *line, ratio, found.dtype_name) for line in lines)
+    rows, columns = (_neighbours(n, *line, ratio=ratio, dtype=found.dtype_name) for line in lines)
     pixels = ops.reshape(found, [regions, channels, -1])
     best: Any = None
     for (row, by), (column, along) in product(rows, columns):
         index = _as_rows(row) * width + _as_columns(column)
         shape = index.shape
-        index = ops.broadcast(
-            ops.reshape(index, [regions, 1, -1]), [regions, channels, int(np.prod(shape[1:]))]
-        )
+        index = ops.reshape(index, [regions, 1, -1])
+        index = ops.broadcast(index, [regions, channels, index.shape[2]])
         share = ops.take_along(pixels, index, axis=2) * ops.reshape(
             _as_rows(by) * _as_columns(along), [regions, 1, -1]
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import floor, isclose
 from typing import Any
 
@@ -51,7 +51,7 @@ Target = tuple["Size | int", float | None]
 """A new size, and the scale, which is not known where the new size is an expression."""
 
 
-def _scaled(sizes: Sequence[Size | int], scales: Sequence[float]) -> list[Target]:
+def _scaled(sizes: Sequence[Size | int], scales: Iterable[float]) -> list[Target]:
     out: list[Target] = []
     for size, scale in zip(sizes, map(float, scales), strict=True):
         if isinstance(size, Size):

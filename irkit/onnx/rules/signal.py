@@ -95,7 +95,7 @@ def transform(size: int, length: int, parts: int, inverse: bool, onesided: bool)
         return found[..., None]
     if onesided:
         found = found[:, :, : length // 2 + 1]
-    return np.stack([found.real, found.imag], axis=-1)
+    return np.stack([np.real(found), np.imag(found)], axis=-1)
 
 
 def product(n: Node, x: Tensor, matrix: np.ndarray) -> Tensor:
