@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -65,9 +66,9 @@ class Dims:
         return self.made[key]
 
 
-def _is_range(told: object) -> bool:
+def _is_range(told: Any) -> bool:
     """Whether a dim can have a size, or all sizes from one to another."""
-    ends = told if isinstance(told, tuple) and len(told) == 2 else (told, told)
+    ends: Any = told if isinstance(told, tuple) and len(told) == 2 else (told, told)
     whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in ends)
     return whole and 0 <= ends[0] <= ends[1] <= MAX_DIM
 
