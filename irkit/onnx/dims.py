@@ -66,7 +66,7 @@ class Dims:
         return self.made[key]
 
 
-def _is_range(told: object) -> bool:
+def _is_range(told: Any) -> bool:
     """Whether a dim can have a size, or all sizes from one to another."""
     ends: Any = told if isinstance(told, tuple) and len(told) == 2 else (told, told)
     whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in ends)
