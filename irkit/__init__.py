@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dialects.errors import ErrorList, IrkitError
     from irkit.api import compile, load, lower, parse
     from irkit.gradient_check import check_grad
+    from irkit.onnx import from_onnx
     from irkit.plugins import Plugin, load_plugin
     from irkit.runtime.module import LayoutWarning, Program
     from irkit.tracing import (
@@ -57,6 +58,7 @@ __all__ = [
     "custom_vjp",
     "dim",
     "fori",
+    "from_onnx",
     "grad",
     "init",
     "jvp",
@@ -80,6 +82,7 @@ __all__ = [
 _HOMES = {
     "check_grad": "irkit.gradient_check",
     "compile": "irkit.api",
+    "from_onnx": "irkit.onnx",
     "lower": "irkit.api",
     "parse": "irkit.api",
     "ErrorList": "dialects.errors",

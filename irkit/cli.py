@@ -1,5 +1,5 @@
 """irkit: runs a `.tg` file, compiles it to a pair of C files, shows what it becomes, makes it faster by measuring, trains its
-parameters, finds what makes it wrong, or lays it out.
+parameters, finds what makes it wrong, lays it out, or makes one of an ONNX model.
 
 irkit run examples/digits.tg
 irkit compile examples/digits.tg -o build
@@ -9,6 +9,7 @@ irkit train examples/training/digits_mlp.tg --data digits.npz --val 0.1
 irkit bisect examples/digits.tg
 irkit reduce examples/digits.tg --check -o small.mlir
 irkit fmt examples/digits.tg
+irkit import model.onnx -o model.tg
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def _run(args: argparse.Namespace) -> int:
 def _command(name: str) -> ModuleType:
     from importlib import import_module
 
-    return import_module(f"irkit.commands.{name}")
+    return import_module(f"irkit.commands.{'import_model' if name == 'import' else name}")
 
 
 def _report(fault: Exception, file: str) -> None:
@@ -231,7 +232,31 @@ def _parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="write nothing; exit with 1 where a file would change"
     )
     fmt.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    _add_import(commands)
     return parser
+
+
+def _add_import(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    import_ = commands.add_parser("import", help="make a .tg file, and its weights, of an ONNX model")
+    import_.add_argument("file", metavar="FILE.onnx", help="the model")
+    import_.add_argument(
+        "-o", "--output", metavar="FILE.tg", help="the file to write (default: FILE.tg, beside the model)"
+    )
+    import_.add_argument(
+        "--dim",
+        action="append",
+        default=[],
+        metavar="NAME=SIZE",
+        help="the size of a dim that the model leaves open, or its range, as batch=1..64; may be repeated",
+    )
+    import_.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an input that is no input of the program, but always this: a number, a list, or an .npy file",
+    )
+    import_.add_argument("--debug", action="store_true", help="show the traceback of a failure")
 
 
 def _add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -15,13 +15,13 @@ def read_dims(items: Sequence[str]) -> dict[str, int]:
     dims: dict[str, int] = {}
     for item in filter(None, ",".join(items).split(",")):
         name, _, value = (part.strip() for part in item.partition("="))
-        if not name.isidentifier() or not _is_number(value):
+        if not name.isidentifier() or not is_number(value):
             raise IrkitError(f"bad dim '{item}'", expected="NAME=SIZE, as in --dim B=1")
         dims[name] = int(value)
     return dims
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
     """Whether a text is a number of so few digits that Python reads it."""
     return text.isdecimal() and len(text) <= MAX_DIGITS
 
@@ -30,7 +30,7 @@ def read_bytes(text: str) -> int:
     """A number of bytes, as `65536`, `64k` or `2M`. Raises IrkitError."""
     number, unit = (text[:-1], text[-1].lower()) if text[-1:].isalpha() else (text, "")
     factors = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-    if not _is_number(number) or unit not in factors:
+    if not is_number(number) or unit not in factors:
         raise IrkitError(f"bad number of bytes '{text}'", expected="a number, as 65536, 64k or 2M")
     return int(number) * factors[unit]
 

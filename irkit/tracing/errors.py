@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FrameType
@@ -41,8 +42,23 @@ def user_frame() -> FrameType | None:
     return frame
 
 
+_told: ContextVar[Loc | None] = ContextVar("irkit_place", default=None)
+
+
+@contextlib.contextmanager
+def at_place(loc: Loc) -> Iterator[None]:
+    """Makes this the place of all that is traced inside: for graphs that come from a file, and not from Python."""
+    token = _told.set(loc)
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
+
 def place() -> Loc:
     """The expression of the user's code that is being evaluated."""
+    if (told := _told.get()) is not None:
+        return told
     frame = user_frame()
     return Loc("<python>", 1, 1) if frame is None else _place(frame.f_code, frame.f_lasti)
 

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
 import warnings
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from dialects.graph import OPS
 from tests.random_graphs.check import GRAPHS, coverage, run
 from tests.random_graphs.generate import Batch
+from tests.rotating import change
 
 FIXED = range(4)
 
 
-def _change() -> int:
-    """A number that is another one for every state of the tree, and the same wherever that state is tested."""
-    words = ["git", "-C", str(Path(__file__).parent), "write-tree"]
-    try:
-        return int(subprocess.run(words, capture_output=True, text=True, check=True).stdout[:7], 16)
-    except (OSError, ValueError, subprocess.CalledProcessError):
-        return 0
-
-
-ROTATING = range(1000 * (start := _change()), 1000 * start + 6)
+ROTATING = range(1000 * (start := change()), 1000 * start + 6)
 """Ten batches in each run: four that stay, and six that are others with every change."""
 
 MANY = range(250)

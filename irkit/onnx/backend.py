@@ -1,0 +1,87 @@
+"""irkit as a backend of the `onnx` package: `prepare(model).run(inputs)`, which its test suites call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx.backend.base import Backend, BackendRep
+
+from dialects.errors import ErrorList, IrkitError
+from irkit.onnx.faults import NeedsValue
+from irkit.onnx.importer import from_onnx
+from irkit.runtime.module import Program
+from irkit.tracing.graph import Graph
+
+
+class IrkitBackend(Backend):
+    """Models through irkit, each compiled when it is first run, since types may depend on what inputs hold."""
+
+    @classmethod
+    def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **_: Any) -> Prepared:
+        return Prepared(model)
+
+    @classmethod
+    def supports_device(cls, device: str) -> bool:
+        return device == "CPU"
+
+
+class Prepared(BackendRep):
+    """A model that runs on arrays of any shapes that it takes."""
+
+    def __init__(self, model: onnx.ModelProto):
+        self.model = model
+        self.programs: dict[object, tuple[list[str], Program]] = {}
+
+    def run(self, inputs: Sequence[Any], **_: Any) -> tuple[np.ndarray, ...]:
+        """The outputs for the inputs in their order, or by name. Raises IrkitError or ErrorList."""
+        given = named(self.model, inputs)
+        key = tuple((n, a.shape, a.dtype) for n, a in given.items())
+        found = self.programs.get(key)
+        if found is None:
+            graph, known = specialised(self.model, given)
+            if not known:  # with values in it, a program serves one call
+                self.programs[key] = list(given), graph.compile(threads=1)
+            names, program = self.programs.get(key, ([n for n in given if n not in known], None))
+            found = names, program or graph.compile(threads=1)
+        names, program = found
+        results = program(*(given[n] for n in names))
+        return results if isinstance(results, tuple) else (results,)
+
+
+def named(model: onnx.ModelProto, inputs: Sequence[Any]) -> dict[str, Any]:
+    """Inputs by the names that the model has for them."""
+    held = {i.name for i in model.graph.initializer}
+    names = [i.name for i in model.graph.input if i.name not in held]
+    given = zip(names, inputs, strict=False)
+    return {n: a if isinstance(a, list) else np.asarray(a) for n, a in given}  # lists are sequences: refused
+
+
+def specialised(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> tuple[Graph, frozenset[str]]:
+    """The graph for inputs of such shapes, with the values of those on which types depend; and which these are.
+
+    Raises IrkitError or ErrorList.
+    """
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    for info in fixed.graph.input:
+        if info.name in inputs and info.type.WhichOneof("value") == "tensor_type":
+            shape = inputs[info.name].shape
+            code = info.type.tensor_type.elem_type
+            info.type.CopyFrom(onnx.helper.make_tensor_type_proto(code, shape))
+    known: dict[str, np.ndarray] = {}
+    while True:
+        try:
+            return from_onnx(fixed, known=known), frozenset(known)
+        except (NeedsValue, ErrorList) as fault:
+            sources = {s for s in map(source_of, getattr(fault, "errors", [fault])) if s is not None}
+            if not sources - known.keys():
+                raise
+            known |= {s: inputs[s] for s in sources}
+
+
+def source_of(fault: IrkitError) -> str | None:
+    """The input whose value is needed."""
+    return fault.source if isinstance(fault, NeedsValue) else None

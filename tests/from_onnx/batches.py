@@ -1,0 +1,221 @@
+"""Test cases of the `onnx` package, many of them in one C file: imported, merged into one function, compiled, compared."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import lru_cache
+
+import numpy as np
+import onnx
+from onnx.backend.test.loader import load_model_tests
+from onnx.backend.test.runner import Runner
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, Region
+
+from dialects.errors import ErrorList, IrkitError
+from irkit import pipeline
+from irkit.onnx.backend import named, specialised
+from irkit.runtime import cache
+from irkit.runtime.compiler import find_compiler
+from irkit.runtime.module import Program
+from irkit.tracing.graph import Graph
+from lowering.c.emit import emit_program
+from lowering.target import get_target
+
+SUITES = ("node", "simple", "pytorch-converted", "pytorch-operator")
+
+RANDOM = "test_bernoulli*"
+"""Cases whose numbers are NumPy's random ones, which no other generator gives: of these the types are compared."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model with inputs and the outputs that they give."""
+
+    name: str
+    model: onnx.ModelProto
+    inputs: list
+    outputs: list
+    rtol: float
+    atol: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case: passed, refused with the reason, or wrong with what differs."""
+
+    name: str
+    kind: str
+    reason: str = ""
+
+
+@lru_cache
+def tests(suite: str) -> list:
+    """The cases of a suite, unread, in the order of their names."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return sorted(load_model_tests(kind=suite), key=lambda t: t.name)
+
+
+def cases(suite: str, names: Sequence[str] | None = None) -> Iterator[Case]:
+    for test in tests(suite):
+        if names is not None and test.name not in names:
+            continue
+        if test.model is not None:  # of nodes: the model and its data are in memory
+            for inputs, outputs in test.data_sets[:1]:
+                arrays = [[_array(v) for v in values] for values in (inputs, outputs)]
+                yield Case(test.name, test.model, *arrays, test.rtol, test.atol)
+            continue
+        model = onnx.load(os.path.join(test.model_dir, "model.onnx"))
+        folder = os.path.join(test.model_dir, "test_data_set_0")
+        if not os.path.isdir(folder):
+            continue
+        types = [i.type for i in model.graph.input], [o.type for o in model.graph.output]
+        data = [
+            [_read(os.path.join(folder, f"{what}_{n}.pb"), kind) for n, kind in enumerate(kinds)]
+            for what, kinds in zip(("input", "output"), types, strict=True)
+        ]
+        yield Case(test.name, model, data[0], data[1], test.rtol, test.atol)
+
+
+def _array(value: object) -> object:
+    """What has no dtype in NumPy stands in a case as ONNX stores it."""
+    return onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
+
+
+def _read(path: str, kind: onnx.TypeProto) -> object:
+    if not os.path.exists(path) or kind.WhichOneof("value") != "tensor_type":
+        return None
+    proto = onnx.TensorProto()
+    with open(path, "rb") as file:
+        proto.ParseFromString(file.read())
+    return onnx.numpy_helper.to_array(proto)
+
+
+@dataclass
+class Imported:
+    case: Case
+    graph: Graph
+    known: frozenset[str]
+
+    def arrays(self) -> list[np.ndarray]:
+        """The arguments of the function: inputs, then parameters."""
+        given = named(self.case.model, self.case.inputs)
+        inputs = [a for n, a in given.items() if n not in self.known]
+        return [*inputs, *self.graph.arrays.values()]
+
+
+def imported(case: Case) -> Imported | Outcome:
+    try:
+        return Imported(case, *specialised(case.model, named(case.model, case.inputs)))
+    except (IrkitError, ErrorList) as fault:
+        errors = fault.errors if isinstance(fault, ErrorList) else [fault]
+        return Outcome(case.name, "refused", "; ".join(e.message for e in errors))
+
+
+def run(group: Sequence[Case], level: str = "-O1") -> list[Outcome]:
+    """What becomes of some cases, compiled as one file; one by one where the whole has a fault."""
+    ready = [imported(case) for case in group]
+    good = [r for r in ready if isinstance(r, Imported)]
+    outcomes = {r.name: r for r in ready if isinstance(r, Outcome)}
+    for outcome in _together(good, level):
+        outcomes[outcome.name] = outcome
+    return [outcomes[case.name] for case in group]
+
+
+def _together(good: Sequence[Imported], level: str) -> list[Outcome]:
+    if not good:
+        return []
+    try:
+        results = _results(good, level)
+    except Exception as fault:
+        if len(good) > 1:
+            half = len(good) // 2
+            return [*_together(good[:half], level), *_together(good[half:], level)]
+        kind = "refused" if isinstance(fault, IrkitError | ErrorList) else "wrong"
+        return [Outcome(good[0].case.name, kind, f"{type(fault).__name__}: {fault}")]
+    return [_compared(one.case, found) for one, found in zip(good, results, strict=True)]
+
+
+def _results(good: Sequence[Imported], level: str) -> list[list[np.ndarray]]:
+    """The results of each, in one program."""
+    arrays = [a for one in good for a in one.arrays()]
+    compiler = find_compiler(None)
+    machine = get_target("native", compiler.name)
+    module = merged([one.graph for one in good])
+    pipeline.run_passes(
+        module, pipeline.passes_to("graph", "buffer", "native", compiler.name), pipeline.context()
+    )
+    spec = emit_program(module, machine, "batch")
+    flags = tuple(level if f.startswith("-O") else f for f in machine.cflags)
+    program = Program(spec, cache.library(spec, compiler, flags), None, 1)
+    found = program(*arrays)
+    queue = iter(found if isinstance(found, tuple) else (found,))
+    return [[next(queue) for _ in one.graph.func.function_type.outputs] for one in good]
+
+
+def merged(graphs: Sequence[Graph]) -> ModuleOp:
+    """One function that does what all of them do; their arguments and results stand after each other."""
+    block = Block()
+    results, facts = [], []
+    for number, graph in enumerate(graphs):
+        func = graph.func.clone()
+        body = func.body.block
+        for arg in body.args:
+            new = block.insert_arg(arg.type, len(block.args))
+            arg.replace_all_uses_with(new)
+            facts.append(_fact(f"a{number}_{arg.index}"))
+        last = body.last_op
+        assert isinstance(last, ReturnOp)
+        results += last.operands
+        for op in list(body.ops):
+            op.detach()
+            if op is last:
+                op.erase()
+            else:
+                block.add_op(op)
+    block.add_op(ReturnOp(*results))
+    names = [DictionaryAttr({"graph.name": StringAttr(f"r{n}")}) for n in range(len(results))]
+    kind = ([a.type for a in block.args], [v.type for v in results])
+    func = FuncOp("batch", kind, Region(block), arg_attrs=ArrayAttr(facts), res_attrs=ArrayAttr(names))
+    return ModuleOp([func])
+
+
+def _fact(name: str) -> DictionaryAttr:
+    return DictionaryAttr({"graph.name": StringAttr(name), "graph.kind": StringAttr("input")})
+
+
+def _compared(case: Case, found: Sequence[np.ndarray]) -> Outcome:
+    """By the rule of the `onnx` package: the same shape and dtype, and numbers within its tolerance.
+
+    Expected results were rounded too, some in each step of a formula: they may err by two roundings of their greatest.
+    """
+    if fnmatch(case.name, RANDOM):
+        right = all(
+            len(np.unique(a)) <= 2 and a.shape == b.shape and a.dtype == b.dtype
+            for a, b in zip(found, case.outputs, strict=True)
+        )
+        return Outcome(case.name, "passed" if right else "wrong", "" if right else "another type")
+    atol = max([case.atol, *map(_rounding, case.outputs)])
+    try:
+        with np.errstate(all="ignore"):
+            Runner.assert_similar_outputs(
+                case.outputs, list(found), rtol=case.rtol, atol=atol, model_dir=None
+            )
+    except AssertionError as fault:
+        lines = [line for line in str(fault).splitlines() if line.strip()]
+        return Outcome(case.name, "wrong", " | ".join(lines[:8]))
+    return Outcome(case.name, "passed")
+
+
+def _rounding(expected: object) -> float:
+    """Two roundings of the greatest number of an expected result of floats."""
+    if not isinstance(expected, np.ndarray) or expected.dtype.kind not in "fc" or not expected.size:
+        return 0.0
+    sizes = np.abs(expected[np.isfinite(expected)]).astype(float)
+    return 2 * float(np.finfo(expected.dtype).eps) * float(sizes.max(initial=0.0))
