@@ -122,7 +122,8 @@ class Importer:
         if kind is None:
             raise Unsupported("it has no type")
         if kind != "tensor_type":
-            raise Unsupported(f"it is a {str(kind).removesuffix('_type').replace('_', ' ')}, and no tensor")
+            what = str(kind).removesuffix("_type").replace("_", " ")
+            raise Unsupported(f"it is {'an' if what[0] in 'aeiou' else 'a'} {what}, and no tensor")
         dtype = values.dtype_name(info.type.tensor_type.elem_type)
         if not info.type.tensor_type.HasField("shape"):
             raise Unsupported("it has no rank")
