@@ -345,7 +345,7 @@ def test_other_faults(tmp_path: Path):
     ("kind", "text"),
     [
         (helper.make_sequence_type_proto(helper.make_tensor_type_proto(1, [3])), "it is a sequence"),
-        (helper.make_optional_type_proto(helper.make_tensor_type_proto(1, [3])), "it is a optional"),
+        (helper.make_optional_type_proto(helper.make_tensor_type_proto(1, [3])), "it is an optional"),
         (helper.make_map_type_proto(7, helper.make_tensor_type_proto(1, [3])), "it is a map"),
         (helper.make_sparse_tensor_type_proto(1, [3]), "it is a sparse tensor"),
         (helper.make_tensor_type_proto(TensorProto.STRING, [3]), "tensors of STRING"),
