@@ -17,13 +17,8 @@ def execute(args: argparse.Namespace) -> None:
     """Writes NAME.tg and NAME.safetensors, or nothing. Raises IrkitError, or ErrorList with all that is not supported."""
     output = args.output or f"{args.file.removesuffix('.onnx')}.tg"
     check_writable(output, makes_folders=True)
-    try:
-        from irkit.onnx import from_onnx
-    except ModuleNotFoundError as fault:
-        if fault.name != "onnx":
-            raise
-        hint = "pip install 'irkit[onnx]'"
-        raise IrkitError("reading ONNX needs the package 'onnx'", hint=hint) from None
+    from irkit.onnx import from_onnx
+
     graph = from_onnx(args.file, read_ranges(args.dim), read_values(args.input))
     graph.save_tg(output)
     size = sum(a.nbytes for a in graph.arrays.values())

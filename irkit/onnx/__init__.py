@@ -9,6 +9,14 @@ importing, such as shapes and what is computed from them, stays outside of the g
 defines by other ops are expanded (`functions`).
 """
 
-from irkit.onnx.importer import from_onnx
+from dialects.errors import IrkitError
+
+try:
+    from irkit.onnx.importer import from_onnx
+except ModuleNotFoundError as fault:
+    if fault.name != "onnx":
+        raise
+    hint = "pip install 'irkit[onnx]'"
+    raise IrkitError("reading ONNX needs the package 'onnx'", hint=hint) from None
 
 __all__ = ["from_onnx"]

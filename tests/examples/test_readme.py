@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 
 import irkit
@@ -29,6 +30,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "examples", path / "examples")
     (path / "model.mlir").write_text(str(irkit.lower(path / "examples" / "mlp.tg", "graph")))
     irkit.compile(path / "examples" / "mlp.tg").save(path / "mlp.irk")
+    text = '<ir_version: 8, opset_import: ["" : 17]> model (float[B, 4] x) => (float[B, 4] y) { y = Relu(x) }'
+    onnx.save(onnx.parser.parse_model(text), path / "model.onnx")
     return path
 
 
