@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import sys
 import io
 from pathlib import Path
 
@@ -159,10 +160,11 @@ def test_without_the_package(mlp: Path, monkeypatch: pytest.MonkeyPatch):
     real = builtins.__import__
 
     def missing(name: str, *rest):
-        if name == "irkit.onnx":
+        if name == "irkit.onnx.importer":
             raise ModuleNotFoundError("No module named 'onnx'", name="onnx")
         return real(name, *rest)
 
+    monkeypatch.delitem(sys.modules, "irkit.onnx", raising=False)
     monkeypatch.setattr(builtins, "__import__", missing)
     code, _, err = irkit("import", mlp)
     assert code == 1
