@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import builtins
-import sys
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
