@@ -39,16 +39,17 @@ class Prepared(BackendRep):
         """The outputs for the inputs in their order, or by name. Raises IrkitError or ErrorList."""
         given = named(self.model, inputs)
         key = tuple((n, a.shape, a.dtype) for n, a in given.items())
-        found = self.programs.get(key)
-        if found is None:
-            graph, known = specialised(self.model, given)
-            if not known:  # with values in it, a program serves one call
-                self.programs[key] = list(given), graph.compile(threads=1)
-            names, program = self.programs.get(key, ([n for n in given if n not in known], None))
-            found = names, program or graph.compile(threads=1)
-        names, program = found
+        names, program = self.programs.get(key) or self._made(key, given)
         results = program(*(given[n] for n in names))
         return results if isinstance(results, tuple) else (results,)
+
+    def _made(self, key: object, given: dict[str, Any]) -> tuple[list[str], Program]:
+        """A program for such inputs, and those that it takes. With values in it, it serves one call and is not kept."""
+        graph, known = specialised(self.model, given)
+        made = [n for n in given if n not in known], graph.compile(threads=1)
+        if not known:
+            self.programs[key] = made
+        return made
 
 
 def named(model: onnx.ModelProto, inputs: Sequence[Any]) -> dict[str, Any]:

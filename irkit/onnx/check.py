@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import onnx
 
 from dialects.errors import ErrorList, IrkitError
+from irkit.onnx.data import bodies
 from irkit.onnx.functions import is_defined
-from irkit.onnx.node import RULES
+from irkit.onnx.node import RULES, domain_of
 
 if TYPE_CHECKING:
     from irkit.onnx.importer import Importer
@@ -23,7 +24,7 @@ def check_support(importer: Importer) -> None:
     missing: dict[tuple[str, str], list[str]] = {}
     waiting, seen = list(_nodes(importer.model.graph.node, "")), set()
     for domain, op, name in waiting:
-        short = "" if domain == "ai.onnx" else domain
+        short = domain_of(domain)
         if function := importer.functions.get((domain, op)):
             if (domain, op) not in seen:
                 seen.add((domain, op))
@@ -51,6 +52,5 @@ def _nodes(nodes: Sequence[onnx.NodeProto], within: str) -> Iterator[tuple[str, 
         name = f"{within}{node.name or f'node {number}'}"
         yield node.domain, node.op_type, name
         for attribute in node.attribute:
-            graphs = [attribute.g] if attribute.HasField("g") else []
-            for inner in (*graphs, *attribute.graphs):
+            for inner in bodies(attribute):
                 yield from _nodes(inner.node, f"{name}/")

@@ -71,9 +71,14 @@ def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
     """The graph and all bodies."""
     yield model.graph
     for attribute in _attributes(model):
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
+        yield from bodies(attribute)
+
+
+def bodies(attribute: onnx.AttributeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs that an attribute holds."""
+    if attribute.HasField("g"):
+        yield attribute.g
+    yield from attribute.graphs
 
 
 def _attributes(model: onnx.ModelProto) -> Iterator[onnx.AttributeProto]:
@@ -90,7 +95,7 @@ def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
         node = waiting.pop()
         yield node
         for attribute in node.attribute:
-            for body in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            for body in bodies(attribute):
                 waiting.extend(reversed(body.node))
 
 

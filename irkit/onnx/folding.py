@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
 from irkit.onnx import values
+from irkit.onnx.node import Node, domain_of
 from irkit.onnx.values import Value
-
-if TYPE_CHECKING:
-    from irkit.onnx.node import Node
 
 LIMIT = 1 << 16
 """Elements of a result of what is computed now; larger ones stay in the graph, which computes them once, in `init`."""
@@ -41,7 +39,7 @@ ALWAYS = frozenset({"Constant", "NonMaxSuppression", "Shape", "Size", "Unique"})
 
 def fold(node: Node) -> list[Value | None] | None:
     """The outputs of a node that can be computed now, or None."""
-    if node.op in RANDOM | ALWAYS or node.proto.domain not in ("", "ai.onnx") or not node.inputs:
+    if node.op in RANDOM | ALWAYS or domain_of(node.proto.domain) != "" or not node.inputs:
         return None
     if not all(v is None or isinstance(v, np.ndarray) for v in node.inputs):
         return None

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
 def definition(node: Node) -> onnx.FunctionProto | None:
     """The definition of an op by others, or None."""
-    try:
-        schema: Any = onnx.defs.get_schema(node.op, node.version, node.proto.domain)
-    except onnx.defs.SchemaError:
+    schema = _schema(node.op, node.proto.domain, node.version)
+    if schema is None:
         return None
     if schema.has_function:
         return schema.function_body
@@ -42,20 +41,26 @@ def definition(node: Node) -> onnx.FunctionProto | None:
 
 def defaults(node: Node) -> dict[str, onnx.AttributeProto]:
     """The attributes that an op has where a node does not give them."""
-    try:
-        schema = onnx.defs.get_schema(node.op, node.version, node.proto.domain)
-    except onnx.defs.SchemaError:
-        return {}
-    return {k: a.default_value for k, a in schema.attributes.items() if a.default_value.name}
+    schema = _schema(node.op, node.proto.domain, node.version)
+    return (
+        {}
+        if schema is None
+        else {k: a.default_value for k, a in schema.attributes.items() if a.default_value.name}
+    )
 
 
 def is_defined(op: str, domain: str, version: int) -> bool:
     """Whether ONNX defines an op by others."""
+    schema = _schema(op, domain, version)
+    return schema is not None and (schema.has_function or schema.has_context_dependent_function)
+
+
+def _schema(op: str, domain: str, version: int) -> Any:
+    """What ONNX says of an op; None where it knows none."""
     try:
-        schema: Any = onnx.defs.get_schema(op, version, domain)
+        return onnx.defs.get_schema(op, version, domain)
     except onnx.defs.SchemaError:
-        return False
-    return schema.has_function or schema.has_context_dependent_function
+        return None
 
 
 def _type(value: Value | None) -> onnx.TypeProto:

@@ -23,7 +23,7 @@ from irkit.onnx.functions import defaults, definition, with_attributes
 from irkit.onnx.inputs import check_names, check_size, given_value
 from irkit.onnx.load import Source, load
 from irkit.onnx.names import parameter_name, value_name
-from irkit.onnx.node import RULES, Node, names_read
+from irkit.onnx.node import RULES, Node, domain_of, names_read
 from irkit.onnx.values import Value
 from irkit.tracing import ops
 from irkit.tracing.build import build
@@ -65,7 +65,7 @@ class Importer:
         self.file = source.name
         self.folder = source.folder
         self.given = known
-        self.versions = {_short(o.domain): o.version for o in self.model.opset_import}
+        self.versions = {domain_of(o.domain): o.version for o in self.model.opset_import}
         self.functions = {(f.domain, f.name): f for f in self.model.functions}
         self.dims = Dims(dims, self.model)
         self.trace = Trace()
@@ -280,7 +280,7 @@ class Scope:
 
     def _outputs(self, proto: onnx.NodeProto, where: str) -> Sequence[Value | None]:
         inputs = [self.values[name] if name else None for name in self._present(proto, where)]
-        node = Node(proto, inputs, self.importer.versions.get(_domain(proto), 1), self)
+        node = Node(proto, inputs, self.importer.versions.get(domain_of(proto.domain), 1), self)
         found = fold(node)
         if found is None:
             found = self._computed(node, where)
@@ -298,7 +298,7 @@ class Scope:
         return proto.input
 
     def _computed(self, node: Node, where: str) -> Any:
-        key = _domain(node.proto), node.op
+        key = domain_of(node.proto.domain), node.op
         local = self.importer.functions.get((node.proto.domain, node.op))
         if local is None and key in RULES and (found := RULES[key](node)) is not NotImplemented:
             return found
@@ -315,7 +315,7 @@ class Scope:
             inner.values[name] = value
         attributes = defaults(node) | {a.name: a for a in body.attribute_proto} | node.attributes
         versions = self.importer.versions
-        self.importer.versions = versions | {_short(o.domain): o.version for o in body.opset_import}
+        self.importer.versions = versions | {domain_of(o.domain): o.version for o in body.opset_import}
         try:
             inner.run([with_attributes(n, attributes) for n in body.node])
         finally:
@@ -327,11 +327,3 @@ def described(proto: onnx.NodeProto, number: int, within: str = "") -> str:
     """A node as messages name it."""
     own = f"node '{proto.name}' ({proto.op_type})" if proto.name else f"node {number} ({proto.op_type})"
     return f"{own} of {within}" if within else own
-
-
-def _short(domain: str) -> str:
-    return "" if domain == "ai.onnx" else domain
-
-
-def _domain(proto: onnx.NodeProto) -> str:
-    return _short(proto.domain)

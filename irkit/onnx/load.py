@@ -11,6 +11,7 @@ import onnx
 from dialects.errors import IrkitError
 from irkit.files import check_name
 from irkit.onnx.data import check_tensor, tensors_of, texts_of
+from irkit.onnx.node import domain_of
 
 MAX_FILE = (1 << 31) - 1
 """Bytes of a file of protobuf, which has no more; larger weights are external data."""
@@ -80,7 +81,7 @@ def _check_opsets(source: Source) -> None:
         raise IrkitError(f"'{source.name}' does not say which opset it is written in")
     for functions in ([], *source.model.functions):
         for one in getattr(functions, "opset_import", source.model.opset_import):
-            own = one.domain in ("", "ai.onnx")
+            own = domain_of(one.domain) == ""
             newest = onnx.defs.onnx_opset_version() if own else (1 << 31) - 1
             if not 1 <= one.version <= newest:
                 raise IrkitError(

@@ -33,7 +33,6 @@ class Node:
         """The opset that the model imports for the domain of this op."""
         self.scope = scope
         self.attributes = {a.name: a for a in proto.attribute}
-        self.read: set[str] = set()
 
     # -- inputs -------------------------------------------------------------------------------------------------
 
@@ -102,7 +101,6 @@ class Node:
 
     def attr(self, name: str, default: Any = None) -> Any:
         """An attribute as a value of Python: numbers, text, lists, arrays for tensors, graphs as they are."""
-        self.read.add(name)
         if name not in self.attributes:
             return default
         found = onnx.helper.get_attribute_value(self.attributes[name])
@@ -166,6 +164,11 @@ def names_read(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
             if attribute.HasField("g"):
                 yield from names_read(attribute.g.node)
                 yield from (o.name for o in attribute.g.output)
+
+
+def domain_of(name: str) -> str:
+    """A domain by the one name that it has here: ONNX's own is called "" and "ai.onnx"."""
+    return "" if name == "ai.onnx" else name
 
 
 Rule: TypeAlias = "Callable[[Node], Result]"

@@ -11,15 +11,15 @@ import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
-import ml_dtypes
 import numpy as np
 import onnx
 
+from dialects import types
 from dialects.errors import IrkitError
 from dialects.types import np_dtype
 from irkit.onnx.faults import Unsupported
 from irkit.tracing import ops
-from irkit.tracing.sizes import Size, dtype_of
+from irkit.tracing.sizes import Size, dim_of, dtype_of
 from irkit.tracing.tensor import Tensor
 
 Value: TypeAlias = "Tensor | np.ndarray"
@@ -103,6 +103,12 @@ def _counted(n: Size | int) -> Tensor:
     return ops.full([], int(n), "i64")
 
 
+def joined(parts: Sequence[Tensor], axis: int) -> Tensor:
+    """Tensors of one shape along a new dim."""
+    made = [ops.reshape(p, [*p.shape[:axis], 1, *p.shape[axis:]]) for p in parts]
+    return made[0] if len(made) == 1 else ops.concat(made, axis=axis)
+
+
 def array_of(proto: onnx.TensorProto, base_dir: str = "") -> np.ndarray:
     """The data of a tensor in the dtype that we have for it. Raises Unsupported."""
     name = dtype_name(proto.data_type)
@@ -142,8 +148,14 @@ def dense(sparse: onnx.SparseTensorProto, folder: str) -> np.ndarray:
 
 
 def is_float(value: Value) -> bool:
-    return element(value) in ("f64", "f32", "f16", "bf16", "f8e4m3", "f8e5m2")
+    return types.is_float(types.DTYPES[element(value)])
 
 
-SMALL = (ml_dtypes.int4, ml_dtypes.uint4)
-"""Types that are stored and not computed with."""
+def is_same(a: Size | int, b: Size | int) -> bool:
+    """Whether two sizes are the same expression: == has no answer where they may differ."""
+    return dim_of(a) == dim_of(b)
+
+
+def is_one(value: Value) -> bool:
+    """Whether a value is known to have one element."""
+    return all(isinstance(n, int) and n == 1 for n in value.shape)

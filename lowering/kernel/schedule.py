@@ -24,6 +24,7 @@ from lowering.kernel.schedule_gpu import choose_gpu
 from lowering.kernel.schedule_remarks import Unpacked
 from lowering.kernel.tuned import tuned_file, tuned_schedule
 from lowering.loop.contraction import can_pack
+from lowering.loop.memory import LINE
 from lowering.schedule import scanned_axes
 from lowering.target import Target, get_target
 
@@ -36,7 +37,7 @@ CHAINS = 4
 WAYS = 8
 """Lines that share a place in a first-level cache, on the least of machines."""
 
-LINE, PAGE = 64, 4096
+PAGE = 4096
 
 STREAMS = 8
 """Rows of a matrix that are read side by side: a processor's prefetcher follows no more than some streams."""

@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import ModuleOp, VectorType, i1
 from xdsl.ir import Block, BlockArgument, SSAValue
 from xdsl.passes import ModulePass
 
-from dialects.dims import ONE, Dim, dmin, product
+from dialects.dims import ONE, Dim, dmin
 from dialects.loop import ForOp, FuncOp, LoadOp, PrefetchOp
 from dialects.types import RefType, element_bytes
 from lowering.remarks import listener
@@ -177,4 +177,4 @@ def _type(array: SSAValue) -> RefType:
 
 def _row_bytes(row: Row) -> Dim:
     type_ = _type(row.array)
-    return product(type_.shape.data[-1:]) * element_bytes(type_.element_type)
+    return type_.shape.data[-1] * element_bytes(type_.element_type)

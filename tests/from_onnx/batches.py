@@ -28,6 +28,8 @@ from lowering.c.emit import emit_program
 from lowering.target import get_target
 
 SUITES = ("node", "simple", "pytorch-converted", "pytorch-operator")
+SIZE = 24
+"""Cases in one C file."""
 
 RANDOM = "test_bernoulli*"
 """Cases whose numbers are NumPy's random ones, which no other generator gives: of these the types are compared."""
@@ -60,6 +62,11 @@ def tests(suite: str) -> list:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         return sorted(load_model_tests(kind=suite), key=lambda t: t.name)
+
+
+def groups(names: Sequence[str]) -> list[Sequence[str]]:
+    """As many names as go into one file, and so on."""
+    return [names[i : i + SIZE] for i in range(0, len(names), SIZE)]
 
 
 def cases(suite: str, names: Sequence[str] | None = None) -> Iterator[Case]:

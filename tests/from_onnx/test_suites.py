@@ -11,7 +11,6 @@ from tests.from_onnx import batches
 from tests.rotating import change
 
 DOCS = Path(__file__).parents[2] / "docs" / "onnx.md"
-SIZE = 24
 PARTS = 10
 
 
@@ -21,7 +20,7 @@ def listed() -> set[str]:
 
 
 def check(suite: str, names: list[str]) -> None:
-    outcomes = [o for o in batches.run(list(batches.cases(suite, names)))]
+    outcomes = batches.run(list(batches.cases(suite, names)))
     refused = listed()
     faults = [o for o in outcomes if o.kind == "wrong" or (o.kind == "refused" and o.name not in refused)]
     assert not faults, "\n".join(f"{o.kind} {o.name}: {o.reason}" for o in faults)
@@ -29,26 +28,24 @@ def check(suite: str, names: list[str]) -> None:
     assert not again, f"docs/onnx.md says that these are refused: {again}"
 
 
-def groups(names: list[str]) -> list[list[str]]:
-    return [names[i : i + SIZE] for i in range(0, len(names), SIZE)]
-
-
 def _names(suite: str) -> list[str]:
     return [t.name for t in batches.tests(suite)]
 
 
-@pytest.mark.parametrize("names", groups(_names("node")[change() % PARTS :: PARTS]), ids=lambda g: g[0])
+@pytest.mark.parametrize(
+    "names", batches.groups(_names("node")[change() % PARTS :: PARTS]), ids=lambda g: g[0]
+)
 def test_some_nodes(names: list[str]):
     check("node", names)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", groups(_names("node")), ids=lambda g: g[0])
+@pytest.mark.parametrize("names", batches.groups(_names("node")), ids=lambda g: g[0])
 def test_all_nodes(names: list[str]):
     check("node", names)
 
 
 @pytest.mark.parametrize("suite", ["simple", "pytorch-operator", "pytorch-converted"])
 def test_models(suite: str):
-    for names in groups(_names(suite)):
+    for names in batches.groups(_names(suite)):
         check(suite, names)

@@ -8,6 +8,7 @@ from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node, Result, rule
 from irkit.onnx.values import is_float
 from irkit.tracing import ops
+from irkit.tracing.tensor import Tensor
 
 
 @rule("LeakyRelu")
@@ -56,13 +57,20 @@ def selu(n: Node) -> Result:
 
 @rule("ThresholdedRelu")
 def thresholded_relu(n: Node) -> Result:
-    x = n[0]
-    return ops.where(ops.compare(x, n.attr("alpha", 1.0), pred="gt"), x, 0.0)
+    return thresholded(n[0], n.attr("alpha", 1.0))
+
+
+def thresholded(x: Tensor, alpha: float) -> Tensor:
+    """x where it is above alpha, else 0."""
+    return ops.where(ops.compare(x, alpha, pred="gt"), x, 0.0)
 
 
 @rule("Softsign")
 def softsign(n: Node) -> Result:
-    x = n[0]
+    return softsigned(n[0])
+
+
+def softsigned(x: Tensor) -> Tensor:
     return x / (1 + ops.abs(x))
 
 

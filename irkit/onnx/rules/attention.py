@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node, Result, rule
-from irkit.onnx.values import dtype_name
+from irkit.onnx.values import dtype_name, is_same
 from irkit.tracing import ops
-from irkit.tracing.sizes import Size, dim_of
+from irkit.tracing.sizes import Size
 from irkit.tracing.tensor import Tensor
 
 SMALL = ("f16", "bf16")
@@ -20,7 +20,7 @@ def attention(n: Node) -> Result:
         return NotImplemented
     q, k, v = _heads(n, 0, "q_num_heads"), _heads(n, 1, "kv_num_heads"), _heads(n, 2, "kv_num_heads")
     causal = bool(n.attr("is_causal", 0))
-    if causal and not _same(q.shape[2], k.shape[2]):  # ours counts from the end of the keys
+    if causal and not is_same(q.shape[2], k.shape[2]):  # ours counts from the end of the keys
         return NotImplemented
     if n.has(4):
         k, v = ops.concat([n[4], k], axis=2), ops.concat([n[5], v], axis=2)
@@ -58,7 +58,7 @@ def _heads(n: Node, index: int, name: str) -> Tensor:
 
 def _repeated(x: Tensor, heads: Size | int) -> Tensor:
     batch, own, *rest = x.shape
-    if _same(own, heads):
+    if is_same(own, heads):
         return x
     if not isinstance(own, int) or not isinstance(heads, int) or heads % own:
         raise Unsupported(f"{own} heads of keys for {heads} of queries")
@@ -68,14 +68,10 @@ def _repeated(x: Tensor, heads: Size | int) -> Tensor:
 
 def _wide_enough(mask: Tensor, keys: Size | int) -> Tensor:
     """A mask for all keys: those that it does not tell of do not count."""
-    if _same(mask.shape[-1], keys):
+    if is_same(mask.shape[-1], keys):
         return mask
     missing = keys - mask.shape[-1]
     if not isinstance(missing, int) or missing < 0:
         raise Unsupported(f"a mask of {mask.shape[-1]} keys for {keys}")
     pads = [0] * (2 * mask.ndim - 1) + [missing]
     return ops.pad(mask, pads, value=False if mask.dtype_name == "bool" else float("-inf"))
-
-
-def _same(a: Size | int, b: Size | int) -> bool:
-    return dim_of(a) == dim_of(b)

@@ -9,6 +9,7 @@ from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node, Result, rule
 from irkit.onnx.values import Value, dtype_name, is_float
 from irkit.tracing import ops
+from irkit.tracing.tensor import Tensor
 
 LARGEST = {"f8e4m3": 448.0, "f8e5m2": 57344.0}
 """The greatest numbers of formats to which ONNX saturates."""
@@ -39,12 +40,16 @@ def converted(n: Node, dtype: str) -> Value:
     if x.dtype_name == dtype:
         return x
     if dtype in LARGEST and n.attr("saturate", 1):
-        if not is_float(x):
-            x = ops.cast(x, "f32")
-        most = LARGEST[dtype]
-        return ops.cast(ops.clamp(x, -most, most), dtype)
+        return to_small_float(n, x if is_float(x) else ops.cast(x, "f32"), dtype)
     if dtype in SMALL and is_float(x):
         x = ops.cast(x, "i32")
+    return ops.cast(x, dtype)
+
+
+def to_small_float(n: Node, x: Tensor, dtype: str) -> Tensor:
+    """Floats as floats of 8 bits, saturated where the node does not say otherwise."""
+    if n.attr("saturate", 1):
+        x = ops.clamp(x, -LARGEST[dtype], LARGEST[dtype])
     return ops.cast(x, dtype)
 
 

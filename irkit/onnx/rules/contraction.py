@@ -9,7 +9,7 @@ import numpy as np
 from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node, Result, rule
 from irkit.onnx.rules.elementwise import operand
-from irkit.onnx.values import is_float
+from irkit.onnx.values import is_float, is_one
 from irkit.tracing import ops
 from irkit.tracing.sizes import Size
 from irkit.tracing.tensor import Tensor
@@ -68,7 +68,7 @@ def facts(n: Node, index: int, rows: bool = False) -> Any:
     if isinstance(value, np.ndarray) and value.size == 1:
         return value.item()
     x = n[index]
-    if all(isinstance(d, int) and d == 1 for d in x.shape):
+    if is_one(x):
         return ops.reshape(x, []) if x.ndim else x
     return ops.reshape(x, [*x.shape, 1]) if rows and x.ndim == 1 else x
 

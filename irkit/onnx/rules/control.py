@@ -10,7 +10,7 @@ import onnx
 
 from irkit.onnx.faults import NeedsValue, Unsupported
 from irkit.onnx.node import Node, Result, names_read, rule
-from irkit.onnx.values import Value
+from irkit.onnx.values import Value, joined
 from irkit.tracing import cond, fori, ops, scan, while_loop
 from irkit.tracing.errors import TraceError
 from irkit.tracing.tensor import Tensor
@@ -118,8 +118,7 @@ def _unrolled(n: Node, graph: onnx.GraphProto, stacked: int, fault: NeedsValue) 
 def _stacked(n: Node, rows: Sequence[Value]) -> Value:
     if all(isinstance(row, np.ndarray) and row.dtype != object for row in rows):
         return np.stack(rows)  # pyright: ignore[reportCallIssue, reportArgumentType]
-    parts = [ops.reshape(x, [1, *x.shape]) for x in tensors(n, rows)]
-    return parts[0] if len(parts) == 1 else ops.concat(parts, axis=0)
+    return joined(tensors(n, rows), 0)
 
 
 def _rounds(n: Node, stacked: int) -> Any:
@@ -181,10 +180,10 @@ def _never(n: Node, graph: onnx.GraphProto, carried: list[Tensor], stacked: int)
 
 @rule("Scan")
 def scan_(n: Node) -> Result:
-    return _batches(n) if n.version < 9 else _scan(n, n.tensors(), 0)
+    return _batches(n) if n.version < 9 else _scan(n, n.tensors())
 
 
-def _scan(n: Node, inputs: Sequence[Tensor], first_axis: int) -> list[Tensor]:
+def _scan(n: Node, inputs: Sequence[Tensor]) -> list[Tensor]:
     """One sequence: states, then what is gone through along an axis each, forwards or backwards."""
     graph, count = n.needs("body"), n.needs("num_scan_inputs")
     states, rows = inputs[: len(inputs) - count], inputs[len(inputs) - count :]
@@ -210,7 +209,7 @@ def _scan(n: Node, inputs: Sequence[Tensor], first_axis: int) -> list[Tensor]:
     return [*last, *placed]
 
 
-def _batches(n: Node) -> list[Tensor]:
+def _batches(n: Node) -> list[Value]:
     """Before opset 9 all inputs had batches, in the first dim, and lengths of their own."""
     if n.has(0):
         raise Unsupported("sequences of different lengths")
@@ -218,13 +217,8 @@ def _batches(n: Node) -> list[Tensor]:
     batches = inputs[0].shape[0]
     if not isinstance(batches, int) or batches > UNROLLED:
         raise Unsupported(f"a number of batches {batches} in a scan of opset 8")
-    each = [_scan(n, [x[b] for x in inputs], 0) for b in range(batches)]
-    return [
-        ops.concat([ops.reshape(y, [1, *y.shape]) for y in ys], axis=0)
-        if batches > 1
-        else ops.reshape(ys[0], [1, *ys[0].shape])
-        for ys in zip(*each, strict=True)
-    ]
+    each = [_scan(n, [x[b] for x in inputs]) for b in range(batches)]
+    return [_stacked(n, ys) for ys in zip(*each, strict=True)]
 
 
 def _to_front(x: Tensor, axis: int) -> Tensor:

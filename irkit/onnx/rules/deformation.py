@@ -47,7 +47,7 @@ def _regular(n: Node, window: Window, dim: int) -> Tensor:
     )
     shape = [1, 1, 1, 1]
     shape[dim], shape[2 + dim] = places.shape
-    return n.scope.importer.parameter("places", places.reshape(shape).astype(np_dtype(n.dtype())))
+    return n.table("places", places.reshape(shape).astype(np_dtype(n.dtype())))
 
 
 def _between(flat: Tensor, row: Tensor, column: Tensor, height: Any, width: Any) -> Tensor:

@@ -114,11 +114,7 @@ def variadic(n: Node) -> Result:
 
 @rule("Mean")
 def mean(n: Node) -> Result:
-    return variadic_sum(n) / len(n)
-
-
-def variadic_sum(n: Node) -> Tensor:
-    return reduce(ops.add, n.tensors())
+    return reduce(ops.add, n.tensors()) / len(n)
 
 
 @rule("Div")

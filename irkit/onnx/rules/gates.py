@@ -7,27 +7,24 @@ from typing import TypeAlias
 
 from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node
+from irkit.onnx.rules.activations import softsigned, thresholded
 from irkit.tracing import ops
 from irkit.tracing.tensor import Tensor
 
 Activation: TypeAlias = "Callable[[Tensor], Tensor]"
 
 
-def _thresholded(x: Tensor, alpha: float) -> Tensor:
-    return ops.where(ops.compare(x, alpha, pred="gt"), x, 0.0)
-
-
 _PLAIN: dict[str, Activation] = {
     "relu": lambda x: ops.relu(x),
     "sigmoid": lambda x: ops.sigmoid(x),
     "softplus": lambda x: ops.softplus(x),
-    "softsign": lambda x: x / (1 + ops.abs(x)),
+    "softsign": softsigned,
     "tanh": lambda x: ops.tanh(x),
 }
 _ALPHA: dict[str, tuple[float, Callable[[Tensor, float], Tensor]]] = {
     "elu": (1.0, lambda x, a: ops.elu(x, alpha=a)),
     "leakyrelu": (0.01, lambda x, a: ops.leaky_relu(x, alpha=a)),
-    "thresholdedrelu": (1.0, _thresholded),
+    "thresholdedrelu": (1.0, thresholded),
 }
 """Those that take a number, with what it is unless told."""
 _BOTH: dict[str, tuple[float | None, float | None, Callable[[Tensor, float, float], Tensor]]] = {

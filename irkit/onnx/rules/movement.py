@@ -8,9 +8,9 @@ import numpy as np
 
 from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node, Result, rule
-from irkit.onnx.values import dtype_name
+from irkit.onnx.values import dtype_name, is_same
 from irkit.tracing import ops
-from irkit.tracing.sizes import Size, dim_of
+from irkit.tracing.sizes import Size
 from irkit.tracing.tensor import Tensor
 
 FAR = 2**31 - 1
@@ -36,18 +36,14 @@ def slice_(n: Node) -> Result:
 def _range(start: Any, end: Any, step: int, size: Size | int) -> slice:
     """A slice as Python has it; of a dim without a value as far as its ends tell where they are."""
     if step > 0:
-        first = None if _is(start, 0) or _before(start) else start
-        last = None if _beyond(end) or _is(end, size) else end
+        first = None if is_same(start, 0) or _before(start) else start
+        last = None if _beyond(end) or is_same(end, size) else end
     else:
-        first = None if _is(start, -1) or _beyond(start) else start
+        first = None if is_same(start, -1) or _beyond(start) else start
         last = None if _before(end) else end
     if isinstance(size, Size) and step < 0 and (step, first, last) != (-1, None, None):
         raise Unsupported(f"a part of the dim {size} backwards")
     return slice(first, last, None if step == 1 else step)
-
-
-def _is(value: Any, size: Size | int) -> bool:
-    return dim_of(value) == dim_of(size)
 
 
 def _beyond(value: Any) -> bool:

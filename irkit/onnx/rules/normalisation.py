@@ -117,7 +117,7 @@ def _as_rows(x: Tensor, axis: int) -> Tensor:
 
 
 def _as_vector(x: Tensor) -> Tensor:
-    return x if x.ndim == 1 else ops.reshape(x, [_size(x.shape)])
+    return x if x.ndim == 1 else ops.reshape(x, [x.size])
 
 
 def _size(shape: Sequence[Size | int]) -> Size | int:

@@ -57,7 +57,7 @@ def _counts(n: Node, w: Window, included: bool, trailing: list[int], x: Tensor) 
     inside[w.before + w.size + w.after :] = 0
     taps = [inside[i : i + (w.count - 1) * w.stride + 1 : w.stride] for i in range(0, w.reach, w.dilation)]
     counts = np.add.reduce(taps).reshape([-1, *trailing]).astype(np_dtype(x.dtype_name))
-    return n.scope.importer.parameter("count", counts)
+    return n.table("count", counts)
 
 
 @rule("LpPool")
@@ -168,8 +168,7 @@ def _with_places(x: Tensor, ws: Sequence[Window], columns_first: bool) -> list[T
 
 def _places(x: Tensor, columns_first: bool) -> Tensor:
     shape = list(x.shape)
-    total: Any = math.prod(shape[1:], start=shape[0])
-    flat = ops.iota([total], axis=0, dtype="i64")
+    flat = ops.iota([x.size], axis=0, dtype="i64")
     if not columns_first:
         return ops.reshape(flat, shape)
     turned = ops.reshape(flat, [*shape[:2], *reversed(shape[2:])])

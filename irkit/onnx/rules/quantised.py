@@ -7,13 +7,11 @@ from typing import Any
 
 from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node, Result, rule
+from irkit.onnx.rules.casts import LARGEST, to_small_float
 from irkit.onnx.rules.contraction import facts, without_zero
-from irkit.onnx.values import dtype_name, is_float
+from irkit.onnx.values import dtype_name, is_float, is_one
 from irkit.tracing import ops
 from irkit.tracing.tensor import Tensor
-
-GREATEST = {"f8e4m3": 448.0, "f8e5m2": 57344.0}
-"""The greatest finite number of the small floats."""
 
 
 @rule("QuantizeLinear")
@@ -24,8 +22,8 @@ def quantize_linear(n: Node) -> Result:
     if not is_float(x):
         x = ops.cast(x, scale.dtype_name)
     precision = dtype_name(n.attr("precision", 0) or 1)
-    if dtype in GREATEST:
-        return _to_small_float(n, _ratio(n, x, scale, precision), dtype)
+    if dtype in LARGEST:
+        return to_small_float(n, _ratio(n, x, scale, precision), dtype)
     if _is_plain(n, scale, dtype) and precision == "f32" and "f64" not in (x.dtype_name, scale.dtype_name):
         scale = _flat(scale)
         zero = ops.zeros(list(scale.shape), dtype) if zero is None else _flat(zero)
@@ -42,12 +40,6 @@ def _ratio(n: Node, x: Tensor, scale: Tensor, precision: str) -> Tensor:
     return x / _spread(n, scale, x)
 
 
-def _to_small_float(n: Node, x: Tensor, dtype: str) -> Tensor:
-    if n.attr("saturate", 1):
-        x = ops.minimum(ops.maximum(x, -GREATEST[dtype]), GREATEST[dtype])
-    return ops.cast(x, dtype)
-
-
 def _is_plain(n: Node, scale: Tensor, dtype: str) -> bool:
     """Whether the ops of the language take such scales and integers."""
     return scale.ndim <= 1 and not n.attr("block_size", 0) and dtype not in ("i4", "u4")
@@ -55,16 +47,12 @@ def _is_plain(n: Node, scale: Tensor, dtype: str) -> bool:
 
 def _flat(x: Tensor) -> Tensor:
     """A scale or a zero point of one element without dims."""
-    return ops.reshape(x, []) if x.ndim and _is_one(x) else x
-
-
-def _is_one(x: Tensor) -> bool:
-    return all(isinstance(d, int) and d == 1 for d in x.shape)
+    return ops.reshape(x, []) if x.ndim and is_one(x) else x
 
 
 def _spread(n: Node, value: Tensor, x: Tensor) -> Tensor:
     """A scale or a zero point so that it broadcasts against x: one, one for each slice, or one for each block."""
-    if value.ndim == 0 or _is_one(value):
+    if value.ndim == 0 or is_one(value):
         return _flat(value)
     axis, block = n.axis(1, x.ndim), n.attr("block_size", 0)
     if not block:
@@ -113,6 +101,6 @@ def requantised(n: Node, total: Tensor, scales: Sequence[Any], scale: int, zero:
 
 def _single(n: Node, index: int) -> Tensor:
     x = n[index]
-    if not _is_one(x):
+    if not is_one(x):
         raise Unsupported("a result with several scales")
     return _flat(x)

@@ -12,6 +12,7 @@ from xdsl.ir import Operation
 from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node, Result, rule
 from irkit.onnx.rules.gates import Activation, chosen
+from irkit.onnx.values import joined
 from irkit.tracing import ops, scan
 from irkit.tracing.tensor import Tensor
 
@@ -228,16 +229,11 @@ def _outputs(n: Node, last: Sequence[State], every: Sequence[Tensor] | None, bat
     """With a dim for the directions: [time, directions, batch, hidden], or with the batch in front."""
     whole = None
     if every is not None:
-        whole = _stacked(every, 2 if batch_first else 1)
+        whole = joined(every, 2 if batch_first else 1)
         if batch_first:
             whole = ops.transpose(whole, perm=[1, 0, 2, 3])
     states = zip(*last, strict=True)
     ends = [
-        _stacked(parts, 1 if batch_first else 0) if n.wants(k) else None for k, parts in enumerate(states, 1)
+        joined(parts, 1 if batch_first else 0) if n.wants(k) else None for k, parts in enumerate(states, 1)
     ]
     return [whole, *ends]
-
-
-def _stacked(parts: Sequence[Tensor], axis: int) -> Tensor:
-    made = [ops.reshape(p, [*p.shape[:axis], 1, *p.shape[axis:]]) for p in parts]
-    return made[0] if len(made) == 1 else ops.concat(made, axis=axis)
