@@ -5,6 +5,7 @@ tg          their programs
 data        their arrays
 formulas    the same in NumPy: the reference, and a peer under jit
 ours        our side of a race
+models      whole models, from ONNX files
 peers       the others
 candidate   what takes part in a race
 race        one race: results checked, times taken in turn, goals

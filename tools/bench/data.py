@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from xdsl.dialects.builtin import StringAttr, TensorType
 from xdsl.dialects.func import FuncOp
+
+from dialects.types import dims_of, np_dtype
 
 from irkit.api import graph_of
 from irkit.params import materialise
-from tools.bench import training
+from lowering.graph.interpret import argument_names
+from tools.bench import models, training
 from tools.bench.rows import Row
 
 Arrays = dict[str, np.ndarray]
@@ -36,8 +41,22 @@ def data_of(row: Row) -> Data:
     """Makes the arrays of a row."""
     module = graph_of(row.text(), row.file, None, row.sizes())
     main = next(op for op in module.ops if isinstance(op, FuncOp))
-    inputs, params = (materialise(main, kind=kind) for kind in ("input", "param"))
+    folder = Path(row.file).parent
+    inputs, params = (materialise(main, folder, kind) for kind in ("input", "param"))
+    if models.is_model(row):
+        inputs = models.inputs(row, _shapes(main))
     return Data(_placed(training.with_classes(row, main, inputs)), _placed(params))
+
+
+def _shapes(main: FuncOp) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape and dtype of each input of a function, by name."""
+    assert main.arg_attrs is not None
+    kinds = [attrs.data.get("graph.kind") for attrs in main.arg_attrs.data]
+    return {
+        name: (tuple(d.value or 0 for d in dims_of(arg.type)), np_dtype(arg.type.element_type))
+        for name, arg, kind in zip(argument_names(main), main.args, kinds, strict=True)
+        if isinstance(arg.type, TensorType) and kind != StringAttr("param")
+    }
 
 
 def aligned(shape: Sequence[int], like: np.dtype | type = np.float32) -> np.ndarray:

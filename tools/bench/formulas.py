@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tools.bench import training
+from tools.bench import models, training
 from tools.bench.data import Data
 from tools.bench.rows import Row
 
@@ -108,6 +108,8 @@ class Formulas:
 
 def reference(row: Row, data: Data) -> tuple[Array, float]:
     """The result in f64, and how far from it one in f32 may be, as a fraction of its greatest number."""
+    if models.is_model(row):
+        return models.reference(row, data.inputs), models.TOLERANCE
     formula = training.reference(row) if training.is_step(row) else Formulas().of(row)
     exact = formula(**data.wide().all)
     plain = formula(**data.all)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.bench import programs
+from tools.bench import models, programs
 
 TG = Path(__file__).with_name("tg")
 GPT = TG.parents[2] / "examples" / "training" / "gpt.tg"
@@ -41,16 +41,20 @@ class Row:
 
     @property
     def file(self) -> str:
-        return f"{self.name}.tg"
+        return str(models.tg_file(self)) if models.is_model(self) else f"{self.name}.tg"
 
     def text(self) -> str:
         """The program."""
+        if models.is_model(self):
+            return models.tg_file(self).read_text(encoding="utf-8")
         file = GPT if self.family == "train_gpt" else TG / f"{self.family}.tg"
         text = file.read_text(encoding="utf-8")
         return text + programs.encoder_main(self.dims["L"]) if self.family == "encoder" else text
 
     def sizes(self) -> dict[str, int]:
         """The dims that the program declares."""
+        if models.is_model(self):
+            return {}  # they are written into it
         return {name: size for name, size in self.dims.items() if name != "L"}
 
 
@@ -76,6 +80,10 @@ def conv(name: str, **dims: int) -> Row:
 
 def step(model: str, dims: Mapping[str, int], *goals: Goal) -> Row:
     return Row(f"train_{model}", f"train_{model}", dims, goals, in_geomean=False)
+
+
+def model(name: str, family: str = "light", **dims: int) -> Row:
+    return Row(name, family, dims, in_geomean=False)
 
 
 ODD = Goal(0.8 * 0.85)
@@ -111,9 +119,23 @@ ROWS = [
     step("cnn", {"B": 64}),
 ]
 
+MODELS = [
+    model("minilm", "minilm", batch=1, length=128),
+    model("minilm-short", "minilm", batch=1, length=16),
+    model("minilm-batch", "minilm", batch=16, length=32),
+    model("squeezenet"),
+    model("shufflenet"),
+    model("inception_v1"),
+    model("inception_v2"),
+    model("resnet50"),
+    model("densenet121"),
+    model("bvlc_alexnet"),
+    model("zfnet512"),
+    model("vgg19"),
+]
+"""Whole models, which come as ONNX files."""
+
 NOT_YET = {
-    "resnet50": "whole convolutional networks have no row yet",
-    "mobilenet": "whole convolutional networks have no row yet",
     "train_resnet50": "whole convolutional networks have no row yet",
     "spmm": "the language has no sparse tensors",
     "gcn2": "the language has no sparse tensors",
@@ -127,10 +149,10 @@ SCALES = {
 }
 """Races over one size, by the name of their plot."""
 
-NAMES = [*(row.name for row in ROWS), *NOT_YET]
+NAMES = [*(row.name for row in (*ROWS, *MODELS)), *NOT_YET]
 
 
 def find(name: str) -> Row | None:
     """The race of a name, those of the plots included."""
-    every = (*ROWS, *(row for rows in SCALES.values() for row in rows))
+    every = (*ROWS, *MODELS, *(row for rows in SCALES.values() for row in rows))
     return next((row for row in every if row.name == name), None)

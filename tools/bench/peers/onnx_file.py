@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from irkit.runtime.cache import digest
+from tools.bench import models
 from tools.bench.data import Data
 from tools.bench.rows import Row
 
 
 def onnx_file(row: Row, data: Data) -> Path | None:
-    """The file of a row, or None where the row has no torch module. Inputs have the names of the program's."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or tempfile.gettempdir())
-    path = folder / f"{row.name}-{digest([row.text(), repr(row.sizes())])[:12]}.onnx"
+    """The file of a row, or None where the row has no torch module. Its inputs are the program's, in order."""
+    if models.is_model(row):
+        return models.onnx_file(row)
+    path = models.folder() / f"{row.name}-{digest([row.text(), repr(row.sizes())])[:12]}.onnx"
     if path.is_file():
         return path
     import torch

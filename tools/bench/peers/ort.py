@@ -25,11 +25,13 @@ def prepare(row: Row, data: Data, threads: int) -> Candidate | None:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
     seconds = time.perf_counter() - start
-    out = aligned(session.get_outputs()[0].shape)
+    names = [i.name for i in session.get_inputs()]
+    made = session.run(None, dict(zip(names, data.inputs.values(), strict=True)))[0]
+    out = aligned(np.shape(made))
     binding = session.io_binding()
-    for name, array in data.inputs.items():
+    for name, array in zip(names, data.inputs.values(), strict=True):
         binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
-    binding.bind_ortvalue_output("y", onnxruntime.OrtValue.ortvalue_from_numpy(out))
+    binding.bind_ortvalue_output(session.get_outputs()[0].name, onnxruntime.OrtValue.ortvalue_from_numpy(out))
 
     def result() -> np.ndarray:
         session.run_with_iobinding(binding)

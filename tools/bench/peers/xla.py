@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from tools.bench import training
+from tools.bench import models, training
 from tools.bench.candidate import Candidate
 from tools.bench.data import Data
 from tools.bench.formulas import Formulas
@@ -42,6 +42,8 @@ class Traced(Formulas):
 def prepare(row: Row, data: Data, threads: int) -> Candidate | None:
     if training.is_step(row):
         return steps_jax.prepare(row, data)
+    if models.is_model(row):
+        return None
     arrays = {name: jnp.asarray(_laid_out(row, name, a)) for name, a in data.all.items()}
     formula = Traced().of(row)
     compiled = jax.jit(lambda arrays: formula(**arrays)).lower(arrays).compile()
