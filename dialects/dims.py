@@ -348,7 +348,13 @@ def _divide(kind: str, a: Dim, b: Dim) -> Dim:
 
 
 def _quotient(a: Dim, divisor: int) -> Dim:
-    return a if divisor == 1 else Dim((((Opaque("floordiv", (a, _const(divisor))),), 1),))
+    if divisor == 1:
+        return a
+    if len(a.terms) == 1 and a.terms[0][1] == 1 and len(a.terms[0][0]) == 1:
+        (inner,) = a.terms[0][0]
+        if isinstance(inner, Opaque) and inner.kind == "floordiv" and (by := inner.args[1].value or 0) > 0:
+            return _divide("floordiv", inner.args[0], _const(by * divisor))  # x // a // b = x // (a * b)
+    return Dim((((Opaque("floordiv", (a, _const(divisor))),), 1),))
 
 
 # -- evaluation -----------------------------------------------------------------------------------------------

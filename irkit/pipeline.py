@@ -40,6 +40,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
             "kernel-merge-reductions",
             "kernel-simplify",
             "kernel-collapse-axes",
+            "kernel-im2col",
             "kernel-schedule",
             "kernel-prepack",
         ),
@@ -66,6 +67,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "kernel-merge-reductions": ("lowering.kernel.merge_reductions", "KernelMergeReductions"),
     "kernel-simplify": ("lowering.kernel.simplify", "KernelSimplify"),
     "kernel-collapse-axes": ("lowering.kernel.collapse", "KernelCollapseAxes"),
+    "kernel-im2col": ("lowering.kernel.im2col", "KernelIm2col"),
     "kernel-schedule": ("lowering.kernel.schedule", "KernelSchedule"),
     "kernel-prepack": ("lowering.kernel.prepack", "KernelPrepack"),
     "kernel-to-loop": ("lowering.loop.kernel_to_loop", "KernelToLoop"),
@@ -114,6 +116,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 """What may be left after each change of level: ops by name, and whole dialects."""
 
 TARGETED = {
+    "kernel-im2col": ("target", "cc"),
     "kernel-schedule": ("target", "cc"),
     "kernel-prepack": ("target", "cc"),
     "loop-prefetch": ("target", "cc"),

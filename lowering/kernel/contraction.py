@@ -18,7 +18,8 @@ class Contraction:
     """sum over k of lhs[batch, m, k] * rhs[batch, n, k]; axis names in declaration order, n holds the unit-stride one.
 
     `lhs` and `rhs` are fields of the kernel's body. Of several axes that only `lhs` has, the last is that of the rows, and the
-    others count as batch, along which `rhs` stays the same.
+    others count as batch, along which `rhs` stays the same. So it is with those that only `rhs` has and the columns, which
+    are along the unit-stride one. `spread` are these others.
     """
 
     reduce: ReduceOp
@@ -28,6 +29,7 @@ class Contraction:
     m: tuple[str, ...]
     n: tuple[str, ...]
     k: tuple[str, ...]
+    spread: tuple[str, ...] = ()
 
 
 def panel_index(column: str, reduced: str, size: int) -> tuple[Dim, Dim, Dim]:
@@ -63,8 +65,12 @@ def match_contraction(kernel: DefOp, op: ReduceOp, axes: dict[SSAValue, Axes]) -
     def ordered(names: Axes) -> tuple[str, ...]:
         return tuple(x for x in order if x in names)
 
-    rows = ordered(m)
-    return Contraction(op, lhs, rhs, ordered(both | {*rows[:-1]}), rows[-1:], ordered(n), ordered(reduced))
+    rows, columns = ordered(m), ordered(n)
+    last = (fast,) if fast in n else columns[-1:]
+    spread = {*rows[:-1]} | {*columns} - {*last}
+    return Contraction(
+        op, lhs, rhs, ordered(both | spread), rows[-1:], last, ordered(reduced), ordered(frozenset(spread))
+    )
 
 
 def _unit_stride_axis(kernel: DefOp) -> str | None:

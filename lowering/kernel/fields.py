@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from xdsl.ir import Block, Operation, SSAValue
 
 from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, ScanOp, WriteOp
@@ -91,3 +93,15 @@ def _through(block: Block, args: list[Axes], axes: dict[SSAValue, Axes], declare
 def state_axes(op: ReduceOp, axes: dict[SSAValue, Axes]) -> list[Axes]:
     """The axes of each state component of a reduction that `field_axes` has visited."""
     return [axes[arg] for arg in op.finish.block.args]
+
+
+def reads_of(value: SSAValue) -> Iterator[ReadOp]:
+    """The reads that a field is computed from, each once."""
+    work, seen = [value], {value}
+    while work:
+        op = work.pop().owner
+        if isinstance(op, ReadOp):
+            yield op
+        if isinstance(op, Operation):
+            work += [v for v in op.operands if v not in seen]
+            seen.update(op.operands)

@@ -103,15 +103,15 @@ def choose(kernel: DefOp, target: Target) -> list[str]:
     reductions = [op for op in kernel.block.ops if isinstance(op, ReduceOp)]
     contraction = next(contractions(kernel), None)
     if contraction is not None:
-        unpacked = _unpacked(kernel, contraction, sizes, target)
-        tiled = None if unpacked is not None else _pack(contraction, sizes, target)
+        why = unpacked(kernel, contraction, sizes, target)
+        tiled = None if why is not None else _pack(contraction, sizes, target)
         if target.packs and can_pack(kernel, contraction):
             tiled = _stream(contraction, sizes, target) or tiled
         if tiled is not None:
             schedule_remarks.tiled(kernel, tiled, target)
             return tiled
-        assert unpacked is not None
-        schedule_remarks.not_packed(kernel, contraction, unpacked, sizes, target)
+        assert why is not None
+        schedule_remarks.not_packed(kernel, contraction, why, sizes, target)
     return _direct(kernel, axes, sizes, reductions, contraction, target)
 
 
@@ -131,18 +131,23 @@ def _stream(c: Contraction, sizes: dict[str, int], target: Target) -> list[str] 
     return [*rows, f"tile {j} {4 * lanes // (1 if m < 3 else 2)}", f"split {k} {block}", f"parallel {j}"]
 
 
-def _unpacked(kernel: DefOp, c: Contraction, sizes: dict[str, int], target: Target) -> Unpacked | None:
+def unpacked(kernel: DefOp, c: Contraction, sizes: dict[str, int], target: Target) -> Unpacked | None:
     """Why a contraction is not packed: the nest does not cover it, or it has too little work for the copies to pay."""
     if not target.packs:
         return Unpacked.TARGET
     if not c.m or not can_pack(kernel, c):
         return Unpacked.FORM
-    m, n, depth = (sizes[axes[0]] for axes in (c.m, c.n, c.k))
-    if 2 * m * n * depth < PACK_FLOPS:
+    return too_small(c, sizes, target)
+
+
+def too_small(c: Contraction, sizes: dict[str, int], target: Target) -> Unpacked | None:
+    """Why a contraction with rows has too little work for the copies to pay; what it sums over counts as one axis."""
+    m, n, depth = (prod(sizes[a] for a in axes) for axes in (c.m, c.n, c.k))
+    if 2 * m * n * depth * prod(sizes[a] for a in c.spread) < PACK_FLOPS:
         return Unpacked.FLOPS
     if m < 4:
         return Unpacked.ROWS
-    if n < target.register_tile(c.reduce.results[0].type)[1] // 2:
+    if n <= target.lanes(c.reduce.results[0].type) // 2:
         return Unpacked.COLUMNS
     return Unpacked.DEPTH if depth < 16 else None
 
@@ -151,10 +156,7 @@ def _pack(c: Contraction, sizes: dict[str, int], target: Target) -> list[str]:
     i, j, k = c.m[0], c.n[0], c.k[0]
     m, n, depth = sizes[i], sizes[j], sizes[k]
     element = c.reduce.results[0].type
-    mr, nr = target.register_tile(element)
-    mr = min(mr, m)
-    lanes = target.lanes(element)
-    nr = min(nr, -(-n // lanes) * lanes)
+    mr, nr = register_tile(c, sizes, target)
     threads = max(1, target.cores)
     tiles = [f"tile {i} {mr}", f"tile {j} {nr}"]
     packed = [] if _is_plain(c.rhs, j) and _lies_well(c.rhs, k, depth, target) else ["pack rhs"]
@@ -171,6 +173,15 @@ def _pack(c: Contraction, sizes: dict[str, int], target: Target) -> list[str]:
     rows = _block_of_rows(-(-m // mr), target.mc // mr, threads)
     by_rows = m >= n or -(-m // (rows * mr)) >= threads
     return [*out, f"split {i} {rows * mr}", "pack lhs", f"parallel {i if by_rows else j}"]
+
+
+def register_tile(c: Contraction, sizes: dict[str, int], target: Target) -> tuple[int, int]:
+    """Rows and columns of the register tile of a contraction: of a narrow one, more rows of a single vector."""
+    element = c.reduce.results[0].type
+    rows, columns = target.register_tile(element)
+    lanes = target.lanes(element)
+    fitting = min(columns, -(-sizes[c.n[0]] // lanes) * lanes)
+    return min(rows * max(1, columns // fitting // 2 * 2), sizes[c.m[0]]), fitting
 
 
 def _block_of_rows(tiles: int, most: int, threads: int) -> int:

@@ -1,6 +1,7 @@
 """The bench's rows: programs that compile, results that equal the reference, work counted from the IR."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,6 +43,17 @@ def test_every_family_is_tried_here():
         == set(SMALL)
         == {row.family for row in rows.ROWS} | {"attention"}
     )
+
+
+def test_networks_get_random_weights(tmp_path: Path):
+    onnx = pytest.importorskip("onnx")
+    from tools.bench.models import light
+
+    light.write("squeezenet", tmp_path / "squeezenet.onnx")
+    model = onnx.load(tmp_path / "squeezenet.onnx")
+    assert "ConstantOfShape" not in {node.op_type for node in model.graph.node}
+    assert [i.name for i in model.graph.input] == ["data_0"]
+    assert any(onnx.numpy_helper.to_array(t).std() > 0 for t in model.graph.initializer)
 
 
 def test_names_are_unique_and_rows_to_come_have_a_reason():

@@ -11,7 +11,6 @@ from xdsl.dialects.builtin import StringAttr, TensorType
 from xdsl.dialects.func import FuncOp
 
 from dialects.types import dims_of, np_dtype
-
 from irkit.api import graph_of
 from irkit.params import materialise
 from lowering.graph.interpret import argument_names

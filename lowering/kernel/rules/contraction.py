@@ -10,7 +10,7 @@ from xdsl.dialects import arith, math
 from xdsl.dialects.builtin import FloatAttr, f32, i1
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from dialects.dims import ZERO, Dim, dmax, dmin
+from dialects.dims import ONE, ZERO, Dim, dmax, dmin
 from dialects.graph import OPS, IndexOp
 from dialects.graph.contraction import Conv2dOp, Pool
 from dialects.graph.shapes import edges
@@ -56,7 +56,8 @@ def _conv2d(b: Builder, op: Operation, index: Index) -> SSAValue:
     padding = edges(op.values(), 2)
     groups, ws = int(number(op, "groups")), b.shape(w)
     n, o, h, v = index
-    c, r, s = b.axis("c", ws[1]), b.axis("r", ws[2]), b.axis("s", ws[3])
+    c = b.axis("c", ws[1])
+    r, s = (b.axis(name, size) if size != ONE else ZERO for name, size in (("r", ws[2]), ("s", ws[3])))
     channel = c if groups == 1 else (o // (ws[0] // groups)) * ws[1] + c
     spot = [
         p * st + q * d - before
@@ -64,7 +65,7 @@ def _conv2d(b: Builder, op: Operation, index: Index) -> SSAValue:
     ]
     padded = 0.0 if any(map(any, padding)) else None
     pixel = b.read(x, [n, channel, *spot], padded)
-    total = sum_of_products(b, [c, r, s], b.at(w, (o, c, r, s)), pixel)
+    total = sum_of_products(b, [a for a in (c, r, s) if a != ZERO], b.at(w, (o, c, r, s)), pixel)
     return b.binary(arith.AddfOp, total, b.at(bias[0], (o,))) if bias else total
 
 

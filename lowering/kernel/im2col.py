@@ -1,0 +1,124 @@
+"""kernel-im2col: convolutions become contractions over one axis, whose right operand is read without tests.
+
+Nothing is in memory as a matrix of windows (im2col): the contraction packs its columns panel by panel, in a cache. This is
+"implicit" im2col, as in S. Chetlur et al., "cuDNN: Efficient Primitives for Deep Learning", 2014.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from dialects.dims import Opaque
+from dialects.kernel import DefOp, LaunchOp, ReadOp
+from lowering.kernel.axes import merge_axes, plain, split_axis, walks_together
+from lowering.kernel.contraction import Contraction, contractions
+from lowering.kernel.cost import extent_sizes
+from lowering.kernel.fields import reads_of
+from lowering.kernel.schedule import register_tile, too_small
+from lowering.kernel.window_copies import Copies, layout_of
+from lowering.loop.contraction import can_pack
+from lowering.target import Target, get_target
+
+
+@dataclass(frozen=True)
+class KernelIm2col(ModulePass):
+    """Brings contractions over several axes, such as those of a convolution's window, into a form that packs.
+
+    Expects: kernels in axes form.
+    Does: where a contraction is worth packing but for its form, (1) groups of filters get an axis of their own; (2) the
+    axes that it sums over become one, if one operand has them as neighbouring, contiguous and whole dims; the other is
+    read at quotients and remainders of the new axis; (3) an operand that is read outside of its array, or in steps along
+    the columns, is copied ahead of it by a kernel of its own: with the padding around it, and the points of each step side
+    by side, so that panels are packed vector by vector. Targets that pack nothing are left alone.
+    Leaves: kernels in axes form, with the same numbers.
+    """
+
+    name = "kernel-im2col"
+
+    target: str = "native"
+    cc: str = "gcc"
+    stats: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        target = get_target(self.target, self.cc)
+        if not target.packs:
+            return
+        launches: dict[str, list[LaunchOp]] = {}
+        for launch in (o for o in op.walk() if isinstance(o, LaunchOp)):
+            launches.setdefault(launch.callee.root_reference.data, []).append(launch)
+        copies = Copies(op)
+        for kernel in [k for k in op.ops if isinstance(k, DefOp)]:
+            if kernel.in_axes_form and kernel.schedule is None:
+                found = _flattened(kernel, target)
+                if found is None:
+                    continue
+                self._count("sums flattened", len(found.k) > 1)
+                for read in reads_of(found.rhs):
+                    layout = layout_of(
+                        kernel, read, found.n[0], register_tile(found, extent_sizes(kernel), target)[1]
+                    )
+                    if layout is not None:
+                        copies.put(kernel, read, layout, launches.get(kernel.sym_name.data, []))
+                        self._count("operands copied", True)
+
+    def _count(self, what: str, fires: bool) -> None:
+        self.stats[what] = self.stats.get(what, 0) + fires
+
+
+def _flattened(kernel: DefOp, target: Target) -> Contraction | None:
+    """The contraction of a kernel that is worth packing, as it was before its sum got one axis; None where there is none."""
+    found = next(contractions(kernel), None)
+    if found is None:
+        return None
+    if not found.m and (group := _group(kernel, found)) is not None:
+        trial = kernel.clone()
+        split_axis(trial, *group)
+        if _packs(trial, next(contractions(trial)), target):
+            split_axis(kernel, *group)
+            found = next(contractions(kernel))
+    if not _packs(kernel, found, target):
+        return None
+    first, *others = found.k
+    for axis in others:
+        merge_axes(kernel, first, axis)
+    return found
+
+
+def _packs(kernel: DefOp, c: Contraction, target: Target) -> bool:
+    """Whether a contraction would be packed if the axes that it sums over were one, and can be brought into that form."""
+    return (
+        bool(c.m and c.n)
+        and can_pack(kernel, replace(c, k=c.k[:1]))
+        and _is_whole(kernel, c)
+        and too_small(c, extent_sizes(kernel), target) is None
+    )
+
+
+def _group(kernel: DefOp, c: Contraction) -> tuple[str, int] | None:
+    """The axis of the filters of a convolution in groups, and how many each group has: the one operand is read at them, the
+    other at the number of their group."""
+    extents = kernel.extents()
+    for read in (read for v in (c.lhs, c.rhs) for read in reads_of(v)):
+        for atom in (a for e in read.index.data for monomial, _ in e.terms for a in monomial):
+            if isinstance(atom, Opaque) and atom.kind == "floordiv":
+                name, size = plain(atom.args[0]), atom.args[1].value
+                extent = extents[name].value if name in c.batch else None
+                if name and size and extent and extent % size == 0:
+                    return name, size
+    return None
+
+
+def _is_whole(kernel: DefOp, c: Contraction) -> bool:
+    """Whether one operand is read at the axes of the sum in order, as neighbouring dims that are whole and contiguous."""
+    reads = [v.owner for v in (c.lhs, c.rhs)]
+    return len(c.k) == 1 or any(
+        isinstance(r, ReadOp)
+        and r.otherwise is None
+        and all(walks_together(r, a, b, kernel) for a, b in pairwise(c.k))
+        for r in reads
+    )
