@@ -12,6 +12,7 @@ from xdsl.dialects.builtin import LocationAttr
 from xdsl.ir import Operation, SSAValue
 
 from dialects.dims import Dim, product
+from dialects.graph import symbol_ranges
 from dialects.graph.base import Value
 from dialects.graph.contraction import AttentionOp
 from dialects.graph.derived.base import SMALL
@@ -72,9 +73,18 @@ def _weights(scores: Term, every_row_sees: bool) -> Term:
 
 
 def is_large(op: AttentionOp) -> bool:
-    """Whether all sizes are known, and large enough for products."""
+    """Whether all sizes may be large enough for products. Of sizes that a run tells, all scores have to be few enough to be
+    computed at once."""
     q, k, v = (dims_of(o.type) for o in op.operands[:3])  # pyright: ignore[reportArgumentType]
-    return all(d.value for d in q) and all((d.value or 0) >= LEAST for d in (*q[-2:], k[-2], v[-1]))
+    ranges = symbol_ranges(op)
+
+    def most(dim: Dim) -> float:
+        return dim.bounds(ranges)[1]
+
+    if any(most(d) < LEAST for d in (*q[-2:], k[-2], v[-1])):
+        return False
+    scores = product((*q[:-1], k[-2]))
+    return scores.value is not None or most(scores) <= SCORES
 
 
 def by_products(op: AttentionOp) -> tuple[list[Operation], list[SSAValue]]:
@@ -82,9 +92,11 @@ def by_products(op: AttentionOp) -> tuple[list[Operation], list[SSAValue]]:
     sketch = Sketch(op.location if isinstance(op.location, LocationAttr) else None)
     x, values = [sketch.term(o) for o in op.operands], op.values()
     rows, keys = x[0].dims[-2], x[1].dims[-2]
+    if rows.value is None or keys.value is None or product(x[0].dims[:-2]).value is None:
+        return sketch.ops, [attention(x, values).value]
     heads = product(x[0].dims[:-2]).value or 1
-    block = max(ROWS, SCORES // (heads * (keys.value or 1)))
-    if block >= (rows.value or 0):
+    block = max(ROWS, SCORES // (heads * max(1, keys.value)))
+    if block >= rows.value:
         return sketch.ops, [attention(x, values).value]
     return sketch.ops, [_in_blocks(x, values, block).value]
 

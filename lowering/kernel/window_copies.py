@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
 from xdsl.ir import Block, BlockArgument, Region, SSAValue
 from xdsl.rewriter import Rewriter
 
@@ -63,7 +63,7 @@ def layout_of(kernel: DefOp, read: ReadOp, column: str, columns: int) -> Layout 
     """
     array = read.array.type
     assert isinstance(array, RefType)
-    if not isinstance(read.array, BlockArgument) or read.indices or len([*read.array.uses]) != 1:
+    if not isinstance(read.array, BlockArgument) or read.indices:
         return None
     extents = kernel.extents()
     ranges = {name: (0.0, extent.bounds({})[1] - 1) for name, extent in extents.items()}
@@ -111,12 +111,23 @@ class Copies:
 
     def put(self, kernel: DefOp, read: ReadOp, layout: Layout, launches: Sequence[LaunchOp]) -> None:
         """Makes a kernel read a copy, and has each of its launches make it first."""
-        assert isinstance(read.array, BlockArgument)
+        array = read.array
+        assert isinstance(array, BlockArgument)
         copier = self._copier(kernel, read, layout)
-        for launch in launches:
-            at = read.array.index
-            launch.operands[at] = self._copy(launch.inputs[at], copier, launch)
-        Rewriter.replace_value_with_new_type(read.array, copier.block.args[1].type)
+        copies = [self._copy(launch.inputs[array.index], copier, launch) for launch in launches]
+        if len([*array.uses]) == 1:
+            for launch, copy in zip(launches, copies, strict=True):
+                launch.operands[array.index] = copy
+            Rewriter.replace_value_with_new_type(array, copier.block.args[1].type)
+        else:  # the kernel reads it elsewhere, as it is
+            inputs = sum(not a.is_output for a in kernel.signature.data)
+            added = kernel.block.insert_arg(copier.block.args[1].type, inputs)
+            added.name_hint = "windows"
+            signature = [*kernel.signature.data]
+            kernel.properties["signature"] = ArrayAttr([*signature[:inputs], arg("in"), *signature[inputs:]])
+            read.operands[0] = added
+            for launch, copy in zip(launches, copies, strict=True):
+                launch.operands = [*launch.inputs, copy]
         read.properties["index"] = DimsAttr(layout.place(read.index.data))
         read.properties.pop("otherwise", None)
 

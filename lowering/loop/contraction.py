@@ -48,7 +48,7 @@ def lower_contraction(kernel: DefOp, body: Block, schedule: Schedule, contractio
 class _Rows:
     """Tiles of rows of one size: `count` of them, the first of which begins at row `start` and is tile `first`."""
 
-    first: int
+    first: int | Dim
     start: Dim
     count: Dim
     size: int
@@ -128,7 +128,7 @@ class _Packed:
             panels, space = (ceildiv(self.n, self.nr), "team") if self.by_rows else (ONE, "scratch")
             self.rhs = self._alloc(nest, [panels, k_block, self.nr], space)
         if "lhs" in self.schedule.pack:
-            tiles = Dim.of(self.mc // self.mr) if self.by_rows else ceildiv(self.m, self.mr)
+            tiles = Dim.of(self.mc // self.mr) if self.by_rows else self._tiles_of_rows()
             self.lhs = self._alloc(nest, [tiles, k_block, self.mr], "team" if self.shares_rows else "scratch")
         self.partial = self._partial_sums(nest)
         for axis in self.contraction.batch:
@@ -148,6 +148,10 @@ class _Packed:
             self._by_columns(nest)
         while nest.level.loop is not None:
             nest.close()
+
+    def _tiles_of_rows(self) -> Dim:
+        """At least as many as there are tiles of rows."""
+        return ceildiv(self.m, self.mr) + (0 if self.m.value else self.mr.bit_length())
 
     # -- memory -----------------------------------------------------------------------------------------------
 
@@ -259,10 +263,11 @@ class _Packed:
         return VectorAxis(self.i, rows.size, valid)
 
     def _row_tiles(self) -> list[_Rows]:
-        """All rows in tiles: where their number is known, tiles of two sizes that differ by one, so that none is cut."""
+        """All rows in tiles: where their number is known, tiles of two sizes that differ by one, so that none is cut. An
+        unknown number is full tiles, then smaller ones, of about half the size each, for what is left."""
         m, size = self.m.value, self.mr
         if not m:
-            return [_Rows(0, ZERO, ceildiv(self.m, size), size, self.m)]
+            return self._open_row_tiles()
         count = -(-m // size)
         size = -(-m // count)
         larger = m - count * (size - 1)
@@ -270,6 +275,17 @@ class _Packed:
         if larger < count:
             rows.append(_Rows(larger, Dim.of(larger * size), Dim.of(count - larger), size - 1))
         return rows
+
+    def _open_row_tiles(self) -> list[_Rows]:
+        rows: list[_Rows] = []
+        first, start, left, size = ZERO, ZERO, self.m, self.mr
+        while True:
+            count = left // size
+            rows.append(_Rows(first, start, count, size))
+            first, start, left = first + count, start + count * size, left % size
+            if size == 1:
+                return rows
+            size = -(-size // 2)
 
     def _by_rows(self, nest: Nest) -> None:
         """Blocks of rows between the threads: all pack the right operand, then each its own rows."""

@@ -134,6 +134,9 @@ class Nest:
         op = loop.ForOp(name, lower, upper, step=step, role=role, inits=inits)
         ranges = self.ranges()
         low, high = lower.bounds(ranges)[0], upper.bounds(ranges)[1] - 1
+        for vector in (v for v in vectors if v.axis == name):  # all points of its lanes are there
+            extent = self.shared.kernel.extents()[name].bounds(ranges)[1]
+            high = max(high, min(high + vector.size, extent) - 1)
         level = Level(
             op.block,
             op,

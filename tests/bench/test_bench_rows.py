@@ -1,6 +1,7 @@
 """The bench's rows: programs that compile, results that equal the reference, work counted from the IR."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 
 from irkit.lang import parse
 from irkit.lang.format import format_text
-from tools.bench import formulas, gradient, limits, ours, race, rows
+from tools.bench import dynamic, formulas, gradient, limits, ours, race, rows
 from tools.bench.data import data_of
+from tools.bench.measure import Ratio
 from tools.bench.peers import PEERS
 from tools.bench.rows import TG, Row
 
@@ -24,6 +26,7 @@ SMALL: dict[str, Mapping[str, int]] = {
     "attention": {"H": 2, "S": 20, "D": 8},
     "encoder": {"L": 2, "S": 8, "D": 24, "H": 3},
     "conv": {"C": 4, "O": 6, "S": 9, "K": 3, "P": 1, "G": 2},
+    "cnn": {"B": 2},
     "jacobi2d": {"N": 20, "T": 4},
     "heat3d": {"N": 9, "T": 4},
     "train_mlp": {"B": 3},
@@ -41,7 +44,7 @@ def test_every_family_is_tried_here():
     assert (
         {path.stem for path in TG.glob("*.tg")} | {"train_gpt"}
         == set(SMALL)
-        == {row.family for row in rows.ROWS} | {"attention"}
+        == {row.family for row in rows.ROWS} | {"attention", "cnn"}
     )
 
 
@@ -81,6 +84,20 @@ def test_our_results_equal_the_reference(family: str):
     exact, tolerance = formulas.reference(row, data)
     assert tolerance < 1e-3
     race.check(ours.prepare(row, data, 1).candidate.result(), exact, tolerance)
+
+
+def test_a_program_for_every_size_races_those_for_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    family = dynamic.Open(small("mlp"), "B", (1, 7))
+    assert "dim B = 7 in 1..7" in dynamic.opened(family)
+    found = list(dynamic.race(family, rounds=1))
+    assert [f.size for f in found] == [1, 7] and all(f.open > 0 < f.fixed for f in found)
+    slow = replace(found[0], slowdown=Ratio(2.0, 1.9, 2.1))
+    monkeypatch.setattr(dynamic, "race", lambda family: [slow])
+    monkeypatch.setattr(dynamic, "pin", lambda count: None)
+    assert dynamic.main(["mlp"]) == 1
+    assert "| mlp | B | 1 |" in capsys.readouterr().out
 
 
 def test_a_wrong_result_is_refused():

@@ -326,3 +326,17 @@ def test_attention_in_blocks_of_rows(monkeypatch: pytest.MonkeyPatch, threads: i
         attention((2, 31, 16), (2, 40, 16), (2, 40, 17), normal(1, 40), scale=0.5),
     ]
     check_all(calls, threads=threads)
+
+
+def test_guards_hold_for_every_column_of_a_panel():
+    """A right operand of which each panel reads the first or the last column beyond an edge."""
+    text = """fn main(x: f32[64, 48], w: f32[48, 16], v: f32[48, 40]) -> (f32[64, 16], f32[64, 40]) {
+  y[i, j] = sum(k) x[i, k] * w[k, j + 1], boundary=zero
+  z[i, j] = sum(k) x[i, k] * max(v[k, j - 1], v[k, j + 1]), boundary=clamp
+  return y, z
+}"""
+    x, w, v = normal(64, 48), normal(48, 16), normal(48, 40)
+    y, z = irkit.compile(text)(x, w, v)
+    np.testing.assert_allclose(y, x @ np.pad(w, ((0, 0), (0, 1)))[:, 1:], rtol=1e-4, atol=1e-4)
+    edged = np.pad(v, ((0, 0), (1, 1)), mode="edge")
+    np.testing.assert_allclose(z, x @ np.maximum(edged[:, :-2], edged[:, 2:]), rtol=1e-4, atol=1e-4)

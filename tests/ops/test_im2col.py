@@ -8,6 +8,9 @@ import pytest
 import irkit
 from dialects.kernel import DefOp
 from irkit import pipeline
+from irkit.lang.emit import to_graph
+from irkit.lang.parser import parse
+from lowering.graph.interpret import run_graph
 from tests.ops.harness import check_all, module_of
 from tests.ops.test_contractions import conv
 
@@ -51,3 +54,19 @@ fn main(x: f32[B, 8, 14, 14], w: f32[16, 8, 3, 3]) -> f32[B, 16, 7, 7] { return 
     whole = program(x, w)
     for size in range(1, 5):
         np.testing.assert_array_equal(program(x[:size], w), whole[:size])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "relu(x + conv2d(x, w, padding=1))",  # x is read twice, at other places
+        "relu(conv2d(x, w, padding=1)) * x",
+    ],
+)
+def test_an_image_that_is_read_elsewhere_too(body: str):
+    text = f"fn main(x: f32[1, 16, 8, 12], w: f32[16, 16, 3, 3]) -> f32[1, 16, 8, 12] {{ return {body} }}"
+    rng = np.random.default_rng(0)
+    x, w = (rng.standard_normal(s).astype(np.float32) for s in ((1, 16, 8, 12), (16, 16, 3, 3)))
+    main = next(iter(to_graph(parse(text, "image.tg")).ops))
+    (expected,) = run_graph(main, [x, w])  # pyright: ignore[reportArgumentType]
+    np.testing.assert_allclose(irkit.compile(text)(x, w), expected, rtol=1e-5, atol=1e-4)

@@ -83,14 +83,25 @@ class Formulas:
         outputs, window = w.shape[0], w.shape[2]
         padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
         rows, columns = (size - window + 1 for size in padded.shape[2:])
-        y = np.zeros((groups, outputs // groups, rows, columns), x.dtype)
+        images = len(x)
+        y = np.zeros((images, groups, outputs // groups, rows, columns), x.dtype)
         for i in range(window):
             for j in range(window):
-                part = padded[0, :, i : i + rows, j : j + columns]
-                part = part.reshape(groups, -1, rows, columns)
+                part = padded[:, :, i : i + rows, j : j + columns]
+                part = part.reshape(images, groups, -1, rows, columns)
                 taps = w[:, :, i, j].reshape(groups, outputs // groups, -1)
-                y += np.einsum("goc,gchw->gohw", taps, part, optimize=True)
-        return y.reshape(1, outputs, rows, columns) + b[:, None, None]
+                y += np.einsum("goc,ngchw->ngohw", taps, part, optimize=True)
+        return y.reshape(images, outputs, rows, columns) + b[:, None, None]
+
+    def cnn(self, _: Mapping, x: Array, w: Array, b: Array, **p: Array) -> Array:
+        def conv(x: Array, n: int, pad: int, step: int = 1) -> Array:
+            return self.conv({"P": pad}, x, p[f"k{n}"], p[f"b{n}"])[:, :, ::step, ::step]
+
+        h = self.xp.maximum(conv(x, 1, 1), 0)
+        h = self.xp.maximum(conv(h, 2, 1, 2), 0)
+        h = self.xp.maximum(h + conv(h, 3, 1), 0)
+        h = self.xp.maximum(conv(h, 4, 0), 0)
+        return h.mean((2, 3)) @ w + b
 
     def jacobi2d(self, dims: Mapping, u: Array) -> Array:
         return self.steps(dims.get("T", 100), u, lambda u: 0.25 * _neighbours(u))
