@@ -58,7 +58,7 @@ def match_contraction(kernel: DefOp, op: ReduceOp, axes: dict[SSAValue, Axes]) -
         return None
     order = [name for name, _ in kernel.axes.data]
     m, n, both = a - b, b - a, (a & b) - reduced
-    fast = _unit_stride_axis(kernel)
+    fast = unit_stride_axis(kernel)
     if fast in m:
         lhs, rhs, m, n = rhs, lhs, n, m
 
@@ -73,7 +73,7 @@ def match_contraction(kernel: DefOp, op: ReduceOp, axes: dict[SSAValue, Axes]) -
     )
 
 
-def _unit_stride_axis(kernel: DefOp) -> str | None:
+def unit_stride_axis(kernel: DefOp) -> str | None:
     """The axis along which the first output is contiguous."""
     for op in kernel.block.ops:
         if isinstance(op, WriteOp) and op.index.data:

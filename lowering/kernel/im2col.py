@@ -6,23 +6,34 @@ Nothing is in memory as a matrix of windows (im2col): the contraction packs its 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from math import prod
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, f32
 from xdsl.passes import ModulePass
 
-from dialects.dims import Opaque
+from dialects.dims import Opaque, product
 from dialects.kernel import DefOp, LaunchOp, ReadOp
+from dialects.types import RefType
 from lowering.kernel.axes import merge_axes, plain, split_axis, walks_together
-from lowering.kernel.contraction import Contraction, contractions
+from lowering.kernel.contraction import Contraction, contractions, unit_stride_axis
 from lowering.kernel.cost import extent_sizes
-from lowering.kernel.fields import reads_of
+from lowering.kernel.fields import reads_of, reduced_axes
 from lowering.kernel.schedule import register_tile, too_small
 from lowering.kernel.window_copies import Copies, layout_of
 from lowering.loop.contraction import can_pack
 from lowering.target import Target, get_target
+
+
+OVERLAP = 2
+"""A window that is read directly is copied first where each element is read at least so many times."""
+
+LEAST_READS = 1 << 14
+LEAST_COLUMNS = 8
+"""What makes less use of a copy is left as it is."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,9 @@ class KernelIm2col(ModulePass):
     axes that it sums over become one, if one operand has them as neighbouring, contiguous and whole dims; the other is
     read at quotients and remainders of the new axis; (3) an operand that is read outside of its array, or in steps along
     the columns, is copied ahead of it by a kernel of its own: with the padding around it, and the points of each step side
-    by side, so that panels are packed vector by vector. Targets that pack nothing are left alone.
+    by side, so that panels are packed vector by vector. (4) Windows that overlap, of poolings and of filters for each channel,
+    are copied so too, where the kernel reads them outside of their array or in steps. Targets that pack nothing are left
+    alone.
     Leaves: kernels in axes form, with the same numbers.
     """
 
@@ -53,21 +66,41 @@ class KernelIm2col(ModulePass):
             launches.setdefault(launch.callee.root_reference.data, []).append(launch)
         copies = Copies(op)
         for kernel in [k for k in op.ops if isinstance(k, DefOp)]:
-            if kernel.in_axes_form and kernel.schedule is None:
-                found = _flattened(kernel, target)
-                if found is None:
-                    continue
+            if not kernel.in_axes_form or kernel.schedule is not None:
+                continue
+            found = _flattened(kernel, target)
+            if found is not None:
                 self._count("sums flattened", len(found.k) > 1)
-                for read in reads_of(found.rhs):
-                    layout = layout_of(
-                        kernel, read, found.n[0], register_tile(found, extent_sizes(kernel), target)[1]
-                    )
-                    if layout is not None:
-                        copies.put(kernel, read, layout, launches.get(kernel.sym_name.data, []))
-                        self._count("operands copied", True)
+                column = found.n[0]
+                columns = register_tile(found, extent_sizes(kernel), target)[1]
+                reads = list(reads_of(found.rhs))
+            else:
+                column, columns = unit_stride_axis(kernel), 2 * target.lanes(f32)
+                reads = list(_windows(kernel, column))
+            for read in reads:
+                layout = layout_of(kernel, read, column, columns) if column is not None else None
+                if layout is not None:
+                    copies.put(kernel, read, layout, launches.get(kernel.sym_name.data, []))
+                    self._count("operands copied", True)
 
     def _count(self, what: str, fires: bool) -> None:
         self.stats[what] = self.stats.get(what, 0) + fires
+
+
+def _windows(kernel: DefOp, column: str | None) -> Iterator[ReadOp]:
+    """The reads under reductions whose windows overlap along the columns, so that each element is read several times."""
+    sizes, reduced = extent_sizes(kernel), reduced_axes(kernel)
+    if column is None or sizes[column] < LEAST_COLUMNS:
+        return
+    for read in (op for op in kernel.block.ops if isinstance(op, ReadOp)):
+        array = read.array.type
+        assert isinstance(array, RefType)
+        named = {name for e in read.index.data for name in e.names()}
+        slides = any(column in e.names() and e.names() & reduced for e in read.index.data)
+        elements = product(array.shape.data).bounds(kernel.symbols.ranges())[1]
+        reads = prod(sizes.get(n, 0) for n in named)
+        if slides and reads >= max(LEAST_READS, OVERLAP * elements):
+            yield read
 
 
 def _flattened(kernel: DefOp, target: Target) -> Contraction | None:

@@ -30,7 +30,6 @@ from dialects.errors import IrkitError
 from dialects.kernel import DefOp, ReadOp, ReduceOp, WriteOp
 from dialects.types import RefType, ref
 from lowering.kernel.contraction import Contraction, panel_index
-from lowering.kernel.fields import reads_of
 from lowering.loop import nest_remarks
 from lowering.loop.nest import Level, Nest, Shared, VectorAxis
 from lowering.schedule import Schedule
@@ -88,7 +87,6 @@ class _Packed:
         self.by_rows = bool(self.i) and self.schedule.parallel in (None, self.i)
         self.shares_rows = self.schedule.parallel == self.j and (self.m.value or 0) >= SHARED_ROWS
         self.element: Attribute = c.reduce.results[0].type
-        self.has_room = self._has_room()
         self.shared = Shared.of(self.kernel, self.body, self._no_reduction)
         self.shared.location_of = c.reduce
 
@@ -197,25 +195,10 @@ class _Packed:
     # -- packing ----------------------------------------------------------------------------------------------
 
     def _pack_rhs(self, nest: Nest, panel: Dim, place: Dim) -> None:
-        """Packs one panel of columns. The last one is whole where arrays have room behind the last column: what is computed
-        of that is never stored."""
+        """Packs one panel of columns."""
         if self.rhs is not None and not self.prepacked:
             start = panel * self.nr
-            columns = VectorAxis(self.j, self.nr) if self.has_room else self._columns(panel)
-            self._pack(nest, self.contraction.rhs, self.rhs, start, columns, place)
-
-    def _has_room(self) -> bool:
-        """Whether every array that the right operand is read from goes on to the end of the last panel."""
-        extents = self.kernel.extents()
-        ranges = {name: (0.0, extent.bounds({})[1] - 1) for name, extent in extents.items()}
-        last = {self.j: ceildiv(self.n, self.nr) * self.nr - 1}
-        for read in reads_of(self.contraction.rhs):
-            assert isinstance(read.array.type, RefType)
-            for expr, size in zip(read.index.data, read.array.type.shape.data, strict=True):
-                room = size - 1 - expr.subst(last)
-                if self.j in expr.names() and (read.otherwise is not None or room.bounds(ranges)[0] < 0):
-                    return False
-        return True
+            self._pack(nest, self.contraction.rhs, self.rhs, start, self._columns(panel), place)
 
     def _pack_lhs(self, nest: Nest, rows: _Rows) -> None:
         """Packs tiles of rows: those of this thread, or a part of those that all threads share."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite
 
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import (
@@ -29,7 +29,7 @@ from dialects.dims import ONE, ZERO, Dim, Opaque, dmax, dmin
 from dialects.errors import IrkitError
 from dialects.kernel import DefOp, ReadOp, ReduceOp, WriteOp
 from dialects.types import RefType
-from lowering.kernel.fields import Axes, field_axes
+from lowering.kernel.fields import Axes, field_axes, reduced_axes
 from lowering.kernel.keep import Kept
 from lowering.loop import nest_remarks
 from lowering.loop.decided import chosen, decided
@@ -433,7 +433,7 @@ class Nest:
             exprs,
             shape=[self.size_of(a) for a in shape],
             along=along,
-            valid=self.valid(shape),
+            valid=None if self._has_room(exprs, array.type, shape) else self.valid(shape),
             guard=guard or None,
             otherwise=op.otherwise if guard else None,
             indices=[self._as_i64(o) for o in operands],
@@ -664,6 +664,25 @@ class Nest:
         if all(known[a].valid is None for a in shape):
             return None
         return [known[a].valid or Dim.of(known[a].size) for a in shape]
+
+    def _has_room(self, exprs: Sequence[Dim], array: Attribute, shape: Shape) -> bool:
+        """Whether whole vectors lie in an array, those at the end of an axis too: what the lanes behind the end hold goes
+        nowhere, unless a reduction runs over them."""
+        assert isinstance(array, RefType)
+        if reduced_axes(self.shared.kernel) & set(shape):
+            return False
+        ranges = self.ranges()
+        for level in self.levels:
+            for vector in level.vectors:
+                low, high = ranges.get(vector.axis, (0, inf))
+                if vector.axis in level.ranges and high < inf:  # where the last vector starts
+                    ranges[vector.axis] = (low, low + (high - low) // vector.size * vector.size)
+        past = {axis: Dim.of(axis) + self.size_of(axis) - 1 for axis in shape}
+        return all(
+            (size - 1 - expr.subst(past)).bounds(ranges)[0] >= 0
+            for expr, size in zip(exprs, array.shape.data, strict=True)
+            if expr.names() & set(shape)
+        )
 
     def guard(self, exprs: Sequence[Dim], array: Attribute) -> list[Dim]:
         """The conditions (each at least zero) under which an access is inside its array and that cannot be proved."""

@@ -11,8 +11,8 @@ from irkit import pipeline
 from irkit.lang.emit import to_graph
 from irkit.lang.parser import parse
 from lowering.graph.interpret import run_graph
-from tests.ops.harness import check_all, module_of
-from tests.ops.test_contractions import conv
+from tests.ops.harness import Call, check_all, module_of
+from tests.ops.test_contractions import conv, normal
 
 CALLS = [
     conv((1, 8, 13, 13), (16, 8, 3, 3), padding=1),
@@ -30,9 +30,22 @@ CALLS = [
 ]
 
 
+WINDOWS = [
+    conv((2, 6, 11, 21), (6, 1, 3, 3), padding=1, groups=6),
+    conv((1, 4, 13, 33), (8, 1, 5, 5), padding=2, stride=2, groups=4, bias=True),
+    Call("max_pool2d", [normal(4, 3, 17, 35)], {"kernel": 3, "stride": 2, "padding": 1}),
+    Call("max_pool2d", [normal(3, 3, 12, 19)], {"kernel": (2, 5), "stride": 1, "padding": (1, 2)}),
+    Call(
+        "avg_pool2d", [normal(3, 3, 12, 19)], {"kernel": 3, "stride": 1, "padding": 1, "count_padding": False}
+    ),
+    Call("avg_pool2d", [normal(5, 3, 12, 40)], {"kernel": 4, "stride": 3, "padding": 2}),
+]
+"""Windows that are copied and read as they are."""
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_results_equal_the_reference(threads: int):
-    check_all(CALLS, threads=threads)
+    check_all([*CALLS, *WINDOWS], threads=threads)
 
 
 def test_all_of_them_pack():
@@ -42,6 +55,13 @@ def test_all_of_them_pack():
     products = [s for name, s in schedules.items() if s is not None and "windows" not in name]
     assert len(products) == len(CALLS)
     assert all(any(d.startswith(("tile i", "tile j")) for d in s.data) for s in products)
+
+
+def test_windows_are_copied():
+    module = module_of(WINDOWS)
+    pipeline.run_passes(module, pipeline.passes_to("graph", "kernel", "avx2"), pipeline.context())
+    kernels = [op.sym_name.data for op in module.ops if isinstance(op, DefOp)]
+    assert sum("windows" in name for name in kernels) == len(WINDOWS)
 
 
 def test_a_batch_of_any_size():
