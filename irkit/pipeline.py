@@ -25,7 +25,7 @@ UPSTREAM = "upstream"
 """What the way to MLIR's own dialects is called: it leaves irkit's levels after the buffer level."""
 
 STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("graph", ("graph-differentiate", "graph-simplify", "graph-cse", "graph-dce")),
+    ("graph", ("graph-differentiate", "graph-simplify", "graph-cse", "graph-fold-scale", "graph-dce")),
     (
         "kernel",
         (
@@ -56,6 +56,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "graph-differentiate": ("lowering.graph.differentiate", "GraphDifferentiate"),
     "graph-simplify": ("lowering.graph.simplify", "GraphSimplify"),
     "graph-cse": ("lowering.graph.cse", "GraphCse"),
+    "graph-fold-scale": ("lowering.graph.fold_scale", "GraphFoldScale"),
     "graph-dce": ("lowering.graph.dce", "GraphDce"),
     "graph-lower-quantised": ("lowering.graph.lower_quantised", "GraphLowerQuantised"),
     "graph-split-complex": ("lowering.graph.split_complex", "GraphSplitComplex"),
@@ -114,6 +115,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 """What may be left after each change of level: ops by name, and whole dialects."""
 
 TARGETED = {
+    "graph-fold-scale": ("target", "cc"),
     "kernel-schedule": ("target", "cc"),
     "kernel-prepack": ("target", "cc"),
     "loop-prefetch": ("target", "cc"),

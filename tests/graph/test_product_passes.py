@@ -1,0 +1,179 @@
+"""graph-fold-scale and its siblings: they fire where they should, and results stay the same but for rounding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from xdsl.context import Context
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, UnitAttr
+from xdsl.dialects.func import FuncOp
+
+from dialects.graph import GraphOp
+from irkit.checking import compare, default_sizes, random_inputs, slacks
+from irkit.lang import parse, to_graph
+from lowering.graph.dce import GraphDce
+from lowering.graph.fixed import Fixed
+from lowering.graph.fold_scale import GraphFoldScale
+from lowering.graph.interpret import run_graph
+from lowering.verify import verify_module
+
+
+def function_of(text: str) -> tuple[ModuleOp, FuncOp]:
+    module = to_graph(parse(text + "\n", "test.tg"), None, {})
+    return module, next(op for op in module.ops if isinstance(op, FuncOp))
+
+
+def changed(text: str, step: GraphFoldScale) -> tuple[FuncOp, dict[str, int]]:
+    """A function after a pass, of which no result has changed but by rounding; how often each rule applied."""
+    module, func = function_of(text)
+    sizes = default_sizes(func)
+    inputs = {
+        name: np.abs(a) + 0.5 if name.startswith("v") else a for name, a in random_inputs(func, sizes).items()
+    }
+    before = run_graph(func, inputs, sizes)
+    slack = slacks(func, inputs, sizes, before)
+    step.apply(Context(), module)
+    verify_module(module)
+    GraphDce().apply(Context(), module)
+    for found, expected, room in zip(run_graph(func, inputs, sizes), before, slack, strict=True):
+        compare(step.name, func, found, expected, 4 * room)
+    return func, step.stats
+
+
+def in_each_run(func: FuncOp) -> list[str]:
+    """The names of the ops that depend on more than parameters."""
+    fixed = Fixed(func)
+    found = [op for op in func.walk() if isinstance(op, GraphOp) and not all(r in fixed for r in op.results)]
+    return [op.name.removeprefix("graph.") for op in found]
+
+
+VECTORS = "\n".join(f"param {n}: f32[4] = zeros()" for n in ("s", "b", "m", "v")) + "\n"
+
+FOLDED: dict[str, tuple[str, list[str]]] = {
+    "batch norm": (
+        """param w: f32[4, 3, 2, 2] = he(seed=1)
+fn main(x: f32[2, 3, 5, 6]) -> f32[2, 4, 6, 7] { return relu(batch_norm(conv2d(x, w, s, padding=1), s, b, m, v)) }""",
+        ["conv2d", "relu"],
+    ),
+    "groups": (
+        """param w: f32[4, 2, 3] = he(seed=1)
+fn main(x: f32[2, 4, 9]) -> f32[2, 4, 7] { return batch_norm(conv1d(x, w, groups=2), s, b, m, v) * 2 }""",
+        ["conv1d"],
+    ),
+    "three dims": (
+        """param w: f32[4, 2, 1, 2, 2] = he(seed=1)
+fn main(x: f32[1, 4, 2, 4, 4]) -> f32[1, 4, 2, 2, 2] {
+  return conv3d(x, w, b, stride=[1, 2, 2], groups=2) / reshape(v, [4, 1, 1, 1]) + 0.5
+}""",
+        ["conv3d"],
+    ),
+    "transposed": (
+        """param w: f32[6, 2, 3, 3] = he(seed=1)
+fn main(x: f32[2, 6, 3, 4]) -> f32[2, 4, 7, 9] { return batch_norm(conv_transpose2d(x, w, stride=2, groups=2), s, b, m, v) }""",
+        ["conv_transpose2d"],
+    ),
+    "ahead of a transposed one": (
+        """param w: f32[4, 3, 3] = he(seed=1)
+fn main(x: f32[2, 4, 5]) -> f32[2, 3, 11] { return conv_transpose1d(x * reshape(s, [1, 4, 1]), w, stride=2) }""",
+        ["conv_transpose1d"],
+    ),
+    "ahead": (
+        """param w: f32[6, 2, 2, 2] = he(seed=1)
+fn main(x: f32[2, 4, 5, 6]) -> f32[2, 6, 4, 5] { return conv2d(batch_norm(x, s, b, m, v), w, groups=2) }""",
+        ["conv2d"],
+    ),
+    "factor ahead with padding": (
+        """param w: f32[6, 4, 3, 3] = he(seed=1)
+fn main(x: f32[2, 4, 5, 6]) -> f32[2, 6, 5, 6] { return conv2d(x * reshape(s, [4, 1, 1]), w, padding=1) }""",
+        ["conv2d"],
+    ),
+    "matmul": (
+        """dim B = 3 in 1..9
+param w: f32[5, 4] = he(seed=1)
+fn main(x: f32[B, 5]) -> f32[B, 4] { return batch_norm((x @ w + b) * s, s, b, m, v) - 1 }""",
+        ["matmul", "add"],
+    ),
+    "three products of one row": (
+        """param p: f32[4, 5] = he(seed=1)
+param q: f32[4, 5] = he(seed=2)
+fn main(x: f32[2, 3, 4], r: f32[2, 3, 1]) -> (f32[2, 3, 5], f32[2, 3, 5], f32[2, 3, 5]) {
+  h = (x * r - m) * s + b
+  return h @ p, h @ q + 1, h @ p * 2
+}""",
+        ["mul", *["matmul", "add"] * 3],
+    ),
+    "in a loop": (
+        """param w: f32[4, 4] = he(seed=1)
+fn main(x: f32[3, 4]) -> f32[3, 4] {
+  for t in 0..3 with x { x = tanh(x @ w * s) }
+  return x
+}""",
+        ["matmul", "tanh"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOLDED)
+def test_factors_become_part_of_weights(name: str):
+    text, left = FOLDED[name]
+    func, _ = changed(VECTORS + text, GraphFoldScale())
+    assert sorted(in_each_run(func)) == sorted(left)
+
+
+def test_what_is_fixed_is_computed_ahead_of_loops():
+    func, _ = changed(VECTORS + FOLDED["in a loop"][0], GraphFoldScale())
+    (loop,) = [op for op in func.body.block.ops if op.name == "graph.for"]
+    assert [op.name for op in loop.regions[0].block.ops] == ["graph.matmul", "graph.tanh", "graph.yield"]
+
+
+KEPT: dict[str, str] = {
+    "padding beside a summand": "fn main(x: f32[2, 3, 5, 6]) -> f32[2, 4, 5, 6] { return conv2d(x * 2 + 1, w, padding=1) }",
+    "a sum that is read twice": """fn main(x: f32[2, 3, 5, 6]) -> (f32[2, 4, 3, 4], f32[2, 4, 3, 4]) {
+  y = conv2d(x, w)
+  return y * 2, tanh(y)
+}""",
+    "factors that are data": """fn main(x: f32[2, 3, 5, 6], a: f32[4, 1, 1], c: f32) -> f32[2, 4, 3, 4] {
+  return conv2d(x, w) * a * c
+}""",
+    "weights that are data": """fn main(x: f32[2, 3, 5, 6], u: f32[4, 3, 3, 3]) -> f32[2, 4, 3, 4] {
+  return batch_norm(conv2d(x, u), s, b, m, v)
+}""",
+    "factors for each column": """param c: f32[4] = zeros()
+fn main(x: f32[2, 3, 5, 6]) -> f32[2, 4, 3, 4] { return conv2d(x, w) * c }""",
+    "few bits": """param h: f16[4, 3, 3, 3] = he(seed=1)
+param u: f16[4] = zeros()
+fn main(x: f16[2, 3, 5, 6]) -> f16[2, 4, 3, 4] { return conv2d(x, h) * reshape(u, [4, 1, 1]) }""",
+    "integers": """param i: i32[3, 4] = zeros()
+fn main(x: i32[2, 3]) -> i32[2, 4] { return x @ i * 2 }""",
+    "weights stored in few bits": """param i: i8[3, 4] = zeros()
+fn main(x: f32[2, 3]) -> f32[2, 4] { return x @ cast(i, f32) * s }""",
+    "a product before a loop": """fn main(x: f32[2, 3, 5, 6]) -> f32[2, 4, 3, 4] {
+  y = conv2d(x, w)
+  z = y * 0
+  for t in 0..3 with z { z = tanh(z) + y * 2 }
+  return z
+}""",
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_factors_stay(name: str):
+    _, stats = changed(VECTORS + "param w: f32[4, 3, 3, 3] = he(seed=1)\n" + KEPT[name], GraphFoldScale())
+    assert not stats
+
+
+def test_what_a_run_writes_is_not_folded():
+    module, func = function_of(VECTORS + FOLDED["batch norm"][0])
+    assert func.arg_attrs is not None
+    donated = [DictionaryAttr({**facts.data, "graph.donated": UnitAttr()}) for facts in func.arg_attrs]
+    func.arg_attrs = ArrayAttr(donated)
+    before = str(module)
+    GraphFoldScale().apply(Context(), module)
+    assert str(module) == before
+
+
+def test_only_what_fits_is_folded_and_nothing_where_nothing_runs_once():
+    text = VECTORS + FOLDED["batch norm"][0]
+    assert not changed(text, GraphFoldScale(target="c99"))[1]
+    assert not changed(text, GraphFoldScale(limit=100))[1]
+    assert changed(text, GraphFoldScale(limit=192))[1] == {"scale_behind_product": 1}
