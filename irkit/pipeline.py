@@ -25,7 +25,17 @@ UPSTREAM = "upstream"
 """What the way to MLIR's own dialects is called: it leaves irkit's levels after the buffer level."""
 
 STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("graph", ("graph-differentiate", "graph-simplify", "graph-cse", "graph-fold-scale", "graph-dce")),
+    (
+        "graph",
+        (
+            "graph-differentiate",
+            "graph-simplify",
+            "graph-cse",
+            "graph-fold-pads",
+            "graph-fold-scale",
+            "graph-dce",
+        ),
+    ),
     (
         "kernel",
         (
@@ -56,6 +66,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "graph-differentiate": ("lowering.graph.differentiate", "GraphDifferentiate"),
     "graph-simplify": ("lowering.graph.simplify", "GraphSimplify"),
     "graph-cse": ("lowering.graph.cse", "GraphCse"),
+    "graph-fold-pads": ("lowering.graph.fold_pads", "GraphFoldPads"),
     "graph-fold-scale": ("lowering.graph.fold_scale", "GraphFoldScale"),
     "graph-dce": ("lowering.graph.dce", "GraphDce"),
     "graph-lower-quantised": ("lowering.graph.lower_quantised", "GraphLowerQuantised"),

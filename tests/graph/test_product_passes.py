@@ -7,14 +7,17 @@ import pytest
 from xdsl.context import Context
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, UnitAttr
 from xdsl.dialects.func import FuncOp
+from xdsl.passes import ModulePass
 
 from dialects.graph import GraphOp
 from irkit.checking import compare, default_sizes, random_inputs, slacks
 from irkit.lang import parse, to_graph
 from lowering.graph.dce import GraphDce
 from lowering.graph.fixed import Fixed
+from lowering.graph.fold_pads import GraphFoldPads
 from lowering.graph.fold_scale import GraphFoldScale
 from lowering.graph.interpret import run_graph
+from lowering.graph.simplify import GraphSimplify
 from lowering.verify import verify_module
 
 
@@ -23,8 +26,8 @@ def function_of(text: str) -> tuple[ModuleOp, FuncOp]:
     return module, next(op for op in module.ops if isinstance(op, FuncOp))
 
 
-def changed(text: str, step: GraphFoldScale) -> tuple[FuncOp, dict[str, int]]:
-    """A function after a pass, of which no result has changed but by rounding; how often each rule applied."""
+def changed(text: str, *steps: ModulePass) -> tuple[FuncOp, dict[str, int]]:
+    """A function after passes, of which no result has changed but by rounding; how often each rule of the last applied."""
     module, func = function_of(text)
     sizes = default_sizes(func)
     inputs = {
@@ -32,12 +35,13 @@ def changed(text: str, step: GraphFoldScale) -> tuple[FuncOp, dict[str, int]]:
     }
     before = run_graph(func, inputs, sizes)
     slack = slacks(func, inputs, sizes, before)
-    step.apply(Context(), module)
+    for step in steps:
+        step.apply(Context(), module)
     verify_module(module)
     GraphDce().apply(Context(), module)
     for found, expected, room in zip(run_graph(func, inputs, sizes), before, slack, strict=True):
-        compare(step.name, func, found, expected, 4 * room)
-    return func, step.stats
+        compare(text, func, found, expected, 4 * room)
+    return func, steps[-1].stats  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def in_each_run(func: FuncOp) -> list[str]:
@@ -177,3 +181,73 @@ def test_only_what_fits_is_folded_and_nothing_where_nothing_runs_once():
     assert not changed(text, GraphFoldScale(target="c99"))[1]
     assert not changed(text, GraphFoldScale(limit=100))[1]
     assert changed(text, GraphFoldScale(limit=192))[1] == {"scale_behind_product": 1}
+
+
+# -- pads -----------------------------------------------------------------------------------------------------------
+
+IMAGE = "param w: f32[4, 3, 3, 3] = he(seed=1)\nfn main(x: f32[2, 3, 5, 6], i: i8[3, 5, 6]) -> "
+
+PADS: dict[str, tuple[str, list[str]]] = {
+    "conv": (
+        "f32[2, 4, 6, 5] { return conv2d(pad(x, [0, 0, 0, 0, 1, 1, 0, 1]), w, padding=[1, 0, 0, 0]) }",
+        ["conv2d"],
+    ),
+    "mean": (
+        "f32[2, 3, 2, 3] { return avg_pool2d(pad(x, [0, 0, 0, 0, 1, 0, 0, 1]), 3, stride=2, padding=[0, 0, 1, 0]) }",
+        ["avg_pool2d"],
+    ),
+    "greatest": (
+        "f32[2, 3, 3, 4] { return max_pool2d(pad(x, [0, 0, 0, 0, 1, 1, 1, 0], value=-inf), 2, padding=[0, 0, 0, 1]) }",
+        ["max_pool2d"],
+    ),
+    "greatest of no less than zero": (
+        "f32[2, 3, 3, 3] { return max_pool2d(transpose(pad(relu(x[:, :, :, :]), [0, 0, 0, 0, 1, 1, 1, 1]), [0, 1, 2, 3]), 3, stride=2) }",
+        ["relu", "max_pool2d"],
+    ),
+    "greatest integer": (
+        "i8[3, 6, 7] { return max_pool2d(pad(i, [0, 0, 1, 1, 1, 1], value=-128), 2, stride=1) }",
+        ["max_pool2d"],
+    ),
+    "pads": (
+        "f32[3, 5, 8, 10] { return pad(pad(x, [1, 0, 0, 1, 1, 1, 2, 0], value=7), [0, 0, 0, 1, 0, 1, 1, 1], value=7) }",
+        ["pad"],
+    ),
+    "nothing": ('f32[2, 3, 5, 6] { return pad(x, [0, 0, 0, 0, 0, 0, 0, 0], mode="wrap") }', []),
+    "taken back": (
+        'f32[2, 3, 2, 6] { return pad(x, [0, 0, 0, 0, 1, 1, 2, 2], mode="reflect")[:, :, 1:5:2, 2:8] }',
+        ["slice"],
+    ),
+    "slices": ("f32[2, 1, 1, 3] { return x[:, 1:, 1:5:2, ::2][:, 1:, 1:, :] }", ["slice"]),
+    "empty slices": ("f32[2, 3, 0, 2] { return x[:, :, ::2, ::2][:, :, 2:2, 1:] }", ["slice"]),
+}
+
+
+@pytest.mark.parametrize("name", PADS)
+def test_pads_are_folded(name: str):
+    text, left = PADS[name]
+    func, _ = changed(IMAGE + text, GraphSimplify(), GraphFoldPads())
+    assert in_each_run(func) == left
+
+
+PADS_KEPT = {
+    "other values": "f32[2, 4, 5, 6] { return conv2d(pad(x, [0, 0, 0, 0, 1, 1, 1, 1], value=1), w) }",
+    "other modes": 'f32[2, 4, 5, 6] { return conv2d(pad(x, [0, 0, 0, 0, 1, 1, 1, 1], mode="edge"), w) }',
+    "channels": "f32[2, 4, 3, 4] { return conv2d(pad(x[:, :1], [0, 0, 1, 1, 0, 0, 0, 0]), w) }",
+    "padding that does not count": "f32[2, 3, 6, 7] { return avg_pool2d(pad(x, [0, 0, 0, 0, 1, 1, 1, 1]), 2, stride=1, count_padding=false) }",
+    "more than half a window": "f32[2, 3, 8, 6] { return avg_pool2d(pad(x, [0, 0, 0, 0, 2, 2, 0, 1]), 2, stride=1) }",
+    "zeros that may be greatest": "f32[2, 3, 6, 7] { return max_pool2d(pad(x, [0, 0, 0, 0, 1, 1, 1, 1]), 2, stride=1) }",
+    "pads of two values": "f32[4, 3, 5, 6] { return pad(pad(x, [1, 0, 0, 0, 0, 0, 0, 0]), [0, 1, 0, 0, 0, 0, 0, 0], value=2) }",
+    "a slice with something of the pad": "f32[2, 3, 5, 6] { return pad(x, [0, 0, 0, 0, 1, 1, 0, 0])[:, :, :5] }",
+}
+
+
+@pytest.mark.parametrize("name", PADS_KEPT)
+def test_pads_stay(name: str):
+    assert not any(changed(IMAGE + PADS_KEPT[name], GraphFoldPads())[1].values())
+
+
+def test_slices_of_dims_are_joined_where_they_are_seen_to_fit():
+    text = """dim B = 4 in 2..9
+fn main(x: f32[2 * B, 3]) -> (f32[B - 1, 3], f32[B / 2, 3]) { return x[B:2 * B][1:], x[1:B][0:B / 2] }"""
+    func, stats = changed(text, GraphFoldPads())
+    assert stats == {"slice_of_slice": 2} and in_each_run(func) == ["slice", "slice"]
