@@ -30,6 +30,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "graph-differentiate",
             "graph-simplify",
+            "graph-simplify-reductions",
             "graph-cse",
             "graph-fold-pads",
             "graph-fold-scale",
@@ -65,6 +66,7 @@ MAPPING: dict[str, tuple[str, ...]] = {"kernel-to-loop": ("loop-map-gpu",)}
 PASSES: dict[str, tuple[str, str]] = {
     "graph-differentiate": ("lowering.graph.differentiate", "GraphDifferentiate"),
     "graph-simplify": ("lowering.graph.simplify", "GraphSimplify"),
+    "graph-simplify-reductions": ("lowering.graph.simplify_reductions", "GraphSimplifyReductions"),
     "graph-cse": ("lowering.graph.cse", "GraphCse"),
     "graph-fold-pads": ("lowering.graph.fold_pads", "GraphFoldPads"),
     "graph-fold-scale": ("lowering.graph.fold_scale", "GraphFoldScale"),

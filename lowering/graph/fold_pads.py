@@ -56,8 +56,9 @@ class GraphFoldPads(ModulePass):
 def pad_of(value: SSAValue) -> PadOp | None:
     """The pad that makes a value, if it is one of plain elements that the program gives no schedule of its own."""
     op = value.owner
-    is_plain = isinstance(op, PadOp) and "graph.schedule" not in op.attributes
-    return op if is_plain and not has_quantised([type_of(value)]) else None
+    if not isinstance(op, PadOp) or "graph.schedule" in op.attributes:
+        return None
+    return None if has_quantised([type_of(value)]) else op
 
 
 def known_pads(op: PadOp) -> list[tuple[int, int]] | None:

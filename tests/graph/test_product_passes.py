@@ -18,6 +18,7 @@ from lowering.graph.fold_pads import GraphFoldPads
 from lowering.graph.fold_scale import GraphFoldScale
 from lowering.graph.interpret import run_graph
 from lowering.graph.simplify import GraphSimplify
+from lowering.graph.simplify_reductions import GraphSimplifyReductions
 from lowering.verify import verify_module
 
 
@@ -251,3 +252,91 @@ def test_slices_of_dims_are_joined_where_they_are_seen_to_fit():
 fn main(x: f32[2 * B, 3]) -> (f32[B - 1, 3], f32[B / 2, 3]) { return x[B:2 * B][1:], x[1:B][0:B / 2] }"""
     func, stats = changed(text, GraphFoldPads())
     assert stats == {"slice_of_slice": 2} and in_each_run(func) == ["slice", "slice"]
+
+
+# -- reductions -----------------------------------------------------------------------------------------------------
+
+INPUTS = (
+    "fn main(x: f32[2, 3, 4, 6], i: i8[4, 5], a: f32[5, 7], b: f32[7, 4], c: f64[3, 5, 7], r: f32[1, 4]) -> "
+)
+
+REDUCED: dict[str, tuple[str, list[str]]] = {
+    "sums": (
+        "f32[3] { return sum(sum(x, axis=[1, 3]), axis=0)[0:3:1] + sum(sum(x, axis=2), axis=[0, 2]) }",
+        [],
+    ),
+    "sum of a sum": ("f32[4] { return sum(sum(x, axis=[1, 3]), axis=0) }", ["reduce_sum"]),
+    "mean of a mean": (
+        "f32[1, 1, 4, 1] { return mean(mean(x, axis=1, keepdims=true), axis=[0, 3], keepdims=true) }",
+        ["reduce_mean"],
+    ),
+    "greatest integer": ("i8 { return max(max(i, axis=0)) }", ["reduce_max"]),
+    "transposed": ("f32[2, 6] { return max(transpose(x, [0, 2, 3, 1]), axis=[1, 3]) }", ["reduce_max"]),
+    "split": ("f32[2, 3] { return sum(reshape(x, [2, 3, 2, 2, 3, 2]), axis=[2, 3, 4, 5]) }", ["reduce_sum"]),
+    "joined": ("f32[4, 6] { return sum(reshape(x, [6, 4, 6]), axis=0) }", ["reduce_sum"]),
+    "broadcast sums": ("f32[4] { return sum(broadcast(r, [3, 5, 4]), axis=[0, 1]) }", ["mul", "reshape"]),
+    "broadcast means": (
+        "f32[3, 5] { return mean(broadcast(r, [3, 5, 4]), axis=2) }",
+        ["reduce_mean", "broadcast"],
+    ),
+    "broadcast maxima": ("f32 { return max(broadcast(r, [3, 5, 4])) }", ["reduce_max", "reshape"]),
+    "scaled": ("f32[2, 3, 4] { return sum(x * 0.5, axis=3) }", ["reduce_sum", "mul"]),
+    "divided and negated": ("f32 { return mean(-(x / 3)) }", ["reduce_mean", "div", "neg"]),
+    "scaled integers": ("i8[4] { return sum(i * 7, axis=1) }", ["reduce_sum", "mul"]),
+    "rows of a product": ("f32[4] { return sum(a @ b, axis=0) }", ["reduce_sum", "matmul", "reshape"]),
+    "all of a product": (
+        "f64[3] { return mean(c @ transpose(c, [0, 2, 1]), axis=[1, 2]) }",
+        ["transpose", "reduce_mean", "reduce_mean", "matmul", "reshape"],
+    ),
+    "the whole image": ("f32[2, 3] { return reshape(global_avg_pool(x), [2, 3]) }", ["reduce_mean"]),
+    "one pixel": ("f32[2, 3, 1, 1] { return adaptive_max_pool2d(x, 1) }", ["reduce_max"]),
+    "equal windows": ("f32[2, 3, 2, 3] { return adaptive_avg_pool2d(x, [2, 3]) }", ["avg_pool2d"]),
+    "every pixel": ("f32[2, 3, 4, 6] { return adaptive_avg_pool2d(x, [4, 6]) }", []),
+    "a window of all": (
+        "f32[2, 3, 1, 1] { return avg_pool2d(x, [4, 6]) + max_pool2d(x, [4, 6], stride=1) }",
+        ["reduce_mean", "reduce_max", "add"],
+    ),
+    "maxima of maxima": (
+        "f32[2, 3, 1, 2] { return max_pool2d(max_pool2d(x, [3, 2], stride=1, padding=1), 2, stride=3) }",
+        ["max_pool2d"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REDUCED)
+def test_reductions_get_simpler(name: str):
+    text, left = REDUCED[name]
+    func, stats = changed(INPUTS + text, GraphSimplifyReductions())
+    assert stats
+    if left:
+        assert in_each_run(func) == left
+
+
+REDUCTIONS_KEPT = {
+    "kinds": "f32[4] { return sum(max(x, axis=[1, 3]), axis=0) }",
+    "what others read": "(f32[2, 3, 4], f32[2, 3]) {\n  s = sum(x, axis=3)\n  return s, sum(s, axis=2)\n}",
+    "another order": "f32[6, 2] { return sum(transpose(x, [3, 0, 1, 2]), axis=[2, 3]) }",
+    "joined dims that are left": "f32[24] { return sum(reshape(x, [6, 24]), axis=0) }",
+    "half a dim": "f32[2, 3, 4, 2] { return sum(reshape(x, [2, 3, 4, 2, 3]), axis=4) }",
+    "infinite factors": "f32[2, 3, 4] { return sum(x * inf, axis=3) }",
+    "divided integers": "i8[4] { return sum(i / 2, axis=1) }",
+    "sums of small floats": "f16 { return sum(cast(x, f16) * 0.001) }",
+    "unequal windows": "f32[2, 3, 3, 3] { return adaptive_avg_pool2d(x, 3) }",
+    "padded maxima": "f32[2, 3, 4, 6] { return max_pool2d(max_pool2d(x, 2, stride=1), 2, stride=1, padding=1) }",
+    "large windows": "f32[2, 1, 14, 14] { return max_pool2d(max_pool2d(pad(x[:, :1], [0, 0, 0, 0, 9, 9, 8, 8]), 5, stride=1), 5, stride=1) }",
+    "padded windows": "f32[2, 3, 1, 2] { return avg_pool2d(x[:, :, :3], [3, 6], padding=[1, 1], stride=[9, 1])[:, :, :, 0:2] }",
+}
+
+
+@pytest.mark.parametrize("name", REDUCTIONS_KEPT)
+def test_reductions_stay(name: str):
+    assert not changed(INPUTS + REDUCTIONS_KEPT[name], GraphSimplifyReductions())[1]
+
+
+def test_reductions_of_dims_with_ranges():
+    text = """dim B = 4 in 2..9
+fn main(x: f32[B, 6, B]) -> (f32[B], f32[B, 6], f32[B * 6]) {
+  return sum(reshape(x, [B, 6 * B]), axis=1), sum(sum(reshape(x, [B, 6, B, 1]), axis=3), axis=2), sum(reshape(x, [6 * B, B]), axis=1)
+}"""
+    func, _ = changed(text, GraphSimplifyReductions())
+    assert in_each_run(func) == ["reduce_sum", "reduce_sum", "reshape", "reduce_sum"]
