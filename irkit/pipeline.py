@@ -34,6 +34,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
             "graph-cse",
             "graph-fold-pads",
             "graph-fold-scale",
+            "graph-order-products",
             "graph-dce",
         ),
     ),
@@ -70,6 +71,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "graph-cse": ("lowering.graph.cse", "GraphCse"),
     "graph-fold-pads": ("lowering.graph.fold_pads", "GraphFoldPads"),
     "graph-fold-scale": ("lowering.graph.fold_scale", "GraphFoldScale"),
+    "graph-order-products": ("lowering.graph.order_products", "GraphOrderProducts"),
     "graph-dce": ("lowering.graph.dce", "GraphDce"),
     "graph-lower-quantised": ("lowering.graph.lower_quantised", "GraphLowerQuantised"),
     "graph-split-complex": ("lowering.graph.split_complex", "GraphSplitComplex"),
@@ -129,6 +131,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 
 TARGETED = {
     "graph-fold-scale": ("target", "cc"),
+    "graph-order-products": ("target", "cc"),
     "kernel-schedule": ("target", "cc"),
     "kernel-prepack": ("target", "cc"),
     "loop-prefetch": ("target", "cc"),

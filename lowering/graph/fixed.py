@@ -41,15 +41,15 @@ class Fixed:
         self._sources: dict[SSAValue, int | None] = {}
 
     def __contains__(self, value: SSAValue) -> bool:
-        return self._bytes_of_sources(value) is not None
+        return self.bytes_of_sources(value) is not None
 
     def is_compact(self, value: SSAValue) -> bool:
         """Whether a value is fixed and takes no more bytes than what it is made of: then it is best computed once. A weight
         that is stored in few bits is best widened where it is read."""
-        sources, own = self._bytes_of_sources(value), tensor_bytes(value)
+        sources, own = self.bytes_of_sources(value), tensor_bytes(value)
         return sources is not None and own is not None and own <= sources
 
-    def _bytes_of_sources(self, value: SSAValue) -> int | None:
+    def bytes_of_sources(self, value: SSAValue) -> int | None:
         """The bytes of the parameters and constants that a value is made of; None where it is not fixed."""
         work = [value]
         while work:

@@ -17,8 +17,10 @@ from lowering.graph.fixed import Fixed
 from lowering.graph.fold_pads import GraphFoldPads
 from lowering.graph.fold_scale import GraphFoldScale
 from lowering.graph.interpret import run_graph
+from lowering.graph.order_products import GraphOrderProducts
 from lowering.graph.simplify import GraphSimplify
 from lowering.graph.simplify_reductions import GraphSimplifyReductions
+from lowering.remarks import Remarks, listening
 from lowering.verify import verify_module
 
 
@@ -340,3 +342,98 @@ fn main(x: f32[B, 6, B]) -> (f32[B], f32[B, 6], f32[B * 6]) {
 }"""
     func, _ = changed(text, GraphSimplifyReductions())
     assert in_each_run(func) == ["reduce_sum", "reduce_sum", "reshape", "reduce_sum"]
+
+
+# -- orders ---------------------------------------------------------------------------------------------------------
+
+FACTORS = """param p: f32[8, 2] = he(seed=1)
+param q: f32[2, 9] = he(seed=2)
+param t: f32[9, 3] = he(seed=3)
+fn main(x: f32[4, 6, 8], y: f32[6, 8], u: f32[8, 30], v: f32[8], i: i8[6, 8]) -> """
+
+ORDERS: dict[str, tuple[str, list[str], int]] = {
+    "narrow last": (
+        "f32[6] { return y @ u @ transpose(u) @ v }",
+        ["transpose", "matmul", "matmul", "matmul"],
+        6 * 8 * 30 * 2 + 6 * 8 - (2 * 8 * 30 + 6 * 8),
+    ),
+    "integers": ("i8[6, 8] { return i @ (transpose(i) @ i) @ transpose(i) @ i }", [], 0),
+    "parameters": (
+        "f32[4, 6, 3] { return x @ p @ q @ t }",
+        ["matmul", "matmul"],
+        24 * (16 + 18 + 27) - 24 * (16 + 6),
+    ),
+    "batches": (
+        "f32[4, 6, 2] { return (x @ transpose(x, [0, 2, 1])) @ (x @ p) }",
+        ["transpose", "matmul", "matmul", "matmul"],
+        0,
+    ),
+    "sums": (
+        'f32[6] { return einsum(y, u, u, spec="ij,jk,ab->i") }',
+        ["einsum"] * 4,
+        6 * 8 * 8 * 30 * 30 * 2 - 6 * 8 - 6,
+    ),
+    "letters of parameters": (
+        'f32[6, 3] { return einsum(y, p, q, t, spec="ij,jk,kl,lm->im") }',
+        ["einsum", "einsum"],
+        6 * 8 * 2 * 9 * 3 * 3 - 6 * 8 * 2 - 6 * 2 * 3,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_products_take_the_cheapest_order(name: str):
+    text, left, saved = ORDERS[name]
+    func, stats = changed(FACTORS + text, GraphOrderProducts())
+    if left:
+        assert in_each_run(func) == left
+    if saved:
+        assert stats["multiply-adds saved"] == saved
+
+
+ORDERS_KEPT = {
+    "the best": "f32[6] { return y @ (u @ (transpose(u) @ v)) }",
+    "what others read": "(f32[6, 30], f32[6, 8]) {\n  h = y @ u\n  return h, h @ transpose(u)\n}",
+    "small gains": "f32[6, 7] { return y @ (u[:, :8] @ u[:, 8:15]) }",
+    "pairs": 'f32[6, 30] { return einsum(y, u, spec="ij,jk->ik") }',
+    "elementwise": 'f32[8] { return einsum(v, v, v, spec="i,i,i->i") }',
+    "small floats": "f16[6] { return (cast(y, f16) @ cast(u, f16)) @ transpose(cast(u, f16)) @ cast(v, f16) }",
+    "a scheduled product": 'f32[6, 8] {\n  h = y @ u, schedule="vector j 8"\n  return h @ transpose(u)\n}',
+}
+
+
+@pytest.mark.parametrize("name", ORDERS_KEPT)
+def test_orders_stay(name: str):
+    assert not changed(FACTORS + ORDERS_KEPT[name], GraphOrderProducts())[1]
+
+
+def test_sizes_of_a_run_are_compared_for_all_of_them():
+    text = "dim B = 4 in 1..{}\nfn main(x: f32[B, 64], y: f32[64, B]) -> f32[B, 64] {{ return {} }}"
+    saved = changed(text.format(50, "x @ (y @ x)"), GraphOrderProducts())[1]["multiply-adds saved"]
+    assert saved == 2 * 50 * 64 * (64 - 50)
+    for kept in (text.format(99, "x @ (y @ x)"), text.format(99, "x @ y @ x")):
+        with listening(remarks := Remarks()):
+            assert not changed(kept, GraphOrderProducts())[1]
+    (remark,) = remarks.found
+    assert remark.kind == "missed" and "[B, 64] @ ([64, B] @ [B, 64])" in remark.message
+
+
+def test_a_new_order_is_told():
+    with listening(remarks := Remarks()):
+        changed("fn main(x: f32[9, 2], y: f32[2, 9]) -> f32[9, 2] { return x @ y @ x }", GraphOrderProducts())
+    (remark,) = remarks.found
+    assert remark.message == "3 factors in the order [9, 2] @ ([2, 9] @ [9, 2])"
+    assert remark.reason == "72 multiply-adds in each run instead of 324"
+    assert remark.loc is not None and remark.loc.line == 1
+
+
+def test_nothing_is_free_where_nothing_runs_once():
+    text = "param p: f32[64, 64] = he(seed=1)\nfn main(x: f32[4, 64]) -> f32[4, 64] { return x @ p @ p }"
+    assert changed(text, GraphOrderProducts())[1]["multiply-adds saved"] == 4 * 64 * 64
+    assert not changed(text, GraphOrderProducts(target="c99"))[1]
+
+
+def test_long_rows_are_left_alone():
+    text = "fn main(x: f32[2, 2]) -> f32[2, 2] {{ return {} @ x[:, :1] @ x[:1] }}"
+    assert changed(text.format(" @ ".join("x" * 8)), GraphOrderProducts())[1]
+    assert not changed(text.format(" @ ".join("x" * 80)), GraphOrderProducts())[1]
