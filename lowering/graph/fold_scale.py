@@ -126,7 +126,7 @@ class _Folding:
     def ahead(self, op: Operation, rewriter: Rewriter) -> None:
         """(x * s + c) * w + b = x * (s * w) + (c * w + b), if there is an s"""
         assert isinstance(op, GraphOp)
-        found = self._weighted(op)
+        found = self.weighted(op)
         if found is None:
             return
         chain = self._chain(op)
@@ -151,7 +151,7 @@ class _Folding:
 
     # -- guards -------------------------------------------------------------------------------------------------
 
-    def _weighted(self, op: object) -> _Found | None:
+    def weighted(self, op: object) -> _Found | None:
         """A product of wide floats by a fixed weight, and a fixed bias if it has one."""
         if not is_product(op):
             return None
@@ -170,7 +170,7 @@ class _Folding:
         if "graph.schedule" in op.attributes and "graph.schedule" in reader.attributes:
             return None
         if not isinstance(op, OPS["add"]):
-            return self._weighted(op)
+            return self.weighted(op)
         for at, inner in enumerate(op.operands):
             is_plain = isinstance(inner.owner, MatmulOp) and "graph.schedule" not in op.attributes
             found = self._product_of(inner, op) if is_plain else None
@@ -209,7 +209,7 @@ class _Folding:
         uses = [use for _, use in zip(range(READERS + 1), value.uses, strict=False)]
         return len(uses) <= READERS and all(
             use.index == 0
-            and self._weighted(use.operation) is not None
+            and self.weighted(use.operation) is not None
             and takes_shift(use.operation) == shifts  # pyright: ignore[reportArgumentType]
             and channel_dim(use.operation, 3) == channel_dim(uses[0].operation, 3)
             for use in uses

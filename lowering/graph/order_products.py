@@ -58,9 +58,7 @@ class GraphOrderProducts(ModulePass):
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
         runs_once = get_target(self.target, self.cc).packs
         for function in op.ops:
-            if isinstance(function, FuncOp) and any(
-                isinstance(o, MatmulOp | EinsumOp) for o in function.walk()
-            ):
+            if isinstance(function, FuncOp) and any(map(_is_of_several, function.walk())):
                 ordering = _Ordering(function, runs_once, self.stats)
                 for name, count in rewrite_greedily(function, ordering.patterns).items():
                     self.stats[name] = self.stats.get(name, 0) + count
@@ -185,6 +183,13 @@ def _is_part(value: SSAValue, reader: Operation, side: int) -> bool:
     if not isinstance(op, MatmulOp) or not _may_reorder(op) or not value.has_one_use():
         return False
     return op.parent is reader.parent and len(dims_of(type_of(op.operands[1 - side]))) > 1
+
+
+def _is_of_several(op: Operation) -> bool:
+    """Whether an op is part of a product of three tensors or more."""
+    if isinstance(op, MatmulOp):
+        return any(isinstance(v.owner, MatmulOp) for v in op.operands)
+    return isinstance(op, EinsumOp) and len(op.operands) > 2
 
 
 def _is_inside(op: MatmulOp) -> bool:

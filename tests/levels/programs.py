@@ -34,8 +34,8 @@ param w: f32[4, 1, 2, 2] = he(seed=1)
 param g: f32[4] = normal(seed=2)
 param u: f32[4, 5] = glorot(seed=3)
 fn main(x: f32[B, 2, 3, 3]) -> f32[B, 5] {
-  h = relu(batch_norm(conv2d(x, w, padding=[1, 0], groups=2), tanh(g), tanh(g), tanh(g), exp(tanh(g))))
-  return (mean(h, axis=[2, 3]) * tanh(g) + tanh(g)) @ u * 0.5 + 1
+  h = relu(batch_norm(conv2d(pad(x, [0, 0, 0, 0, 1, 1, 0, 0]), w, groups=2), tanh(g), tanh(g), tanh(g), exp(tanh(g))))
+  return (reshape(global_avg_pool(h), [B, 4]) * tanh(g) + tanh(g)) @ u * 0.5 + 1
 }""",
     "pool": "fn main(x: f32[2, 3, 9, 8]) -> f32[2, 3, 4, 4] { return max_pool2d(x, 2) }",
     "softmax": "fn main(x: f32[5, 33]) -> f32[5, 33] { return softmax(x) }",
