@@ -25,7 +25,19 @@ UPSTREAM = "upstream"
 """What the way to MLIR's own dialects is called: it leaves irkit's levels after the buffer level."""
 
 STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("graph", ("graph-differentiate", "graph-simplify", "graph-cse", "graph-dce")),
+    (
+        "graph",
+        (
+            "graph-differentiate",
+            "graph-simplify",
+            "graph-simplify-reductions",
+            "graph-cse",
+            "graph-fold-pads",
+            "graph-fold-scale",
+            "graph-order-products",
+            "graph-dce",
+        ),
+    ),
     (
         "kernel",
         (
@@ -56,7 +68,11 @@ MAPPING: dict[str, tuple[str, ...]] = {"kernel-to-loop": ("loop-map-gpu",)}
 PASSES: dict[str, tuple[str, str]] = {
     "graph-differentiate": ("lowering.graph.differentiate", "GraphDifferentiate"),
     "graph-simplify": ("lowering.graph.simplify", "GraphSimplify"),
+    "graph-simplify-reductions": ("lowering.graph.simplify_reductions", "GraphSimplifyReductions"),
     "graph-cse": ("lowering.graph.cse", "GraphCse"),
+    "graph-fold-pads": ("lowering.graph.fold_pads", "GraphFoldPads"),
+    "graph-fold-scale": ("lowering.graph.fold_scale", "GraphFoldScale"),
+    "graph-order-products": ("lowering.graph.order_products", "GraphOrderProducts"),
     "graph-dce": ("lowering.graph.dce", "GraphDce"),
     "graph-lower-quantised": ("lowering.graph.lower_quantised", "GraphLowerQuantised"),
     "graph-split-complex": ("lowering.graph.split_complex", "GraphSplitComplex"),
@@ -116,6 +132,8 @@ ALLOWED: dict[str, frozenset[str]] = {
 """What may be left after each change of level: ops by name, and whole dialects."""
 
 TARGETED = {
+    "graph-fold-scale": ("target", "cc"),
+    "graph-order-products": ("target", "cc"),
     "kernel-im2col": ("target", "cc"),
     "kernel-schedule": ("target", "cc"),
     "kernel-prepack": ("target", "cc"),

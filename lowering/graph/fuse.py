@@ -19,6 +19,7 @@ from dialects.graph.scatter import Scatter
 from dialects.kernel import GroupOp
 from dialects.types import dims_of
 from lowering.graph import fuse_remarks
+from lowering.graph.fixed import Fixed
 from lowering.graph.fuse_groups import (
     PASS,
     Group,
@@ -44,8 +45,8 @@ class GraphFuse(ModulePass):
     several such groups; (2) a reduction joins the elementwise group that feeds it, and the group of a reduction of the
     same dims of the same tensor; (3) elementwise ops join a contraction or a reduction as its epilogue; (4) where a
     reduction removes the last dims, elementwise ops over the whole rows join it too, and reductions of what they give:
-    a normalisation is one kernel; (5) a few cheap elementwise ops that only a matmul reads join it as its prologue;
-    (6) views go into every kernel that reads through them. Results that others read become outputs, several allowed.
+    a normalisation is one kernel; (5) a few cheap elementwise ops that only a matmul reads join it as its prologue, unless
+    they run once; (6) views go into every kernel that reads through them. Results that others read become outputs, several allowed.
     A group grows only while nothing else has read from it, so that no cycle can arise.
     Leaves: every graph op inside a `kernel.group`, but for constants of more than one element and loops.
     """
@@ -56,10 +57,11 @@ class GraphFuse(ModulePass):
 
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
         for function in [o for o in op.ops if isinstance(o, func.FuncOp)]:
+            fixed = Fixed(function)
             blocks = [function.body.block, *(o.block for o in function.body.walk() if isinstance(o, ForOp))]
             for block in blocks:
                 before = sum(isinstance(o, GraphOp | IndexOp) for o in block.ops)
-                groups = _Grouping(block).run()
+                groups = _Grouping(block, fixed).run()
                 self.stats["ops"] = self.stats.get("ops", 0) + before
                 self.stats["kernels"] = self.stats.get("kernels", 0) + groups
 
@@ -67,8 +69,9 @@ class GraphFuse(ModulePass):
 class _Grouping:
     """One walk over a block that assigns ops to groups, then one that moves them."""
 
-    def __init__(self, block: Block):
+    def __init__(self, block: Block, fixed: Fixed):
         self.block = block
+        self.fixed = fixed
         self.groups: dict[Group, None] = {}
         self.of: dict[Operation, Group] = {}
         self.order = {op: position for position, op in enumerate(block.ops)}
@@ -171,7 +174,7 @@ class _Grouping:
         producer = self.of.get(owner) if isinstance(owner, Operation) else None
         if producer is None:
             return
-        refused = no_prologue(op, producer)
+        refused = no_prologue(op, producer, self.fixed)
         if (tell := listener("fuse", PASS)) is not None:
             fuse_remarks.prologue(tell, op, producer, refused)
         if refused is None:

@@ -11,6 +11,7 @@ from dialects.graph.elementwise import Elementwise
 from dialects.graph.reduction import Reduce
 from dialects.graph.shapes import Shape, axis_of, ints
 from dialects.types import dims_of
+from lowering.graph.fixed import Fixed
 from lowering.graph.fuse_remarks import Apart, NoPrologue, Refusal, anchor
 
 PASS = "graph-fuse"
@@ -123,13 +124,15 @@ def apart(target: Group, other: Group) -> Apart | None:
     return Apart.FULL if len(target.ops) + len(other.ops) > MAX_OPS else None
 
 
-def no_prologue(op: Operation, producer: Group) -> tuple[NoPrologue, Operation] | None:
+def no_prologue(op: Operation, producer: Group, fixed: Fixed) -> tuple[NoPrologue, Operation] | None:
     """What keeps a group from being the prologue of a contraction that reads it: the reason, and the op at fault."""
     first = producer.ops[0]
     if producer.heavy or producer.reduced is not None:
         return NoPrologue.HEAVY, anchor(producer)
     if producer.closed:
         return NoPrologue.CLOSED, first
+    if all(fixed.is_compact(r) for member in producer.ops for r in member.results):
+        return NoPrologue.FIXED, first
     members = set(producer.ops)
     if len(members) > MAX_PROLOGUE:
         return NoPrologue.LONG, first

@@ -55,6 +55,7 @@ class NoPrologue(Enum):
 
     CLOSED = "{closed}"
     HEAVY = "{culprit} would be computed again at each read"
+    FIXED = "the kernel of {kernel} runs once: it reads parameters and constants alone"
     LONG = "the kernel of {kernel} has {count} ops, and a prologue a few"
     DEAR = "{culprit} costs more than a load, and the matmul reads each element often"
     READ = "{culprit} reads it too"

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeGuard
 
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, StringAttr, UnitAttr
+from xdsl.dialects.builtin import ModuleOp, UnitAttr
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, BlockArgument, Operation, SSAValue
+from xdsl.ir import BlockArgument, Operation, SSAValue
 
 from dialects.graph import ConstantOp
 from dialects.graph.movement import ReshapeOp
 from dialects.kernel import DefOp, LaunchOp
 from dialects.types import ref_of
+from lowering.graph.fixed import is_parameter
 from lowering.remarks import listener
 
 ROOM = 2
@@ -28,15 +29,7 @@ def is_constant(value: SSAValue, func: FuncOp) -> bool:
         op = value.owner
         is_fixed = isinstance(op, Operation) and (isinstance(op, ConstantOp) or runs_once(op))
         return is_fixed and op.parent is func.body.block and bytes_of(value) is not None
-    if value.owner is not func.body.block or bytes_of(value) is None:
-        return False
-    facts = _facts(func, value.index)
-    return facts.get("graph.kind") == StringAttr("param") and "graph.donated" not in facts
-
-
-def _facts(func: FuncOp, number: int) -> Mapping[str, Attribute]:
-    attrs: ArrayAttr[DictionaryAttr] | None = func.arg_attrs
-    return {} if attrs is None else attrs.data[number].data
+    return is_parameter(value, func) and bytes_of(value) is not None
 
 
 def bytes_of(value: SSAValue) -> int | None:

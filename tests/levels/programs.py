@@ -29,6 +29,14 @@ fn main(x: f32[B, 150], n: i32) -> (f32[B, 70], f32[B, 90], f32[90]) {
   return y, z @ u, b * b
 }""",
     "conv": "fn main(x: f32[2, 3, 9, 8], w: f32[4, 3, 3, 3]) -> f32[2, 4, 9, 8] { return conv2d(x, w, padding=1) }",
+    "folded": """dim B = 2 in 1..2
+param w: f32[4, 1, 2, 2] = he(seed=1)
+param g: f32[4] = normal(seed=2)
+param u: f32[4, 5] = glorot(seed=3)
+fn main(x: f32[B, 2, 3, 3]) -> f32[B, 5] {
+  h = relu(batch_norm(conv2d(pad(x, [0, 0, 0, 0, 1, 1, 0, 0]), w, groups=2), tanh(g), tanh(g), tanh(g), exp(tanh(g))))
+  return (reshape(global_avg_pool(h), [B, 4]) * tanh(g) + tanh(g)) @ u * 0.5 + 1
+}""",
     "pool": "fn main(x: f32[2, 3, 9, 8]) -> f32[2, 3, 4, 4] { return max_pool2d(x, 2) }",
     "softmax": "fn main(x: f32[5, 33]) -> f32[5, 33] { return softmax(x) }",
     "layer_norm": "fn main(x: f32[5, 33], s: f32[33], b: f32[33]) -> f32[5, 33] { return layer_norm(x, s, b) }",
