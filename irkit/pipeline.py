@@ -25,7 +25,7 @@ UPSTREAM = "upstream"
 """What the way to MLIR's own dialects is called: it leaves irkit's levels after the buffer level."""
 
 STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("graph", ("graph-differentiate", "graph-simplify", "graph-cse", "graph-dce")),
+    ("graph", ("graph-differentiate", "graph-simplify", "graph-cse", "graph-recognise", "graph-dce")),
     (
         "kernel",
         (
@@ -55,6 +55,7 @@ MAPPING: dict[str, tuple[str, ...]] = {"kernel-to-loop": ("loop-map-gpu",)}
 PASSES: dict[str, tuple[str, str]] = {
     "graph-differentiate": ("lowering.graph.differentiate", "GraphDifferentiate"),
     "graph-simplify": ("lowering.graph.simplify", "GraphSimplify"),
+    "graph-recognise": ("lowering.graph.recognise", "GraphRecognise"),
     "graph-cse": ("lowering.graph.cse", "GraphCse"),
     "graph-dce": ("lowering.graph.dce", "GraphDce"),
     "graph-lower-quantised": ("lowering.graph.lower_quantised", "GraphLowerQuantised"),

@@ -41,12 +41,12 @@ def attention(
 ) -> Term:
     """softmax(scale q k^T + mask) v; q may be a block of the rows, from `first` on of so many `rows`.
 
-    A row that sees no key gives zeros.
+    A row that sees no key gives zeros, or NaN.
     """
     q, k, v = (t.cast("f32") if t.dtype in SMALL else t for t in x[:3])
     mask = x[3] if len(x) == 4 else None
     scores = q.of("matmul", swapped(k)) * number(values, "scale")
-    every_row_sees = mask is None
+    every_row_sees = mask is None or values["unseen"] == "nan"
     if mask is not None:
         hidden = float("-inf")
         scores = mask.where(scores, hidden) if mask.dtype == "bool" else scores + mask.cast(scores.dtype)
@@ -56,7 +56,7 @@ def attention(
         row, column = (q.sketch.make("iota", shape=(s, t), axis=axis, dtype="i64") for axis in (0, 1))
         last = row + first + integer_of(q.sketch, ahead)
         scores = (column <= last).where(scores, float("-inf"))
-        every_row_sees = every_row_sees and ahead.bounds({})[0] >= 0
+        every_row_sees = every_row_sees and (ahead.bounds({})[0] >= 0 or values["unseen"] == "nan")
     return _weights(scores, every_row_sees).of("matmul", v).cast(x[2].dtype)
 
 
@@ -83,9 +83,12 @@ def by_products(op: AttentionOp) -> tuple[list[Operation], list[SSAValue]]:
     x, values = [sketch.term(o) for o in op.operands], op.values()
     rows, keys = x[0].dims[-2], x[1].dims[-2]
     heads = product(x[0].dims[:-2]).value or 1
-    block = max(ROWS, SCORES // (heads * (keys.value or 1)))
-    if block >= (rows.value or 0):
+    count, most = rows.value or 0, max(ROWS, SCORES // (heads * (keys.value or 1)))
+    if most >= count:
         return sketch.ops, [attention(x, values).value]
+    block = -(
+        -count // -(-count // most)
+    )  # as many rows in each, since the last one computes anew what it lacks
     return sketch.ops, [_in_blocks(x, values, block).value]
 
 
