@@ -32,8 +32,9 @@ class GraphRecognise(ModulePass):
     scale and bias behind them; (4) rotary embedding; (5) attention, with masks that are added, of bools, or causal.
     What other ops use too stays written out, unless it is cheap; so does what has a schedule.
     Leaves: a function at the graph level. Results differ by rounding alone: sums and factors are in another order, and f16
-    and the like are rounded once and not after each op, as in one kernel; where they were NaN or infinite they are. A naive
-    softplus or softmax, which overflows, is left, as is a mask of finite numbers but where it is added.
+    and the like are rounded once and not after each op, as in one kernel; where they were NaN or infinite they are, but
+    that layer norm in TensorFlow's form had NaN where its scale is infinite. A naive softplus or softmax, which overflows,
+    is left, as is a mask of finite numbers but where it is added.
     """
 
     name = "graph-recognise"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import TypeAlias
 
 import ml_dtypes
@@ -83,7 +84,7 @@ def is_close(found: float, wanted: float, value: SSAValue) -> bool:
     if found == wanted:
         return True
     element = value.type.element_type  # pyright: ignore[reportAttributeAccessIssue]
-    if not is_float(element):
+    if not is_float(element) or not isfinite(wanted):
         return False
     return abs(found - wanted) <= SLACK * float(ml_dtypes.finfo(np_dtype(element)).eps) * abs(wanted)
 
