@@ -41,8 +41,8 @@ class Scores:
 @pattern(OPS["matmul"])
 def attention(op: GraphOp, rewriter: Rewriter) -> None:
     """softmax(scale * (q @ k^T) + mask) @ v, or where(mask, scores, -inf) of the scores, = attention(q, k, v, mask)"""
-    found = next(matches(WEIGHTED, op.results[0]), None) if computes_floats(op) else None
-    if found is None:
+    found = next(matches(WEIGHTED, op.results[0]), None)
+    if found is None or not computes_floats(op):
         return
     scores, v, axis = found.found["s"], found.found["v"], found.found["axis"]
     assert isinstance(scores, SSAValue) and isinstance(v, SSAValue)

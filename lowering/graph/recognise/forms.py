@@ -115,14 +115,26 @@ class Form(Algebra):
         factors = sorted(((f, r, e) for (f, r), e in found.items() if e), key=lambda t: -t[0].size)
         return Product(coefficient, tuple(factors), name, free)
 
+    @cached_property
+    def heads(self) -> frozenset[type[GraphOp]] | None:
+        """The ops that may give what the form tells of; None where any value will do."""
+        if self.choices:
+            found = [c.heads for c in self.choices]
+            return None if None in found else frozenset().union(*(f for f in found if f is not None))
+        if not self.is_op:
+            return None
+        if self.name in PRODUCTS:
+            return frozenset(OPS[name] for name in (*PRODUCTS, "pow"))
+        return frozenset((OPS[self.name], OPS["sub"]) if self.name == "add" else (OPS[self.name],))
+
     @property
     def roots(self) -> tuple[type[GraphOp], ...]:
-        """The ops that may end what the form tells of."""
-        if self.choices:
-            return tuple(r for c in self.choices for r in c.roots)
-        if self.name in PRODUCTS:
-            return tuple(OPS[name] for name in {"mul": 0, "div": 0, self.name: 0})
-        return (OPS[self.name], OPS["sub"]) if self.name == "add" else (OPS[self.name],)
+        """The ops at which a rule for the form is tried."""
+        forms = self.choices or (self,)
+        names = dict.fromkeys(
+            n for f in forms for n in (("mul", "div", f.name) if f.name in PRODUCTS else (f.name,))
+        )
+        return tuple(OPS[n] for n in (*names, *(["sub"] if "add" in names else [])))
 
 
 def form(formula: Callable[..., Form]) -> Form:

@@ -8,7 +8,7 @@ broadcast or not, and equal where they are to a few units in the last place.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import TypeAlias
 
@@ -38,21 +38,46 @@ class Match:
 
     found: Mapping[str, Told]
     ops: tuple[Operation, ...]
+    memory: dict[object, object] = field(default_factory=dict)
+    """Products that were taken apart before, for as long as the IR stays as it is."""
 
     def having(self, name: str, what: Told) -> Iterator[Match]:
         """The match with a hole filled, unless it stands for something else."""
         if name not in self.found:
-            yield Match({**self.found, name: what}, self.ops)
+            yield Match({**self.found, name: what}, self.ops, self.memory)
         elif (known := self.found[name]) is what or (not isinstance(what, SSAValue) and known == what):
             yield self
 
     def over(self, *ops: Operation) -> Match:
-        return Match(self.found, (*self.ops, *ops))
+        return Match(self.found, (*self.ops, *ops), self.memory)
+
+    def factors_of(self, value: SSAValue, depth: int) -> Factors | None:
+        """The product that a value is."""
+        if (value, depth) not in self.memory:
+            self.memory[value, depth] = factors_of(value, depth)
+        return self.memory[value, depth]  # pyright: ignore[reportReturnType]
+
+
+def may_be(form: Form, value: SSAValue) -> bool:
+    """Whether the op that gives a value is one that the form may end in: most are told apart by this."""
+    return form.heads is None or type(value.owner) in form.heads
+
+
+def is_other_product(form: Form, value: SSAValue, known: Match) -> bool:
+    """Whether a value is a product of another number of factors than a form has, in whatever way it is taken apart."""
+    if form.name not in PRODUCTS:
+        return False
+    found = known.factors_of(value, 1)
+    if found is None:
+        return True
+    return found.is_all and len(found.ops) == 1 and len(found.powers) != len(form.product.factors)
 
 
 def matches(form: Form, value: SSAValue, so_far: Match | None = None) -> Iterator[Match]:
     """The ways in which a value has a form."""
     known = so_far or Match({}, ())
+    if not may_be(form, value):
+        return
     if form.choices:
         for choice in form.choices:
             yield from matches(choice, value, known)
@@ -130,6 +155,8 @@ def _settings(form: Form, op: GraphOp, known: Match) -> Iterator[Match]:
 
 def _all(forms: Sequence[Form], values: Sequence[SSAValue], known: Match) -> Iterator[Match]:
     """Each value has its form; those that say most are tried first, since they tell what the holes are."""
+    if not all(map(may_be, forms, values)):
+        return
     order = sorted(range(len(forms)), key=lambda i: -forms[i].size)
 
     def rest(at: int, match: Match) -> Iterator[Match]:
@@ -152,6 +179,8 @@ class Factors:
     coefficient: float
     powers: Mapping[tuple[SSAValue, bool], int]
     ops: tuple[Operation, ...]
+    is_all: bool
+    """Whether none of the factors could be taken apart further, were it not used otherwise too."""
 
 
 def is_cheap(op: Operation) -> bool:
@@ -166,7 +195,7 @@ def factors_of(value: SSAValue, depth: int) -> Factors | None:
     """The product that a value is, taken apart at one op (0), also at those that nothing else uses (1), or at cheap ones
     too (2). None for no product."""
     powers: dict[tuple[SSAValue, bool], int] = {}
-    coefficient, ops = 1.0, []
+    coefficient, ops, is_all = 1.0, [], True
     work = [(value, 1)]
     while work:
         at, exponent = work.pop()
@@ -183,6 +212,7 @@ def factors_of(value: SSAValue, depth: int) -> Factors | None:
         )
         parts = _parts(at, exponent) if apart else None
         if parts is None or len(powers) + len(work) > MOST_FACTORS:
+            is_all = is_all and (apart or type(at.owner) not in _MULTIPLYING)
             powers[at, False] = powers.get((at, False), 0) + exponent
             continue
         ops.append(at.owner)
@@ -193,7 +223,12 @@ def factors_of(value: SSAValue, depth: int) -> Factors | None:
                 powers[part, True] = powers.get((part, True), 0) + power
             else:
                 work.append((part, power))
-    return Factors(coefficient, {key: n for key, n in powers.items() if n}, tuple(ops)) if ops else None
+    return (
+        Factors(coefficient, {key: n for key, n in powers.items() if n}, tuple(ops), is_all) if ops else None
+    )
+
+
+_MULTIPLYING = frozenset(OPS[name] for name in (*PRODUCTS, "pow"))
 
 
 def _parts(value: SSAValue, exponent: int) -> list[tuple[SSAValue, bool, int]] | None:
@@ -216,20 +251,28 @@ def _parts(value: SSAValue, exponent: int) -> list[tuple[SSAValue, bool, int]] |
 
 
 def _products(form: Form, value: SSAValue, known: Match) -> Iterator[Match]:
-    wanted, last = form.product, None
-    for depth in (1, 2, 0):
-        found = factors_of(value, depth)
-        if found is None or found == last or len(found.powers) != len(wanted.factors):
-            continue
-        last = found
-        match = known.over(*found.ops)
-        if wanted.free:
-            number = (found.coefficient / wanted.coefficient) ** (1 / wanted.free)
-            match = next(match.having(wanted.name, as_written(number, value)), None)
-        elif not is_close(found.coefficient, wanted.coefficient, value):
-            match = None
-        if match is not None:
-            yield from _assigned(wanted.factors, dict(found.powers), match)
+    found = known.factors_of(value, 1)
+    if found is None:
+        return
+    yield from _with_factors(form, value, found, known)
+    if not found.is_all and (more := known.factors_of(value, 2)) is not None and more.powers != found.powers:
+        yield from _with_factors(form, value, more, known)
+    if len(found.ops) > 1 and (less := known.factors_of(value, 0)) is not None:
+        yield from _with_factors(form, value, less, known)
+
+
+def _with_factors(form: Form, value: SSAValue, found: Factors, known: Match) -> Iterator[Match]:
+    wanted = form.product
+    if len(found.powers) != len(wanted.factors):
+        return
+    match: Match | None = known.over(*found.ops)
+    if wanted.free:
+        number = (found.coefficient / wanted.coefficient) ** (1 / wanted.free)
+        match = next(match.having(wanted.name, as_written(number, value)), None)
+    elif not is_close(found.coefficient, wanted.coefficient, value):
+        match = None
+    if match is not None:
+        yield from _assigned(wanted.factors, found.powers, match)
 
 
 def _assigned(
@@ -241,7 +284,7 @@ def _assigned(
         return
     (form, is_root, exponent), *others = wanted
     for key, power in powers.items():
-        if key[1] == is_root and power == exponent:
+        if key[1] == is_root and power == exponent and may_be(form, key[0]):
             rest = {k: p for k, p in powers.items() if k != key}
             for match in matches(form, key[0], known):
                 yield from _assigned(others, rest, match)

@@ -13,7 +13,7 @@ from dialects.graph.carrying import has_quantised
 from dialects.graph.sketch import Sketch, Term
 from dialects.types import is_float
 from lowering.graph.recognise.forms import Form, form
-from lowering.graph.recognise.match import Match, is_cheap, matches
+from lowering.graph.recognise.match import Match, is_cheap, is_other_product, matches
 from lowering.rewriting import Pattern, Rewriter
 
 
@@ -27,10 +27,11 @@ def recognised(name: str, found: Callable[..., Form], made: Callable[..., Term |
 
     def apply(op: Operation, rewriter: Rewriter) -> None:
         assert isinstance(op, GraphOp)
-        if not computes_floats(op):
+        known = Match({}, (), rewriter.memory)
+        if is_other_product(wanted, op.results[0], known):
             return
-        for match in matches(wanted, op.results[0]):
-            if not is_free(op, match):
+        for match in matches(wanted, op.results[0], known):
+            if not is_free(op, match) or not computes_floats(op):
                 continue
             sketch = Sketch()
             holes = {n: sketch.term(v) if isinstance(v, SSAValue) else v for n, v in match.found.items()}
