@@ -77,14 +77,20 @@ def is_large(op: AttentionOp) -> bool:
     return all(d.value for d in q) and all((d.value or 0) >= LEAST for d in (*q[-2:], k[-2], v[-1]))
 
 
+def goes_by_products(op: AttentionOp) -> bool:
+    """Whether products serve an attention better than a kernel that goes from key to key: where it is large, and where it
+    was written as products, which give NaN to rows that see no key."""
+    return is_large(op) or op.values()["unseen"] == "nan"
+
+
 def by_products(op: AttentionOp) -> tuple[list[Operation], list[SSAValue]]:
-    """The ops that stand for a large attention, and its value."""
+    """The ops that stand for an attention, and its value."""
     sketch = Sketch(op.location if isinstance(op.location, LocationAttr) else None)
     x, values = [sketch.term(o) for o in op.operands], op.values()
     rows, keys = x[0].dims[-2], x[1].dims[-2]
     heads = product(x[0].dims[:-2]).value or 1
     count, most = rows.value or 0, max(ROWS, SCORES // (heads * (keys.value or 1)))
-    if most >= count:
+    if most >= count or not is_large(op):
         return sketch.ops, [attention(x, values).value]
     block = -(
         -count // -(-count // most)
