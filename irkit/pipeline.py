@@ -30,8 +30,9 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "graph-differentiate",
             "graph-simplify",
-            "graph-simplify-reductions",
             "graph-cse",
+            "graph-recognise",
+            "graph-simplify-reductions",
             "graph-fold-pads",
             "graph-fold-scale",
             "graph-order-products",
@@ -69,6 +70,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "graph-differentiate": ("lowering.graph.differentiate", "GraphDifferentiate"),
     "graph-simplify": ("lowering.graph.simplify", "GraphSimplify"),
     "graph-simplify-reductions": ("lowering.graph.simplify_reductions", "GraphSimplifyReductions"),
+    "graph-recognise": ("lowering.graph.recognise", "GraphRecognise"),
     "graph-cse": ("lowering.graph.cse", "GraphCse"),
     "graph-fold-pads": ("lowering.graph.fold_pads", "GraphFoldPads"),
     "graph-fold-scale": ("lowering.graph.fold_scale", "GraphFoldScale"),

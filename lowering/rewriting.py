@@ -63,6 +63,8 @@ class Rewriter:
     def __init__(self) -> None:
         self.worklist: Worklist[Operation] = Worklist()
         self.changed = False
+        self.memory: dict[object, object] = {}
+        """What rules have found out about the IR, until something changes."""
 
     def replace(
         self,
@@ -91,9 +93,13 @@ class Rewriter:
             self.replace_uses(old, new)
         self.erase(op)
 
+    def _change(self) -> None:
+        self.changed = True
+        self.memory.clear()
+
     def replace_uses(self, old: SSAValue, new: SSAValue) -> None:
         """Gives every use of one value to another."""
-        self.changed = True
+        self._change()
         for use in tuple(old.uses):
             self.worklist.push(use.operation)
         old.replace_all_uses_with(new)
@@ -115,7 +121,7 @@ class Rewriter:
     def _insert(
         self, at: InsertPoint, ops: Operation | Sequence[Operation], origins: Iterable[Operation]
     ) -> None:
-        self.changed = True
+        self._change()
         ops = (ops,) if isinstance(ops, Operation) else tuple(ops)
         location = union_location(origins)
         for op in ops:
@@ -127,7 +133,7 @@ class Rewriter:
 
     def erase(self, op: Operation) -> None:
         """Removes an op whose results have no uses left; what fed it is looked at again."""
-        self.changed = True
+        self._change()
         for nested in op.walk():
             for operand in nested.operands:
                 if isinstance(operand.owner, Operation):
@@ -139,7 +145,7 @@ class Rewriter:
 
     def modified(self, op: Operation) -> None:
         """Says that a rule has changed an op in place."""
-        self.changed = True
+        self._change()
         self.worklist.push(op)
         for result in op.results:
             for use in result.uses:

@@ -257,11 +257,15 @@ class AttentionOp(GraphOp):
 
     q [..., s, d], k [..., t, d], v [..., t, e]; the mask broadcasts to [..., s, t] and is added, or, if bool, says
     which keys count. With `causal` position i sees keys up to i + t - s, where torch's is_causal says i, whatever the
-    sizes. A row that sees no key gives zeros.
+    sizes. A row that sees no key gives zeros, or NaN, as softmax does, with `unseen` so.
     """
 
     name = "graph.attention"
-    PARAMS: ClassVar = {"scale": Param("float", None), "causal": Param("bool", False)}
+    PARAMS: ClassVar = {
+        "scale": Param("float", None),
+        "causal": Param("bool", False),
+        "unseen": Param("str", "zero", ("zero", "nan")),
+    }
     ARITY: ClassVar = (3, 4)
     OPERANDS: ClassVar = ("q", "k", "v", "mask")
 
@@ -312,6 +316,8 @@ class AttentionOp(GraphOp):
             s, t = scores.shape[-2:]
             scores = np.where(np.arange(t) <= np.arange(s)[:, None] + (t - s), scores, -np.inf)
         scores = scores.astype(q.dtype)
+        if values["unseen"] == "nan":
+            return [cast_array(softmax(scores, -1).astype(q.dtype) @ v, results[0].element_type)]
         sees = (scores > least(q.dtype)).any(axis=-1, keepdims=True) | np.isnan(scores).any(
             axis=-1, keepdims=True
         )

@@ -6,6 +6,7 @@ A `Term` stands for a value. Its operators make graph ops; a Python number takes
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Self
 
 import numpy as np
 from xdsl.dialects.builtin import LocationAttr, TensorType, i64
@@ -109,7 +110,76 @@ class Sketch:
         return self.moved(numbers, [count], [expr], "clamp")
 
 
-class Term:
+class Algebra:
+    """What formulas are written in: operators over `of`, which applies a graph op, and `like`, which takes up a number."""
+
+    def of(self, name: str, *others: Self | Number, **values: object) -> Self:
+        """A graph op of this operand, then others."""
+        raise NotImplementedError
+
+    def like(self, other: Self | Number) -> Self:
+        """A number in the dtype of this operand; an operand as it is."""
+        raise NotImplementedError
+
+    def where(self, yes: Self | Number, no: Self | Number) -> Self:
+        """`yes` where this one, of bools, is true; one of both is no number."""
+        typed = no if isinstance(yes, int | float) else yes
+        assert not isinstance(typed, int | float)
+        return self.of("where", typed.like(yes), typed.like(no))
+
+    def __add__(self, other: Self | Number) -> Self:
+        return self.of("add", other)
+
+    def __radd__(self, other: Number) -> Self:
+        return self.like(other) + self
+
+    def __sub__(self, other: Self | Number) -> Self:
+        return self.of("sub", other)
+
+    def __rsub__(self, other: Number) -> Self:
+        return self.like(other) - self
+
+    def __mul__(self, other: Self | Number) -> Self:
+        return self.of("mul", other)
+
+    def __rmul__(self, other: Number) -> Self:
+        return self.like(other) * self
+
+    def __truediv__(self, other: Self | Number) -> Self:
+        return self.of("div", other)
+
+    def __rtruediv__(self, other: Number) -> Self:
+        return self.like(other) / self
+
+    def __neg__(self) -> Self:
+        return self.of("neg")
+
+    def __abs__(self) -> Self:
+        return self.of("abs")
+
+    def __lt__(self, other: Self | Number) -> Self:
+        return self.of("compare", other, pred="lt")
+
+    def __gt__(self, other: Self | Number) -> Self:
+        return self.of("compare", other, pred="gt")
+
+    def __ge__(self, other: Self | Number) -> Self:
+        return self.of("compare", other, pred="ge")
+
+    def __le__(self, other: Self | Number) -> Self:
+        return self.of("compare", other, pred="le")
+
+    def equals(self, other: Self | Number) -> Self:
+        return self.of("compare", other, pred="eq")
+
+    def differs(self, other: Self | Number) -> Self:
+        return self.of("compare", other, pred="ne")
+
+    def both(self, other: Self) -> Self:
+        return self.of("logical_and", other)
+
+
+class Term(Algebra):
     """A tensor value in a sketch."""
 
     def __init__(self, sketch: Sketch, value: SSAValue):
@@ -142,60 +212,3 @@ class Term:
 
     def reshape(self, sizes: Sequence[DimLike]) -> Term:
         return self.of("reshape", shape=tuple(map(Dim.of, sizes)))
-
-    def where(self, yes: Term | Number, no: Term | Number) -> Term:
-        """`yes` where this term of bools is true; one of both is a term."""
-        typed = yes if isinstance(yes, Term) else no
-        assert isinstance(typed, Term)
-        return self.sketch.make("where", self, typed.like(yes), typed.like(no))
-
-    def __add__(self, other: Term | Number) -> Term:
-        return self.of("add", other)
-
-    def __radd__(self, other: Number) -> Term:
-        return self.like(other) + self
-
-    def __sub__(self, other: Term | Number) -> Term:
-        return self.of("sub", other)
-
-    def __rsub__(self, other: Number) -> Term:
-        return self.like(other) - self
-
-    def __mul__(self, other: Term | Number) -> Term:
-        return self.of("mul", other)
-
-    def __rmul__(self, other: Number) -> Term:
-        return self.like(other) * self
-
-    def __truediv__(self, other: Term | Number) -> Term:
-        return self.of("div", other)
-
-    def __rtruediv__(self, other: Number) -> Term:
-        return self.like(other) / self
-
-    def __neg__(self) -> Term:
-        return self.of("neg")
-
-    def __abs__(self) -> Term:
-        return self.of("abs")
-
-    def __lt__(self, other: Term | Number) -> Term:
-        return self.of("compare", other, pred="lt")
-
-    def __gt__(self, other: Term | Number) -> Term:
-        return self.of("compare", other, pred="gt")
-
-    def __ge__(self, other: Term | Number) -> Term:
-        return self.of("compare", other, pred="ge")
-
-    def __le__(self, other: Term | Number) -> Term:
-        return self.of("compare", other, pred="le")
-
-    def equals(self, other: Term | Number) -> Term:
-        return self.of("compare", other, pred="eq")
-
-    def differs(self, other: Term | Number) -> Term:
-        return self.of("compare", other, pred="ne")
-
-    def both(self, other: Term) -> Term:
-        return self.of("logical_and", other)

@@ -22,6 +22,7 @@ from irkit.onnx.folding import fold
 from irkit.onnx.functions import defaults, definition, with_attributes
 from irkit.onnx.inputs import check_names, check_size, given_value
 from irkit.onnx.load import Source, load
+from irkit.onnx.masks import causal_mask
 from irkit.onnx.names import parameter_name, value_name
 from irkit.onnx.node import RULES, Node, domain_of, names_read
 from irkit.onnx.values import Value
@@ -141,10 +142,13 @@ class Importer:
         return parameter_name(info.name, "out"), scope.tensor(value).value
 
     def parameter(self, name: str, array: np.ndarray) -> Tensor:
-        """An array as a parameter; one number, or a few integers, as a constant. The same tensor each time."""
+        """An array as a parameter, the same one each time; one number, or a few integers, as a constant, a causal mask
+        by its places."""
         if id(array) not in self.made:
             if array.size <= (CONSTANT_ELEMENTS if array.dtype.kind in "iub" else 1):
                 return ops.constant(array)
+            if (mask := causal_mask(array)) is not None:
+                return mask
             free = self.trace.free_name(parameter_name(name, "w", self.node))
             self.made[id(array)] = array, param(free, array)
         return self.made[id(array)][1]

@@ -42,12 +42,12 @@ def attention(
 ) -> Term:
     """softmax(scale q k^T + mask) v; q may be a block of the rows, from `first` on of so many `rows`.
 
-    A row that sees no key gives zeros.
+    A row that sees no key gives zeros, or NaN.
     """
     q, k, v = (t.cast("f32") if t.dtype in SMALL else t for t in x[:3])
     mask = x[3] if len(x) == 4 else None
     scores = q.of("matmul", swapped(k)) * number(values, "scale")
-    every_row_sees = mask is None
+    every_row_sees = mask is None or values["unseen"] == "nan"
     if mask is not None:
         hidden = float("-inf")
         scores = mask.where(scores, hidden) if mask.dtype == "bool" else scores + mask.cast(scores.dtype)
@@ -57,7 +57,7 @@ def attention(
         row, column = (q.sketch.make("iota", shape=(s, t), axis=axis, dtype="i64") for axis in (0, 1))
         last = row + first + integer_of(q.sketch, ahead)
         scores = (column <= last).where(scores, float("-inf"))
-        every_row_sees = every_row_sees and ahead.bounds({})[0] >= 0
+        every_row_sees = every_row_sees and (ahead.bounds({})[0] >= 0 or values["unseen"] == "nan")
     return _weights(scores, every_row_sees).of("matmul", v).cast(x[2].dtype)
 
 
@@ -87,17 +87,25 @@ def is_large(op: AttentionOp) -> bool:
     return scores.value is not None or most(scores) <= SCORES
 
 
+def goes_by_products(op: AttentionOp) -> bool:
+    """Whether products serve an attention better than a kernel that goes from key to key: where it is large, and where it
+    was written as products, which give NaN to rows that see no key."""
+    return is_large(op) or op.values()["unseen"] == "nan"
+
+
 def by_products(op: AttentionOp) -> tuple[list[Operation], list[SSAValue]]:
-    """The ops that stand for a large attention, and its value."""
+    """The ops that stand for an attention, and its value."""
     sketch = Sketch(op.location if isinstance(op.location, LocationAttr) else None)
     x, values = [sketch.term(o) for o in op.operands], op.values()
     rows, keys = x[0].dims[-2], x[1].dims[-2]
     if rows.value is None or keys.value is None or product(x[0].dims[:-2]).value is None:
         return sketch.ops, [attention(x, values).value]
     heads = product(x[0].dims[:-2]).value or 1
-    block = max(ROWS, SCORES // (heads * max(1, keys.value)))
-    if block >= rows.value:
+    count, most = rows.value, max(ROWS, SCORES // (heads * max(1, keys.value)))
+    if most >= count or not is_large(op):
         return sketch.ops, [attention(x, values).value]
+    # As many rows in each block, since the last one computes anew what it lacks.
+    block = -(-count // -(-count // most))
     return sketch.ops, [_in_blocks(x, values, block).value]
 
 

@@ -17,7 +17,7 @@ from dialects.graph.contraction import AttentionOp
 from dialects.graph.derived import Derived
 from dialects.graph.kernels import runs_by_hand
 from dialects.types import tensor
-from lowering.graph.attention import by_products, is_large
+from lowering.graph.attention import by_products, goes_by_products
 from lowering.rewriting import replace_by
 
 
@@ -29,7 +29,8 @@ class GraphDecompose(ModulePass):
     Does: (1) replaces each derived op by its formula, whose ops have its location, and the derived ops of formulas in turn;
     (2) replaces `graph.if` by two loops of one iteration or none: from 0 to n and from n to 1, where n is the condition;
     (3) replaces `graph.custom` by its body, whose ops have its location beside their own; (4) large attention of known
-    sizes becomes products and softmax, for blocks of rows where all scores would leave the caches.
+    sizes, and such as was recognised, becomes products and softmax, for blocks of rows where all scores would leave the
+    caches.
     Leaves: a function without derived ops, custom ops and choices; results may differ in the last bits from the references.
     """
 
@@ -41,7 +42,10 @@ class GraphDecompose(ModulePass):
         work = [
             o
             for o in op.walk()
-            if (isinstance(o, Derived | CustomOp | IfOp) or (isinstance(o, AttentionOp) and is_large(o)))
+            if (
+                isinstance(o, Derived | CustomOp | IfOp)
+                or (isinstance(o, AttentionOp) and goes_by_products(o))
+            )
             and not runs_by_hand(o)
         ]
         while work:

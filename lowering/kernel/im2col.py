@@ -27,7 +27,6 @@ from lowering.kernel.window_copies import Copies, layout_of
 from lowering.loop.contraction import can_pack
 from lowering.target import Target, get_target
 
-
 OVERLAP = 2
 """A window that is read directly is copied first where each element is read at least so many times."""
 

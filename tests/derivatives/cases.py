@@ -255,6 +255,10 @@ CASES: dict[str, str] = {
     ),
     "ln": function("x: f64[2,3,4], s: f64[4], b: f64[4]", "f64[2,3,4]", "layer_norm(x,s,b)"),
     "rms": function("x: f64[2,3,4], s: f64[4]", "f64[2,3,4]", "rms_norm(x,s)"),
+    "rotary": function("x: f64[2,3,4], c: f64[3,2], s: f64[4]", "f64[2,3,4]", "rotary_embedding(x,c,s)"),
+    "rotary2": function(
+        "x: f64[2,3,4], c: f64[3,2], s: f64[4]", "f64[2,3,4]", "rotary_embedding(x,c,s,interleaved=true)"
+    ),
     "bn": function(
         "x: f64[2,3,4], s: f64[3], b: f64[3], m: f64[3], v: f64[3]", "f64[2,3,4]", "batch_norm(x,s,b,m,v*v)"
     ),

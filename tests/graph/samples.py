@@ -151,6 +151,7 @@ DERIVED = (
     Sample("resize_bilinear", (IMAGE,), {"size": [2, 9]}),
     Sample("log_softmax", (X,), {"axis": 0}),
     Sample("rms_norm", (X, ("f32", (5,)))),
+    Sample("rotary_embedding", (("f32", (2, 3, 6)), ("f32", (3, 3)), ("f32", (1, 6)))),
     Sample("batch_norm", (IMAGE, *[CHANNELS] * 4)),
     Sample("group_norm", (IMAGE, CHANNELS, CHANNELS), {"groups": 2}),
     *(Sample(name, (X, X)) for name in ("squared_error", "absolute_error", "huber")),

@@ -43,6 +43,13 @@ fn main(x: f32[B, 2, 3, 3]) -> f32[B, 5] {
     "attention": """fn main(q: f32[2, 9, 8], k: f32[2, 9, 8], v: f32[2, 9, 8]) -> f32[2, 9, 8] {
   return attention(q, k, v, causal=true)
 }""",
+    "written_out": """fn main(x: f32[9, 8], g: f32[8], m: bool[9, 9], a: f32[9, 4]) -> f32[9, 8] {
+  c = x - mean(x, axis=-1, keepdims=true)
+  n = g * c / sqrt(mean(c ** 2, axis=-1, keepdims=true) + 1e-5)
+  q = n * concat(a, a, axis=1) + concat(-n[:, 4:], n[:, :4], axis=1) * concat(a, a, axis=1)
+  s = softmax(where(m, q @ transpose(q) / 2.5, -inf)) @ n
+  return s * 0.5 * (1 + erf(s / 1.41421356))
+}""",
     "gather": "fn main(x: f32[6, 5], i: i64[4]) -> (f32[4, 5], f32[12, 5]) { return x[i], concat(x, -x) }",
     "argmax": "fn main(x: f32[6, 5]) -> (i64[6], f32) { return argmax(x), sum(x) }",
     "random": "fn main(key: u32[2], x: f32[6]) -> f32[6] { return x * random(key, [6]) }",

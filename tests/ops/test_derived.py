@@ -124,6 +124,15 @@ def layers() -> list[Call]:
         Call("log_softmax", [X], {"axis": 0}),
         Call("rms_norm", [X, X[0]]),
         Call("rms_norm", [X.astype(np.float16), X[0].astype(np.float16)]),
+        *(
+            Call("rotary_embedding", [x, *angles], {"interleaved": inner})
+            for inner in (False, True)
+            for x, angles in (
+                (X[:, :4].copy(), [X[0, :2], X[1, :4]]),
+                (X[:, :4].astype(np.float16), [X[:, :2].astype(np.float16)] * 2),
+                (image, [image[:1, :, :1, :1], image[0, 0, :1, :2]]),
+            )
+        ),
         Call("batch_norm", [image, *positive]),
         Call("batch_norm", [image[:, :, 0, 0].copy(), *positive], {"eps": 0.1}),
         *(Call("group_norm", [image, *positive[:2]], {"groups": g}) for g in (1, 3, 6)),

@@ -12,6 +12,7 @@ from dialects.graph.derived import (
     quantised,
     reduction,
     resizing,
+    rotary,
     window,
 )
 from dialects.graph.derived.base import Derived
@@ -28,5 +29,6 @@ __all__ = [
     "quantised",
     "reduction",
     "resizing",
+    "rotary",
     "window",
 ]

@@ -38,6 +38,12 @@ SCANS = {
 CONTRACTIONS = {
     "matmul": Example("a @ b", a=MATRIX, b="f32 [[1, 0], [0, 1], [2, 2]]"),
     "einsum": Example('einsum(a, b, spec="ij,ij->i")', a=MATRIX, b="f32 [[1, 0, 1], [2, 0, 2]]"),
+    "rotary_embedding": Example(
+        "rotary_embedding(x, cos, sin)",
+        x="f32 [[1, 2, 3, 4]]",
+        cos="f32 [[0, 1]]",
+        sin="f32 [[1, 0]]",
+    ),
     "attention": Example(
         "attention(q, k, v, causal=true)",
         q="f32 [[1, 0], [0, 2]]",

@@ -192,6 +192,11 @@ def _einsum(p: Parts) -> Sequence[Term] | None:
     return p.made(p.x, spec=f"{','.join(terms)}->{free[0]}{output}")
 
 
+@batched("rotary_embedding")
+def _rotary_embedding(p: Parts) -> Sequence[Term]:
+    return p.made([p.whole(0), *(p.ranked(i, len(p.dims(0))) for i in (1, 2))])
+
+
 @batched("attention")
 def _attention(p: Parts) -> Sequence[Term]:
     heads = [p.whole(i) for i in range(3)]

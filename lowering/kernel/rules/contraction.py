@@ -130,7 +130,12 @@ def _attention(b: Builder, op: Operation, index: Index) -> SSAValue:
     weight = b.add(math.ExpOp(b.binary(arith.SubfOp, x, base)))
     total = fold(b, "sum", [j], weight, b.element(q))
     weighted = sum_of_products(b, [j], weight, b.at(v, (*batch, j, e)))
-    empty = b.compare(FLOAT_PREDICATES["eq"], total, zero)
+    if str(op.values()["unseen"]) == "zero":  # pyright: ignore[reportAttributeAccessIssue]
+        empty = b.compare(FLOAT_PREDICATES["eq"], total, zero)
+    elif keys.value:
+        return b.binary(arith.DivfOp, weighted, total)
+    else:
+        empty = b.compare(0, b.index(keys), b.constant(0, b.index(ZERO).type))
     return b.binary(arith.DivfOp, weighted, b.add(arith.SelectOp(empty, b.constant(1.0, x.type), total)))
 
 
