@@ -22,11 +22,11 @@ import numpy as np
 import onnx
 
 from tests.from_onnx.batches import SIZE
+from tests.fuzz_onnx.by_nnsmith import stored
 from tests.fuzz_onnx.check import Outcome, Sample, check, checker
-from tests.fuzz_onnx.expected import RUNNERS, Runner
 from tests.fuzz_onnx.generate import generate
 from tests.fuzz_onnx.minimise import minimised
-from tests.fuzz_onnx.by_nnsmith import stored
+from tests.fuzz_onnx.runners import RUNNERS, Runner
 
 
 def main() -> int:

@@ -16,7 +16,8 @@ from irkit.onnx.backend import source_of
 from irkit.onnx.faults import NeedsValue
 from irkit.tracing.graph import Graph
 from tests.from_onnx import batches
-from tests.fuzz_onnx.expected import SHAKES, Expected, Runner, difference, expect
+from tests.fuzz_onnx.expected import Expected, difference, expect
+from tests.fuzz_onnx.runners import Runner
 
 SECOND_LOOK = 40
 """Runs with noise before a difference counts as wrong."""
@@ -169,6 +170,3 @@ Checker = Callable[[Sample], Outcome]
 def checker(run: Runner, level: str | None = "-O1") -> Checker:
     """What checks one sample."""
     return lambda sample: check([sample], run, level)[0]
-
-
-__all__ = ["SHAKES", "Outcome", "Sample", "check", "checker"]

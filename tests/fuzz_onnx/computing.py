@@ -9,7 +9,9 @@ import numpy as np
 from tests.fuzz_onnx.drawing import OPEN, Drawing, RefusedError, Value, draws
 from tests.fuzz_onnx.moving import least, open_axes
 
-REDUCTIONS = "ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp".split()
+REDUCTIONS = (
+    "ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp"
+)
 
 
 @draws(6)

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from tests.fuzz_onnx.expected import reference
+from tests.fuzz_onnx.runners import reference
 
 OPEN = 11
 """The size of the dim that a model leaves open; hardly any other dim has it."""
@@ -85,6 +85,8 @@ class Drawing:
         return bool(self.rng.random() < p)
 
     def one(self, options: Sequence[Any]) -> Any:
+        """One of some options, or of the words of a text."""
+        options = options.split() if isinstance(options, str) else options
         if not len(options):
             raise RefusedError
         return options[int(self.rng.integers(len(options)))]
@@ -179,7 +181,7 @@ class Drawing:
         if good and self.chance(0.93):
             unread = [v for v in good if v.name not in self.read]
             return self.one(unread if unread and self.chance(0.7) else good)
-        dtype = {"f": self.one(FLOATS), "i": self.one(INTEGERS), "b": "bool"}[self.one(kind)]
+        dtype = {"f": self.one(FLOATS), "i": self.one(INTEGERS), "b": "bool"}[self.one(list(kind))]
         shape = self.shape(rank)
         value = Value("", np.empty(shape, dtype))
         if test is not None and not test(value):

@@ -8,7 +8,7 @@ is known by looking at every value on the way; nothing that depends on it is com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import ml_dtypes
@@ -16,115 +16,14 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from irkit.onnx.node import names_read
-
-Arrays = dict[str, np.ndarray]
-Runner = Callable[[onnx.ModelProto, Mapping[str, np.ndarray]], Arrays]
+from tests.fuzz_onnx.ops import ERRS, EXACT, F32, NARROW, SMOOTH, SUMS, UNDEFINED_FOR_NAN
+from tests.fuzz_onnx.runners import Arrays, Runner, reference
 
 ROUNDINGS = 4
 """How large noise is, in roundings of the dtype."""
 SHAKES = 4
 MARGIN = 16
 """How many times as far as noise moves an element it may lie."""
-
-ERRS = frozenset({"AveragePool", "BatchNormalization", "Loop", "LpNormalization", "LRN"})
-"""Ops of which the evaluator of onnx 1.23 has some otherwise than ONNX says: it leaves out what a ceiling adds, trains in opset 9,
-does not stack the rows of a loop, takes no absolute values for order 1, and normalises as many channels as there are images."""
-NARROW = frozenset({"Erf"})
-"""Ops that the evaluator computes in f32, whatever their type."""
-F32 = 2.0**-23
-"""The rounding of attributes: 0.1 is read as 0.1 here, in f64 too, and as the nearest number of f32 elsewhere."""
-
-EXACT = frozenset(
-    "Abs And ArgMax ArgMin BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Ceil Clip Compress Concat Constant "
-    "ConstantOfShape DepthToSpace Equal Expand EyeLike Flatten Floor Gather GatherElements GatherND GlobalMaxPool Greater "
-    "GreaterOrEqual Identity IsInf IsNaN Less LessOrEqual Max MaxPool Min Neg Not OneHot Or Pad ReduceMax ReduceMin Relu "
-    "Reshape ReverseSequence Round ScatterElements ScatterND Shape Sign Slice SpaceToDepth Split Squeeze Tile TopK "
-    "Transpose Trilu Unsqueeze Where Xor NonZero Range Size Unique".split()
-)
-"""Ops that round nothing."""
-
-SUMS = frozenset(
-    "AveragePool BatchNormalization Conv ConvTranspose CumSum Einsum Gemm GlobalAveragePool GlobalLpPool "
-    "GroupNormalization InstanceNormalization LayerNormalization LogSoftmax LpNormalization LpPool MatMul "
-    "MeanVarianceNormalization ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMean ReduceSum ReduceSumSquare "
-    "RMSNormalization Softmax LRN Mean Sum GRU LSTM RNN GridSample Resize Col2Im AffineGrid Det If Loop Scan".split()
-)
-"""Ops in which terms larger than the result may meet: noise goes before them too."""
-
-SMOOTH = frozenset(
-    "Acos Acosh Asin Asinh Atan Atanh Celu Cos Cosh Elu Erf Exp Gelu HardSwish LogSoftmax Mish Selu Sigmoid Sin Sinh Softplus "
-    "Softsign Swish Tan Tanh If Loop Scan RNN GRU LSTM Resize".split()
-)
-"""Functions that implementations approximate to a share of one, and not of a small result."""
-
-UNDEFINED_FOR_NAN = frozenset(
-    "ArgMax ArgMin Clip Max MaxPool Min ReduceMax ReduceMin GlobalMaxPool Relu Sign TopK LeakyRelu PRelu Elu Selu Celu "
-    "HardSigmoid HardSwish ThresholdedRelu Shrink Unique Round Mod".split()
-)
-"""Ops for which ONNX does not say what they do with NaN."""
-
-
-def onnxruntime(model: onnx.ModelProto, inputs: Mapping[str, np.ndarray]) -> Arrays:
-    """The results by ONNX Runtime, on one thread and without rewriting the graph."""
-    import onnxruntime as runtime
-
-    options = runtime.SessionOptions()
-    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    names = [o.name for o in model.graph.output]
-    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
-
-
-def reference(model: onnx.ModelProto, inputs: Mapping[str, np.ndarray]) -> Arrays:
-    """The results by the evaluator of the `onnx` package."""
-    from onnx.reference import ReferenceEvaluator
-
-    names = [o.name for o in model.graph.output]
-    with np.errstate(all="ignore"):
-        found = ReferenceEvaluator(model).run(None, dict(inputs))
-    return dict(zip(names, map(np.asarray, found), strict=True))
-
-
-def either(model: onnx.ModelProto, inputs: Mapping[str, np.ndarray]) -> Arrays:
-    """The results by ONNX Runtime; by the evaluator for nodes for which that has no kernel, as for many of f64."""
-    try:
-        return onnxruntime(model, inputs)
-    except Exception as fault:
-        if not _lacks(fault):
-            raise
-    known = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer} | dict(inputs)
-    for node in model.graph.node:
-        part = _of_one(node, known, model)
-        given = {i.name: known[i.name] for i in part.graph.input}
-        try:
-            known |= onnxruntime(part, given)
-        except Exception as fault:
-            if not _lacks(fault):
-                raise
-            known |= reference(part, given)
-    return {o.name: known[o.name] for o in model.graph.output}
-
-
-def _lacks(fault: Exception) -> bool:
-    return type(fault).__name__ == "NotImplemented"
-
-
-def _of_one(node: onnx.NodeProto, known: Arrays, model: onnx.ModelProto) -> onnx.ModelProto:
-    """A model of one node, whose inputs have known types."""
-    names = [n for n in dict.fromkeys(names_read([node])) if n in known]
-    infos = [
-        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(known[n].dtype), known[n].shape)
-        for n in names
-    ]
-    ends = [helper.make_value_info(n, onnx.TypeProto()) for n in node.output if n]
-    graph = helper.make_graph([node], "node", infos, ends)
-    return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
-
-
-RUNNERS: dict[str, Runner] = {"onnxruntime": onnxruntime, "reference": reference, "either": either}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from onnx import helper
 
 from irkit.onnx.node import names_read
 from tests.fuzz_onnx.check import Checker, Sample
-from tests.fuzz_onnx.expected import Runner, expect
+from tests.fuzz_onnx.expected import expect
+from tests.fuzz_onnx.runners import Runner
 
 TRIES = 60
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.fuzz_onnx.drawing import OPEN, Drawing, RefusedError, Value, draws
+from tests.fuzz_onnx.drawing import OPEN, Drawing, Value, draws
 
 
 def least(d: Drawing, size: int) -> int:
@@ -304,6 +304,3 @@ def filled(d: Drawing) -> None:
 def none_left_out(d: Drawing) -> None:
     """Dropout keeps all after training."""
     d.all("Dropout", [d.pick("f")], d.integer(1, 2))
-
-
-__all__ = ["RefusedError", "least", "open_axes", "places"]
