@@ -8,6 +8,7 @@ python -m tests.fuzz_onnx --models DIR
 from __future__ import annotations
 
 import functools
+import itertools
 import random
 import sys
 import warnings
@@ -31,8 +32,8 @@ def stored(folder: Path) -> Iterator[Any]:
             yield Sample(path.stem, onnx.load(path), dict(data))
 
 
-def make(count: int, folder: Path) -> None:
-    """Writes models of 5 to 20 nodes, by seeds from 0 on."""
+def make(count: int, folder: Path, first: int = 0) -> None:
+    """Writes that many models of 5 to 20 nodes, by seeds from the first on."""
     import numpy as np
     import onnx
     import torch
@@ -49,10 +50,13 @@ def make(count: int, folder: Path) -> None:
     ops = auto_opset(kind, None, vulops=True)
     activate_ext(opset=ops, factory=None)
     folder.mkdir(exist_ok=True)
-    for seed in range(count):
+    made = 0
+    for seed in itertools.count(first):
+        if made == count:
+            return
         random.seed(seed)
         try:
-            made = model_gen(
+            drawn = model_gen(
                 opset=ops,
                 method="symbolic-cinit",
                 seed=seed,
@@ -60,14 +64,15 @@ def make(count: int, folder: Path) -> None:
                 max_nodes=5 + seed % 16,
                 timeout_ms=10000,
             )
-            model = kind.from_gir(made.make_concrete())
+            model = kind.from_gir(drawn.make_concrete())
             model.refine_weights()
             inputs = model.make_oracle().input
             onnx.save(model.native_model, folder / f"{seed}.onnx")
             np.savez(folder / f"{seed}.npz", **inputs)
+            made += 1
         except Exception as fault:  # of NNSmith, or of torch where it cannot export what was drawn
             print(f"seed {seed}: {type(fault).__name__}: {fault}"[:200], flush=True)
 
 
 if __name__ == "__main__":
-    make(int(sys.argv[1]), Path(sys.argv[2]))
+    make(int(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:]))
