@@ -137,6 +137,8 @@ def _why_open(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None]) -> str 
             limits, x = np.iinfo(wanted), np.trunc(floats[0].astype(float))
             if not np.all((x >= limits.min) & (x < float(limits.max) + 1)):
                 return "Cast of what does not fit"
+    if op in ("Div", "Reciprocal") and floats and _underflows(floats[-1]):
+        return f"{op} by less than the least normal number, which may be zero elsewhere"
     if op == "DynamicQuantizeLinear" and not np.any(floats[0]):
         return "DynamicQuantizeLinear of zeros"
     if not floats and op in ("Div", "Mod") and not np.all(arrays[1]):
@@ -144,6 +146,10 @@ def _why_open(node: onnx.NodeProto, inputs: Sequence[np.ndarray | None]) -> str 
     if not floats and op == "Pow":
         return "Pow of integers that does not fit" if np.any(arrays[1] < 0) or _overflows(arrays) else None
     return None
+
+
+def _underflows(array: np.ndarray) -> bool:
+    return bool(np.any(np.abs(array) < ml_dtypes.finfo(array.dtype).tiny))
 
 
 def _overflows(arrays: Sequence[np.ndarray]) -> bool:
