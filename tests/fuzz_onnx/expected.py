@@ -100,6 +100,8 @@ def _shaken(model: onnx.ModelProto, values: Arrays, rng: np.random.Generator) ->
             if name and node.op_type not in EXACT and values[name].dtype.kind == "f" and values[name].size:
                 copy.output[place] = f"{name}/plain"
                 least = F32 if _has_floats(node) or node.op_type in NARROW else 0.0
+                if node.op_type in ("Resize", "GridSample"):  # places are rounded, as far as an image is long
+                    least = F32 * max(values.get(node.input[0], values[name]).shape)
                 noise(copy.output[place], name, "Add" if node.op_type in SMOOTH else "Mul", least)
     del made.graph.node[:]
     made.graph.node.extend(nodes)
