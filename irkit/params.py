@@ -249,11 +249,10 @@ _NAMES = {np_dtype(name): name for name in reversed(DTYPE_NAMES.values())}
 
 @dataclass(frozen=True)
 class _Header:
-    """Of a safetensors file: its entries, the offset of its data, and how many bytes there are."""
+    """Of a safetensors file: its entries, whose places in the data are checked, and the offset of the data."""
 
     entries: dict[str, dict]
     start: int
-    size: int
 
 
 @dataclass
@@ -294,15 +293,16 @@ class _Files:
             raise _no_tensor(path, tensor, list(header.entries), want)
         try:
             entry = header.entries[tensor]
-            dtype, shape = SAFETENSORS[entry["dtype"]], tuple(int(n) for n in entry["shape"])
-            begin, end = (int(n) for n in entry["data_offsets"])
+            dtype, shape, (begin, end) = SAFETENSORS[entry["dtype"]], entry["shape"], entry["data_offsets"]
+            claimed = np.broadcast_to(np.zeros((), dtype), [_size(n) for n in shape])  # without memory
         except (KeyError, TypeError, ValueError):
             raise _damaged(path, f"the entry of '{tensor}' cannot be read", want) from None
-        size = math.prod(shape) * dtype.itemsize
-        if end - begin != size or not 0 <= begin <= end <= header.size or min(shape, default=0) < 0:
-            message = f"'{tensor}' takes {size} bytes and its entry says {begin} to {end} of {header.size}"
+        size = claimed.size * dtype.itemsize
+        if end - begin != size:
+            message = f"'{tensor}' takes {size} bytes and its entry says {begin} to {end}"
             raise _damaged(path, message, want)
-        return np.fromfile(path, dtype, math.prod(shape), offset=header.start + begin).reshape(shape)
+        _check(want, claimed, f"'{tensor}' in '{path}'")  # before anything is read
+        return np.fromfile(path, dtype, claimed.size, offset=header.start + begin).reshape(claimed.shape)
 
     def _npz(self, path: Path, tensor: str, want: Wanted) -> np.ndarray:
         try:
@@ -342,19 +342,51 @@ def _claimed(archive: np.lib.npyio.NpzFile, tensor: str) -> np.ndarray:
 def _read_header(path: Path, want: Wanted) -> _Header:
     """The header of a safetensors file; raises IrkitError for one that cannot be read, and for a truncated file."""
     total = path.stat().st_size
+
+    def entry(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise _damaged(path, "a name stands twice in the header", want)
+        return found
+
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if total < 8 or length > min(total - 8, MAX_HEADER_BYTES):
             raise _damaged(path, f"the header should have {length} bytes and the file has {total}", want)
         try:
-            entries = json.loads(file.read(length))
+            entries = json.loads(file.read(length), object_pairs_hook=entry)
             entries.pop("__metadata__", None)
-            end = 8 + length + max((e["data_offsets"][1] for e in entries.values()), default=0)
-        except (ValueError, RecursionError, AttributeError, TypeError, KeyError, IndexError):
+            spans = sorted((*_span(e), name) for name, e in entries.items())
+        except (ValueError, RecursionError, AttributeError, TypeError, KeyError):
             raise _damaged(path, "the header cannot be read", want) from None
-    if end > total:
-        raise _damaged(path, f"the file is truncated: it has {total} of {end} bytes", want)
-    return _Header(entries, 8 + length, total - 8 - length)
+    _check_spans(spans, total - 8 - length, path, want)
+    return _Header(entries, 8 + length)
+
+
+def _size(number: object) -> int:
+    """A number of a header that counts something. Raises ValueError."""
+    if type(number) is not int or not 0 <= number < 1 << 63:
+        raise ValueError
+    return number
+
+
+def _span(entry: Mapping) -> tuple[int, int]:
+    """Where the data of a tensor begins and ends. Raises ValueError, TypeError or KeyError."""
+    begin, end = entry["data_offsets"]
+    return _size(begin), _size(end)
+
+
+def _check_spans(spans: Sequence[tuple], size: int, path: Path, want: Wanted) -> None:
+    """Raises IrkitError where tensors share bytes of the data, or where some have no bytes there."""
+    done, before = 0, ""
+    for begin, end, name in spans:
+        if end > size:
+            raise _damaged(path, f"the file is truncated: '{name}' ends at byte {end} of {size}", want)
+        if begin < done:
+            raise _damaged(path, f"'{before}' and '{name}' share bytes", want)
+        if end < begin:
+            raise _damaged(path, f"'{name}' ends before it begins", want)
+        done, before = max(done, end), name
 
 
 def _check(want: Wanted, value: np.ndarray, what: str) -> None:

@@ -33,13 +33,32 @@ RANDOM = frozenset(
         "Dropout",
     }
 )
+KEPT = frozenset(
+    {
+        *(
+            "AveragePool",
+            "MaxPool",
+            "LpPool",
+            "GlobalAveragePool",
+            "GlobalLpPool",
+            "GlobalMaxPool",
+            "MaxUnpool",
+        ),
+        *("BatchNormalization", "GroupNormalization", "InstanceNormalization", "LayerNormalization", "LRN"),
+        *("LpNormalization", "MeanVarianceNormalization", "RMSNormalization", "Conv", "ConvTranspose"),
+        *("DeformConv", "Col2Im", "Resize", "Upsample", "GridSample", "AffineGrid", "RoiAlign"),
+        *("RNN", "GRU", "LSTM", "Attention", "Erf"),
+    }
+)
+"""Ops of floats, which tell no shapes: the program computes them, as what ONNX says and not as the reference, which has some
+otherwise (`BatchNormalization` of opset 9, `LpNormalization` of order 1, `LRN`, `AveragePool`)."""
 ALWAYS = frozenset({"Constant", "NonMaxSuppression", "Shape", "Size", "Unique"})
 """What has rules of its own that know more."""
 
 
 def fold(node: Node) -> list[Value | None] | None:
     """The outputs of a node that can be computed now, or None."""
-    if node.op in RANDOM | ALWAYS or domain_of(node.proto.domain) != "" or not node.inputs:
+    if node.op in RANDOM | KEPT | ALWAYS or domain_of(node.proto.domain) != "" or not node.inputs:
         return None
     if not all(v is None or isinstance(v, np.ndarray) for v in node.inputs):
         return None

@@ -18,6 +18,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Region
 
 from dialects.errors import ErrorList, IrkitError
+from dialects.syntax import SymbolsAttr
 from irkit import pipeline
 from irkit.onnx.backend import named, specialised
 from irkit.runtime import cache
@@ -111,10 +112,9 @@ class Imported:
     known: frozenset[str]
 
     def arrays(self) -> list[np.ndarray]:
-        """The arguments of the function: inputs, then parameters."""
+        """What the function is called with."""
         given = named(self.case.model, self.case.inputs)
-        inputs = [a for n, a in given.items() if n not in self.known]
-        return [*inputs, *self.graph.arrays.values()]
+        return [a for n, a in given.items() if n not in self.known]
 
 
 def imported(case: Case) -> Imported | Outcome:
@@ -139,44 +139,61 @@ def _together(good: Sequence[Imported], level: str) -> list[Outcome]:
     if not good:
         return []
     try:
-        results = _results(good, level)
+        found = results([one.graph for one in good], [one.arrays() for one in good], level)
     except Exception as fault:
         if len(good) > 1:
             half = len(good) // 2
             return [*_together(good[:half], level), *_together(good[half:], level)]
         kind = "refused" if isinstance(fault, IrkitError | ErrorList) else "wrong"
         return [Outcome(good[0].case.name, kind, f"{type(fault).__name__}: {fault}")]
-    return [_compared(one.case, found) for one, found in zip(good, results, strict=True)]
+    return [_compared(one.case, its) for one, its in zip(good, found, strict=True)]
 
 
-def _results(good: Sequence[Imported], level: str) -> list[list[np.ndarray]]:
-    """The results of each, in one program."""
-    arrays = [a for one in good for a in one.arrays()]
+def results(
+    graphs: Sequence[Graph], inputs: Sequence[Sequence[np.ndarray]], level: str
+) -> list[list[np.ndarray]]:
+    """The results of each graph for its inputs, in one program."""
     compiler = find_compiler(None)
     machine = get_target("native", compiler.name)
-    module = merged([one.graph for one in good])
+    module = merged(graphs)
     pipeline.run_passes(
         module, pipeline.passes_to("graph", "buffer", "native", compiler.name), pipeline.context()
     )
     spec = emit_program(module, machine, "batch")
     flags = tuple(level if f.startswith("-O") else f for f in machine.cflags)
     program = Program(spec, cache.library(spec, compiler, flags), None, 1)
-    found = program(*arrays)
+    program.set_params(
+        {f"w{k}_{name}": array for k, graph in enumerate(graphs) for name, array in graph.arrays.items()}
+    )
+    found = program(*(a for given in inputs for a in given))
     queue = iter(found if isinstance(found, tuple) else (found,))
-    return [[next(queue) for _ in one.graph.func.function_type.outputs] for one in good]
+    return [[next(queue) for _ in graph.func.function_type.outputs] for graph in graphs]
 
 
 def merged(graphs: Sequence[Graph]) -> ModuleOp:
-    """One function that does what all of them do; their arguments and results stand after each other."""
+    """One function that does what all of them do; their arguments and results stand after each other.
+
+    Parameter w of graph number 3 is w3_w. A dim that graphs leave open has one range in all of them.
+    """
     block = Block()
-    results, facts = [], []
+    results, facts, symbols = [], [], {}
     for number, graph in enumerate(graphs):
         func = graph.func.clone()
         body = func.body.block
-        for arg in body.args:
+        assert func.arg_attrs is not None
+        for arg, own in zip(body.args, func.arg_attrs.data, strict=True):
             new = block.insert_arg(arg.type, len(block.args))
             arg.replace_all_uses_with(new)
-            facts.append(_fact(f"a{number}_{arg.index}"))
+            name = own.data["graph.name"]
+            assert isinstance(name, StringAttr)
+            prefix = f"w{number}" if name.data in graph.arrays else f"a{number}"
+            facts.append(
+                DictionaryAttr(
+                    {"graph.name": StringAttr(f"{prefix}_{name.data}"), "graph.kind": own.data["graph.kind"]}
+                )
+            )
+        if isinstance(found := func.attributes.get("graph.symbols"), SymbolsAttr):
+            symbols |= {symbol[0]: symbol for symbol in found.data}
         last = body.last_op
         assert isinstance(last, ReturnOp)
         results += last.operands
@@ -190,11 +207,9 @@ def merged(graphs: Sequence[Graph]) -> ModuleOp:
     names = [DictionaryAttr({"graph.name": StringAttr(f"r{n}")}) for n in range(len(results))]
     kind = ([a.type for a in block.args], [v.type for v in results])
     func = FuncOp("batch", kind, Region(block), arg_attrs=ArrayAttr(facts), res_attrs=ArrayAttr(names))
+    if symbols:
+        func.attributes["graph.symbols"] = SymbolsAttr(tuple(symbols.values()))
     return ModuleOp([func])
-
-
-def _fact(name: str) -> DictionaryAttr:
-    return DictionaryAttr({"graph.name": StringAttr(name), "graph.kind": StringAttr("input")})
 
 
 def _compared(case: Case, found: Sequence[np.ndarray]) -> Outcome:

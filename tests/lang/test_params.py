@@ -148,11 +148,84 @@ def test_truncated_files(files: Path, name: str, keep: float) -> None:
         b'{"w": {"dtype": "F32", "shape": [4, 6], "data_offsets": [%d, %d]}}' % p
         for p in ((0, 4), (-96, 0), (8, 104))
     ]
-    + [b'{"w": {"dtype": "F32", "shape": [-4, -6], "data_offsets": [0, 96]}}', b"[" * 5000],
+    + [
+        b'{"w": {"dtype": "F32", "shape": %s, "data_offsets": [0, 96]}}' % shape
+        for shape in (
+            *(
+                b"[-4, -6]",
+                b'["4", "6"]',
+                b'"46"',
+                b"[4.0, 6]",
+                b"[Infinity, 6]",
+                b"[NaN]",
+                b'{"4": 1, "6": 1}',
+            ),
+            *(b"null", b"[4%s, 6]" % (b"0" * 4000), b"[4%s, 6]" % (b"0" * 5000), b"[24%s]" % (b", 1" * 100)),
+        )
+    ]
+    + [
+        b'{"w": {"dtype": "F32", "shape": [4, 6], "data_offsets": %s}}' % offsets
+        for offsets in (b"[0, Infinity]", b"[NaN, 96]", b'[0, "96"]', b"[0, 96, 96]", b"[0]", b"96", b"null")
+    ]
+    + [
+        b'{"w": {"dtype": ["F32"], "shape": [4, 6], "data_offsets": [0, 96]}}',
+        b'{"w": {"dtype": "F32", "shape": [0, 1180591620717411303424], "data_offsets": [0, 0]}}',
+        *(
+            b"[" * 5000,
+            b'{"a":' * 5000,
+            b"\xff\xfe",
+            b"",
+            b"{}x",
+            b'{"w": {}}',
+            b'{"w": null}',
+            b"null",
+            b"5",
+        ),
+    ],
 )
 def test_damaged_headers(tmp_path: Path, header: bytes) -> None:
     (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(96))
     assert "cannot load" in fault('load("a.safetensors", "w")', "f32[4, 6]", tmp_path).message
+
+
+W = b'"w": {"dtype": "F32", "shape": [4, 6], "data_offsets": [0, 96]}'
+
+
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        (b"{%s, %s}" % (W, W), "stands twice"),
+        (W.replace(b'"w": {', b'{"w": {"dtype": "F16", ') + b"}", "stands twice"),
+        (
+            b'{%s, "v": {"dtype": "U8", "shape": [4], "data_offsets": [92, 96]}}' % W,
+            "'w' and 'v' share bytes",
+        ),
+        (
+            b'{%s, "v": {"dtype": "U8", "shape": [99], "data_offsets": [0, 99]}}' % W,
+            "'v' ends at byte 99 of 96",
+        ),
+        (
+            b'{%s, "v": {"dtype": "U8", "shape": [2], "data_offsets": [98, 96]}}' % W,
+            "'v' ends before it begins",
+        ),
+        (b'{%s, "v": {"dtype": "U8", "shape": [2], "data_offsets": [-2, 0]}}' % W, "cannot be read"),
+    ],
+)
+def test_faults_of_other_tensors(tmp_path: Path, header: bytes, text: str) -> None:
+    """A file is refused as a whole: what one entry says may be a lie about another."""
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(96))
+    error = fault('load("a.safetensors", "w")', "f32[4, 6]", tmp_path)
+    assert text in (error.found or "")
+
+
+def test_tensors_without_elements_take_no_bytes(tmp_path: Path) -> None:
+    header = (
+        b'{%s, "e": {"dtype": "F32", "shape": [0, 3], "data_offsets": [96, 96]}, "f": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}'
+        % W
+    )
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(96))
+    assert one('load("a.safetensors", "e")', "f32[0, 3]", tmp_path).shape == (0, 3)
+    assert one('load("a.safetensors", "w")', "f32[4, 6]", tmp_path).shape == (4, 6)
 
 
 def test_objects_are_never_unpickled(tmp_path: Path) -> None:
