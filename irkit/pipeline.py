@@ -34,6 +34,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
             "graph-decompose",
             "graph-cse",
             "graph-dce",
+            "graph-merge-products",
             "graph-fuse",
             "graph-outline",
             "graph-to-kernel",
@@ -60,6 +61,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "graph-lower-quantised": ("lowering.graph.lower_quantised", "GraphLowerQuantised"),
     "graph-split-complex": ("lowering.graph.split_complex", "GraphSplitComplex"),
     "graph-decompose": ("lowering.graph.decompose", "GraphDecompose"),
+    "graph-merge-products": ("lowering.graph.products.merge", "GraphMergeProducts"),
     "graph-fuse": ("lowering.graph.fuse", "GraphFuse"),
     "graph-outline": ("lowering.graph.outline", "GraphOutline"),
     "graph-to-kernel": ("lowering.kernel.graph_to_kernel", "GraphToKernel"),
@@ -114,6 +116,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 """What may be left after each change of level: ops by name, and whole dialects."""
 
 TARGETED = {
+    "graph-merge-products": ("target", "cc"),
     "kernel-schedule": ("target", "cc"),
     "kernel-prepack": ("target", "cc"),
     "loop-prefetch": ("target", "cc"),

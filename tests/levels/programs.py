@@ -32,6 +32,20 @@ fn main(x: f32[B, 150], n: i32) -> (f32[B, 70], f32[B, 90], f32[90]) {
     "pool": "fn main(x: f32[2, 3, 9, 8]) -> f32[2, 3, 4, 4] { return max_pool2d(x, 2) }",
     "softmax": "fn main(x: f32[5, 33]) -> f32[5, 33] { return softmax(x) }",
     "layer_norm": "fn main(x: f32[5, 33], s: f32[33], b: f32[33]) -> f32[5, 33] { return layer_norm(x, s, b) }",
+    "parallel_products": """param wq: f32[40, 20] = glorot(seed=1)
+param wk: f32[40, 20] = glorot(seed=2)
+param wv: f32[28, 40] = glorot(seed=3)
+param bq: f32[20] = normal(seed=4)
+param bk: f32[20] = normal(seed=5)
+param bv: f32[28] = normal(seed=6)
+param k1: f32[20, 3, 3, 3] = normal(seed=9)
+param k2: f32[12, 3, 3, 3] = normal(seed=10)
+fn main(x: f32[9, 40], im: f32[2, 3, 5, 5]) -> (f32[9, 20], f32[9, 28], f32[2, 20, 5, 5], f32[2, 12, 5, 5]) {
+  q = relu(x @ wq + bq)
+  k = relu(x @ wk + bk)
+  v = relu(x @ transpose(wv) + bv)
+  return tanh(q) * k, exp(v), exp(conv2d(im, k1, padding=1)), conv2d(im, k2, padding=1)
+}""",
     "attention": """fn main(q: f32[2, 9, 8], k: f32[2, 9, 8], v: f32[2, 9, 8]) -> f32[2, 9, 8] {
   return attention(q, k, v, causal=true)
 }""",
