@@ -25,7 +25,7 @@ UPSTREAM = "upstream"
 """What the way to MLIR's own dialects is called: it leaves irkit's levels after the buffer level."""
 
 STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("graph", ("graph-differentiate", "graph-simplify", "graph-cse", "graph-dce")),
+    ("graph", ("graph-differentiate", "graph-simplify", "graph-cse", "graph-dce", "graph-sink")),
     (
         "kernel",
         (
@@ -58,6 +58,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "graph-simplify": ("lowering.graph.simplify", "GraphSimplify"),
     "graph-cse": ("lowering.graph.cse", "GraphCse"),
     "graph-dce": ("lowering.graph.dce", "GraphDce"),
+    "graph-sink": ("lowering.graph.sink", "GraphSink"),
     "graph-lower-quantised": ("lowering.graph.lower_quantised", "GraphLowerQuantised"),
     "graph-split-complex": ("lowering.graph.split_complex", "GraphSplitComplex"),
     "graph-decompose": ("lowering.graph.decompose", "GraphDecompose"),
