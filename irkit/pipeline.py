@@ -25,7 +25,10 @@ UPSTREAM = "upstream"
 """What the way to MLIR's own dialects is called: it leaves irkit's levels after the buffer level."""
 
 STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("graph", ("graph-differentiate", "graph-simplify", "graph-cse", "graph-dce", "graph-sink")),
+    (
+        "graph",
+        ("graph-differentiate", "graph-simplify", "graph-cse", "graph-dce", "graph-hoist", "graph-sink"),
+    ),
     (
         "kernel",
         (
@@ -58,6 +61,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "graph-simplify": ("lowering.graph.simplify", "GraphSimplify"),
     "graph-cse": ("lowering.graph.cse", "GraphCse"),
     "graph-dce": ("lowering.graph.dce", "GraphDce"),
+    "graph-hoist": ("lowering.graph.hoist", "GraphHoist"),
     "graph-sink": ("lowering.graph.sink", "GraphSink"),
     "graph-lower-quantised": ("lowering.graph.lower_quantised", "GraphLowerQuantised"),
     "graph-split-complex": ("lowering.graph.split_complex", "GraphSplitComplex"),

@@ -33,8 +33,8 @@ class GraphSink(ModulePass):
     Does: (1) sinks a transpose or reshape below an elementwise op, if all large operands come through the same one, either
     where that lets the op join the kernel that makes its operand, or where a view below undoes it: layouts that an exporter
     changes back and forth; (2) lifts a transpose that is a result above elementwise ops on one tensor that no kernel makes:
-    they read through it; (3) sinks a transpose below a reduction, an argmax or a softmax; (4) casts to fewer bytes ahead of a concat, and to
-    more behind a concat, a gather and a view; (5) undoes pairs that have come together.
+    they read through it; (3) sinks a transpose below a reduction, an argmax or a softmax; (4) casts to fewer bytes ahead of
+    a concat, and to more behind a concat, a gather and a view; (5) undoes pairs that have come together.
     Sinking needs an operand made by a kernel that would take the op, lifting one that none makes; casts move to the side of
     fewer elements or bytes. So no rule undoes another, and none moves more bytes than before.
     Leaves: a function at the graph level. Elementwise results are the same to the last bit; a sum over a tensor that was
