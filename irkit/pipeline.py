@@ -27,7 +27,15 @@ UPSTREAM = "upstream"
 STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "graph",
-        ("graph-differentiate", "graph-simplify", "graph-cse", "graph-dce", "graph-hoist", "graph-sink"),
+        (
+            "graph-differentiate",
+            "graph-simplify",
+            "graph-cse",
+            "graph-dce",
+            "graph-prune",
+            "graph-hoist",
+            "graph-sink",
+        ),
     ),
     (
         "kernel",
@@ -62,6 +70,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "graph-cse": ("lowering.graph.cse", "GraphCse"),
     "graph-dce": ("lowering.graph.dce", "GraphDce"),
     "graph-hoist": ("lowering.graph.hoist", "GraphHoist"),
+    "graph-prune": ("lowering.graph.prune", "GraphPrune"),
     "graph-sink": ("lowering.graph.sink", "GraphSink"),
     "graph-lower-quantised": ("lowering.graph.lower_quantised", "GraphLowerQuantised"),
     "graph-split-complex": ("lowering.graph.split_complex", "GraphSplitComplex"),

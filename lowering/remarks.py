@@ -32,6 +32,7 @@ KINDS: dict[str, str] = {
 }
 
 CATEGORIES: dict[str, str] = {
+    "prune": "arguments and results that do nothing",
     "fuse": "which ops run as one kernel",
     "share": "kernels that run in several places",
     "reduce-merge": "reductions that walk their rows together",

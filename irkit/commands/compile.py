@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from irkit.runtime.compiler import INCLUDE, find_compiler
 from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec
 from lowering.c.literals import c_words
 from lowering.c.names import c_field
+from lowering.remarks import Remarks, listening
 from lowering.target import get_target
 
 ALIGNMENT = 64
@@ -46,7 +48,12 @@ def execute(args: argparse.Namespace) -> None:
     name = "<stdin>" if args.file == "-" else args.file
     compiler = find_compiler(args.cc)
     text, dims = read_text(args.file), read_dims(args.dim)
-    spec, places = emit(text, name, args.fn, dims, args.target, compiler.name, args.tuned)
+    remarks = Remarks(frozenset({"prune"}))
+    with listening(remarks):
+        spec, places = emit(text, name, args.fn, dims, args.target, compiler.name, args.tuned)
+    for remark in remarks.in_order():
+        if ("kind", "parameter") in remark.args:
+            print(f"warning: {remark.message} ({remark.reason})", file=sys.stderr)
     if args.arena_limit:
         check_arena(spec, read_bytes(args.arena_limit))
     if args.output.endswith(SUFFIX):
