@@ -149,20 +149,30 @@ def all_passes() -> dict[str, Callable[[], type[ModulePass]]]:
     return {name: loader(*where) for name, where in PASSES.items()}
 
 
-def make_pass(name: str, target: str = "native", cc: str = "gcc", tuned: str = "") -> ModulePass:
+def make_pass(
+    name: str, target: str = "native", cc: str = "gcc", tuned: str = "", fast_math: bool = False
+) -> ModulePass:
     """A pass with the options that the standard pipeline gives it."""
     cls = all_passes()[name]()
     options = {"target": target, "cc": cc}
-    chosen = {n: options[n] for n in TARGETED.get(name, ())}
+    chosen: dict[str, str | bool] = {n: options[n] for n in TARGETED.get(name, ())}
+    if name == "graph-simplify" and fast_math:
+        chosen["fast_math"] = True
     if name == "kernel-schedule" and tuned:
         chosen["tuned"] = tuned
     return cls(**chosen)
 
 
 def passes_to(
-    level_from: str, level_to: str, target: str = "native", cc: str = "gcc", tuned: str = ""
+    level_from: str,
+    level_to: str,
+    target: str = "native",
+    cc: str = "gcc",
+    tuned: str = "",
+    fast_math: bool = False,
 ) -> list[ModulePass]:
-    """The standard passes that bring a module of one level to another; `tuned` is a folder of tuned schedules.
+    """The standard passes that bring a module of one level to another; `tuned` is a folder of tuned schedules, `fast_math`
+    lets `graph-simplify` go by the algebra of real numbers.
 
     From `graph` to `graph` runs the graph optimiser; from another level to itself nothing.
     """
@@ -172,7 +182,7 @@ def passes_to(
     standard = [name for _, names in STAGES[first : stop + 1] for name in names]
     mapping = MAPPING if target in CUDA_TARGETS else {}
     return [
-        make_pass(n, target, cc, tuned)
+        make_pass(n, target, cc, tuned, fast_math)
         for name in standard
         for n in (name, *AFTER.get(name, ()), *mapping.get(name, ()))
     ]

@@ -32,7 +32,6 @@ KINDS: dict[str, str] = {
 }
 
 CATEGORIES: dict[str, str] = {
-    "prune": "arguments and results that do nothing",
     "fuse": "which ops run as one kernel",
     "share": "kernels that run in several places",
     "reduce-merge": "reductions that walk their rows together",
@@ -45,6 +44,7 @@ CATEGORIES: dict[str, str] = {
     "prefetch": "rows that are asked for before they are read",
     "in-place": "results in the memory of operands",
     "memory": "what intermediates take",
+    "prune": "arguments and results that do nothing",
 }
 
 

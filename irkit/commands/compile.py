@@ -50,14 +50,16 @@ def execute(args: argparse.Namespace) -> None:
     text, dims = read_text(args.file), read_dims(args.dim)
     remarks = Remarks(frozenset({"prune"}))
     with listening(remarks):
-        spec, places = emit(text, name, args.fn, dims, args.target, compiler.name, args.tuned)
+        spec, places = emit(text, name, args.fn, dims, args.target, compiler.name, args.tuned, args.fast_math)
     for remark in remarks.in_order():
         if ("kind", "parameter") in remark.args:
             print(f"warning: {remark.message} ({remark.reason})", file=sys.stderr)
     if args.arena_limit:
         check_arena(spec, read_bytes(args.arena_limit))
     if args.output.endswith(SUFFIX):
-        program = compile_text(text, name, args.fn, dims, args.target, cc=args.cc, tuned=args.tuned)
+        program = compile_text(
+            text, name, args.fn, dims, args.target, cc=args.cc, tuned=args.tuned, fast_math=args.fast_math
+        )
         program.save(args.output)
         print(f"wrote {args.output}")
         return

@@ -52,7 +52,8 @@ def outline_in_place(group: Group) -> None:
 
 def _is_widespread(op: Operation) -> bool:
     """Whether an op stands for so many places of the source that they say nothing of a kernel which has a copy of it."""
-    return isinstance(op.location, FusedLoc) and len(op.location.locations.data) > MAX_PLACES
+    places = op.location.locations if isinstance(op.location, FusedLoc) else ()
+    return len(tuple(places)) > MAX_PLACES  # pyright: ignore[reportArgumentType]
 
 
 def _copied(

@@ -9,7 +9,7 @@ from xdsl.dialects import builtin
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
-from lowering.graph.simplify import (
+from lowering.graph.simplify.pairs import (
     broadcast_of_broadcast,
     cast_of_cast,
     reshape_of_reshape,
