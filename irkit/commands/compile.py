@@ -72,7 +72,7 @@ def execute(args: argparse.Namespace) -> None:
     write_files(folder, files)
     sources = " ".join(n for n in files if n.endswith(".c"))
     print(f"wrote {', '.join(files)}")
-    flags = build_flags(target)
+    flags = build_flags(target, compiler)
     print(
         f"build: cd {folder} && {compiler.name} {' '.join(flags)} {sources} -o {spec.name} -lm && ./{spec.name}"
     )
