@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -18,10 +20,16 @@ from dialects.types import tensor
 from irkit.lang import parse, to_graph
 from lowering.graph.cse import GraphCse
 from lowering.graph.dce import GraphDce
+from lowering.graph.fuse import GraphFuse
+from lowering.graph.hoist import GraphHoist
 from lowering.graph.interpret import run_graph
+from lowering.graph.products.merge import GraphMergeProducts
+from lowering.graph.prune import GraphPrune
 from lowering.graph.simplify import GraphSimplify
+from lowering.graph.sink import GraphSink
 from lowering.verify import verify_module
 from tests.growth import growth
+from tools.bench.programs import chain
 
 PASSES = (GraphSimplify, GraphCse, GraphDce)
 
@@ -326,16 +334,28 @@ def blocks(count: int) -> FuncOp:
     return maker.function(x)
 
 
-@pytest.mark.parametrize("step", PASSES)
+@pytest.mark.parametrize("step", (*PASSES, GraphPrune, GraphHoist, GraphSink, GraphMergeProducts))
 def test_passes_are_linear(step: type[ModulePass]):
     def work(count: int):
         module = blocks(count).parent_op()
         assert isinstance(module, ModuleOp)
-        for before in PASSES[: PASSES.index(step)]:
+        for before in PASSES[: PASSES.index(step)] if step in PASSES else PASSES:
             before().apply(Context(), module)
         return lambda: step().apply(Context(), module)
 
     assert growth(work, 25, 100) < 1.2
+
+
+def test_fusing_a_long_chain_is_linear():
+    """All its ops share a constant, which stands for all their places in the source."""
+
+    def work(count: int) -> Callable[[], object]:
+        module = to_graph(parse(chain(count), "m.tg"), None, {})
+        for step in (GraphSimplify, GraphCse, GraphDce):
+            step().apply(Context(), module)
+        return lambda: GraphFuse().apply(Context(), module)
+
+    assert growth(work, 300, 1200) < 1.2
 
 
 def test_passes_leave_what_is_needed_of_3000_ops():
