@@ -71,7 +71,9 @@ def test_remarks_stand_as_the_source_has_them_and_say_each_thing_once(example: s
 
 def test_between_them_the_examples_speak_of_every_category_in_every_kind():
     found = [r for example in EXAMPLES for r in heard(example)[0].found]
-    assert {r.category for r in found} == CATEGORIES.keys() - {"prune"}  # of which sound programs have nothing
+    assert {r.category for r in found} == CATEGORIES.keys() - {
+        "prune"
+    }  # of which sound programs have nothing
     assert {r.kind for r in found} == KINDS.keys()
 
 
