@@ -35,16 +35,18 @@ def compile(
     threads: int | None = None,
     cc: str | None = None,
     tuned: bool = False,
+    fast_math: bool = False,
 ) -> Program:
     """Compiles a `.tg` or `.mlir` file, or `.tg` text, to a callable.
 
     fn names the function: by default `main`, or else the last of the file. dims gives dims their sizes. target is
     `native` or a declared machine; threads the number of threads of each call, by default one for each core; cc the C
-    compiler; with tuned, kernels that `irkit tune` has tuned on this machine run by what it found. Parameters are read
-    from their files. Raises IrkitError, or ErrorList for several errors.
+    compiler; with tuned, kernels that `irkit tune` has tuned on this machine run by what it found; with fast_math, the
+    algebra of real numbers holds, so that results differ by rounding, and are anything where numbers are NaN, infinite or
+    overflow. Parameters are read from their files. Raises IrkitError, or ErrorList for several errors.
     """
     text, name = read_source(path_or_text)
-    return compile_text(text, name, fn, dims, target, threads, cc, tuned=tuned)
+    return compile_text(text, name, fn, dims, target, threads, cc, tuned=tuned, fast_math=fast_math)
 
 
 def parse(path_or_text: str | os.PathLike[str]) -> Module:
@@ -62,11 +64,12 @@ def lower(
     target: str = "native",
     cc: str = "gcc",
     tuned: bool = False,
+    fast_math: bool = False,
 ) -> ModuleOp:
     """The IR of a file, a text or a module at a level: graph, kernel, loop or buffer.
 
-    With tuned, schedules are those that `irkit tune` found. A module is changed in place. Raises IrkitError, or ErrorList
-    for several errors.
+    With tuned, schedules are those that `irkit tune` found; with fast_math, rounding may change. A module is changed in
+    place. Raises IrkitError, or ErrorList for several errors.
     """
     from xdsl.dialects.builtin import ModuleOp
 
@@ -78,7 +81,8 @@ def lower(
     level = pipeline.level_of(module)
     if pipeline.LEVELS.index(to) < pipeline.LEVELS.index(level):
         raise IrkitError(f"the module is at the {level} level already, which is below the {to} level")
-    passes = pipeline.passes_to(level, to, target, cc, tuned_folder(target, cc) if tuned else "")
+    folder = tuned_folder(target, cc) if tuned else ""
+    passes = pipeline.passes_to(level, to, target, cc, folder, fast_math)
     pipeline.run_passes(module, passes, pipeline.context())
     return module
 
@@ -101,6 +105,7 @@ def compile_text(
     cc: str | None = None,
     given: frozenset[str] = frozenset(),
     tuned: bool = False,
+    fast_math: bool = False,
 ) -> Program:
     """Compiles a text that stands in the file of a name; parameters and inputs in `given` are not read from files."""
     from irkit.runtime.module import Origin, Program
@@ -110,13 +115,15 @@ def compile_text(
     what += imported_texts(text, name)
     if tuned:
         what += ["tuned", *cache.tuned_texts(cache.tuned_dir(target, compiler))]
+    if fast_math:
+        what.append("fast math")
     key = cache.program_key(what, compiler)
     entry = cache.load_program(key)
     if entry is None:
-        entry = _build(text, name, fn, dims, target, compiler, tuned)
+        entry = _build(text, name, fn, dims, target, compiler, tuned, fast_math)
         cache.store_program(key, entry)
     values = read_defaults(entry.spec, entry.places, name, given)
-    origin = Origin(text, name, fn, dict(dims or {}), target, cc, tuned)
+    origin = Origin(text, name, fn, dict(dims or {}), target, cc, tuned, fast_math)
     try:
         return Program(entry.spec, entry.library, values, threads, origin)
     except OSError:  # the library in the cache is damaged
@@ -132,6 +139,7 @@ def emit(
     target: str = "native",
     cc: str = "gcc",
     tuned: bool = False,
+    fast_math: bool = False,
 ) -> tuple[ProgramSpec, dict[str, cache.Place]]:
     """The C program of a text, and where its arguments stand in the text."""
     from irkit import pipeline
@@ -143,7 +151,7 @@ def emit(
         module = graph_of(text, name, fn, dims)
         places = _places(module)
         folder = tuned_folder(target, cc) if tuned else ""
-        passes = pipeline.passes_to(pipeline.level_of(module), "buffer", target, cc, folder)
+        passes = pipeline.passes_to(pipeline.level_of(module), "buffer", target, cc, folder, fast_math)
         pipeline.run_passes(module, passes, pipeline.context())
         return emit_program(module, machine, program_prefix(name)), places
 
@@ -201,10 +209,11 @@ def _build(
     target: str,
     compiler: Compiler,
     tuned: bool,
+    fast_math: bool,
 ) -> cache.Entry:
     from lowering.target import get_target
 
-    spec, places = emit(text, name, fn, dims, target, compiler.name, tuned)
+    spec, places = emit(text, name, fn, dims, target, compiler.name, tuned, fast_math)
     cflags = tuple(get_target(target, compiler.name).cflags)
     return cache.Entry(spec, cache.library(spec, compiler, cflags), places, cflags)
 

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from dialects.errors import ErrorList, IrkitError, beyond_limits
-from irkit.opt_arguments import TUNED, add_remark_arguments, spelt_out
+from irkit.opt_arguments import FAST_MATH, TUNED, add_remark_arguments, spelt_out
 from irkit.streams import run_on
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         "--params", metavar="FILE", help="a .safetensors or .npz file with other values of all parameters"
     )
     run.add_argument("--tuned", action="store_true", help=TUNED)
+    run.add_argument("--fast-math", action="store_true", help=FAST_MATH)
     run.add_argument("--output", metavar="FILE.npz", help="write the results to a file")
     run.add_argument(
         "--threads", type=int, metavar="N", help="threads of the run (default: one for each core)"
@@ -150,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the folder to write to; or NAME.irk, one file that irkit run and irkit.load read without a compiler",
     )
     compile_.add_argument("--tuned", action="store_true", help=TUNED)
+    compile_.add_argument("--fast-math", action="store_true", help=FAST_MATH)
     compile_.add_argument(
         "--golden",
         action="store_true",

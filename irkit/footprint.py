@@ -24,10 +24,10 @@ from lowering.target import Target
 _ROW = re.compile(r"^.*:(?P<name>[^:\s]+)\t(?P<size>\d+)\t(?P<kind>[\w,]+)$")
 
 
-def build_flags(target: Target) -> tuple[str, ...]:
+def build_flags(target: Target, compiler: Compiler) -> tuple[str, ...]:
     """What `irkit compile` tells the user to compile with."""
     standard = ("-std=c99", "-pedantic") if target.portable else ("-std=gnu11",)
-    return (*standard, "-O3", "-fno-math-errno", *target.cflags)
+    return (*standard, "-O3", "-fno-math-errno", *compiler.raceless, *target.cflags)
 
 
 @dataclass(frozen=True)

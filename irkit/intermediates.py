@@ -181,7 +181,7 @@ def _run_after(
     from irkit import pipeline
 
     folder = tuned_folder(origin.target, compiler.name) if origin.tuned else ""
-    passes = pipeline.passes_to("graph", "buffer", origin.target, compiler.name, folder)
+    passes = pipeline.passes_to("graph", "buffer", origin.target, compiler.name, folder, origin.fast_math)
     names = [p.name for p in passes]
     start = 0 if first is None else names.index(first) + 1
     stop = len(names) if last is None else names.index(last) + 1

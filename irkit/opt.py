@@ -269,7 +269,9 @@ class OptMain(xDSLOptMain):
                 f"the input is at the {level} level already, which is below the {goal} level",
                 hint=f"ask for one of {', '.join(pipeline.LEVELS[pipeline.LEVELS.index(level) :])}",
             )
-        return [Step(run) for run in pipeline.passes_to(level, goal, machine, cc, folder)]
+        return [
+            Step(run) for run in pipeline.passes_to(level, goal, machine, cc, folder, self.args.fast_math)
+        ]
 
     def _run_passes(self, module: ModuleOp, steps: Sequence[Step]) -> None:
         if self.args.dump_pass_pipeline:

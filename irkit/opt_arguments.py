@@ -10,6 +10,10 @@ from lowering.remarks import CATEGORIES, KINDS
 TUNED = (
     "run kernels that irkit tune has tuned on this machine by the schedules that it found (docs/tuning.md)"
 )
+FAST_MATH = (
+    "simplify by the algebra of real numbers: results change by rounding, and are anything where numbers are NaN, infinite "
+    "or overflow"
+)
 
 
 def add_input_arguments(parser: argparse.ArgumentParser, frontends: Sequence[str]) -> None:
@@ -62,6 +66,7 @@ def add_pass_arguments(parser: argparse.ArgumentParser, emit: Sequence[str]) -> 
     group.add_argument("--target", dest="machine", default="native", help="the machine to compile for")
     group.add_argument("--cc", default="gcc", help="the C compiler that the schedule is made for")
     group.add_argument("--tuned", action="store_true", help=TUNED)
+    group.add_argument("--fast-math", action="store_true", help=FAST_MATH)
     group.add_argument(
         "--load-plugin",
         action="append",

@@ -37,6 +37,9 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
             "graph-fold-scale",
             "graph-order-products",
             "graph-dce",
+            "graph-prune",
+            "graph-hoist",
+            "graph-sink",
         ),
     ),
     (
@@ -47,6 +50,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
             "graph-decompose",
             "graph-cse",
             "graph-dce",
+            "graph-merge-products",
             "graph-fuse",
             "graph-outline",
             "graph-to-kernel",
@@ -76,9 +80,13 @@ PASSES: dict[str, tuple[str, str]] = {
     "graph-fold-scale": ("lowering.graph.fold_scale", "GraphFoldScale"),
     "graph-order-products": ("lowering.graph.order_products", "GraphOrderProducts"),
     "graph-dce": ("lowering.graph.dce", "GraphDce"),
+    "graph-hoist": ("lowering.graph.hoist", "GraphHoist"),
+    "graph-prune": ("lowering.graph.prune", "GraphPrune"),
+    "graph-sink": ("lowering.graph.sink", "GraphSink"),
     "graph-lower-quantised": ("lowering.graph.lower_quantised", "GraphLowerQuantised"),
     "graph-split-complex": ("lowering.graph.split_complex", "GraphSplitComplex"),
     "graph-decompose": ("lowering.graph.decompose", "GraphDecompose"),
+    "graph-merge-products": ("lowering.graph.products.merge", "GraphMergeProducts"),
     "graph-fuse": ("lowering.graph.fuse", "GraphFuse"),
     "graph-outline": ("lowering.graph.outline", "GraphOutline"),
     "graph-to-kernel": ("lowering.kernel.graph_to_kernel", "GraphToKernel"),
@@ -137,6 +145,7 @@ TARGETED = {
     "graph-fold-scale": ("target", "cc"),
     "graph-order-products": ("target", "cc"),
     "kernel-im2col": ("target", "cc"),
+    "graph-merge-products": ("target", "cc"),
     "kernel-schedule": ("target", "cc"),
     "kernel-prepack": ("target", "cc"),
     "loop-prefetch": ("target", "cc"),
@@ -155,20 +164,30 @@ def all_passes() -> dict[str, Callable[[], type[ModulePass]]]:
     return {name: loader(*where) for name, where in PASSES.items()}
 
 
-def make_pass(name: str, target: str = "native", cc: str = "gcc", tuned: str = "") -> ModulePass:
+def make_pass(
+    name: str, target: str = "native", cc: str = "gcc", tuned: str = "", fast_math: bool = False
+) -> ModulePass:
     """A pass with the options that the standard pipeline gives it."""
     cls = all_passes()[name]()
     options = {"target": target, "cc": cc}
-    chosen = {n: options[n] for n in TARGETED.get(name, ())}
+    chosen: dict[str, str | bool] = {n: options[n] for n in TARGETED.get(name, ())}
+    if name == "graph-simplify" and fast_math:
+        chosen["fast_math"] = True
     if name == "kernel-schedule" and tuned:
         chosen["tuned"] = tuned
     return cls(**chosen)
 
 
 def passes_to(
-    level_from: str, level_to: str, target: str = "native", cc: str = "gcc", tuned: str = ""
+    level_from: str,
+    level_to: str,
+    target: str = "native",
+    cc: str = "gcc",
+    tuned: str = "",
+    fast_math: bool = False,
 ) -> list[ModulePass]:
-    """The standard passes that bring a module of one level to another; `tuned` is a folder of tuned schedules.
+    """The standard passes that bring a module of one level to another; `tuned` is a folder of tuned schedules, `fast_math`
+    lets `graph-simplify` go by the algebra of real numbers.
 
     From `graph` to `graph` runs the graph optimiser; from another level to itself nothing.
     """
@@ -178,7 +197,7 @@ def passes_to(
     standard = [name for _, names in STAGES[first : stop + 1] for name in names]
     mapping = MAPPING if target in CUDA_TARGETS else {}
     return [
-        make_pass(n, target, cc, tuned)
+        make_pass(n, target, cc, tuned, fast_math)
         for name in standard
         for n in (name, *AFTER.get(name, ()), *mapping.get(name, ()))
     ]

@@ -147,11 +147,12 @@ def _instrumented(
     recorder = Recorder()
     with paused():
         module = api.graph_of(origin.text, origin.name, origin.fn, origin.dims)
+        as_origin = {"target": origin.target, "cc": compiler.name, "tuned": origin.tuned}
         if pipeline.level_of(module) == "graph":
-            api.lower(module, "kernel", target=origin.target, cc=compiler.name, tuned=origin.tuned)
+            api.lower(module, "kernel", **as_origin, fast_math=origin.fast_math)
         costs = kernel_costs(module.ops)
         if pipeline.level_of(module) != "buffer":
-            api.lower(module, "buffer", target=origin.target, cc=compiler.name, tuned=origin.tuned)
+            api.lower(module, "buffer", **as_origin)
         spec = emit_program(module, target, program.name, recorder)
     library = cache.library(spec, compiler, tuple(target.cflags))
     return Program(spec, library, program.values, program.threads), recorder.tasks, costs

@@ -45,6 +45,7 @@ CATEGORIES: dict[str, str] = {
     "prefetch": "rows that are asked for before they are read",
     "in-place": "results in the memory of operands",
     "memory": "what intermediates take",
+    "prune": "arguments and results that do nothing",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from irkit.runtime.compiler import INCLUDE, find_compiler
 from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec
 from lowering.c.literals import c_words
 from lowering.c.names import c_field
+from lowering.remarks import Remarks, listening
 from lowering.target import get_target
 
 ALIGNMENT = 64
@@ -46,11 +48,18 @@ def execute(args: argparse.Namespace) -> None:
     name = "<stdin>" if args.file == "-" else args.file
     compiler = find_compiler(args.cc)
     text, dims = read_text(args.file), read_dims(args.dim)
-    spec, places = emit(text, name, args.fn, dims, args.target, compiler.name, args.tuned)
+    remarks = Remarks(frozenset({"prune"}))
+    with listening(remarks):
+        spec, places = emit(text, name, args.fn, dims, args.target, compiler.name, args.tuned, args.fast_math)
+    for remark in remarks.in_order():
+        if ("kind", "parameter") in remark.args:
+            print(f"warning: {remark.message} ({remark.reason})", file=sys.stderr)
     if args.arena_limit:
         check_arena(spec, read_bytes(args.arena_limit))
     if args.output.endswith(SUFFIX):
-        program = compile_text(text, name, args.fn, dims, args.target, cc=args.cc, tuned=args.tuned)
+        program = compile_text(
+            text, name, args.fn, dims, args.target, cc=args.cc, tuned=args.tuned, fast_math=args.fast_math
+        )
         program.save(args.output)
         print(f"wrote {args.output}")
         return
@@ -63,7 +72,7 @@ def execute(args: argparse.Namespace) -> None:
     write_files(folder, files)
     sources = " ".join(n for n in files if n.endswith(".c"))
     print(f"wrote {', '.join(files)}")
-    flags = build_flags(target)
+    flags = build_flags(target, compiler)
     print(
         f"build: cd {folder} && {compiler.name} {' '.join(flags)} {sources} -o {spec.name} -lm && ./{spec.name}"
     )

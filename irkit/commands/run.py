@@ -44,7 +44,16 @@ def execute(args: argparse.Namespace) -> None:
         dims = read_dims(args.dim)
         given = frozenset(sources)
         program = compile_text(
-            read_text(args.file), name, args.fn, dims, args.target, args.threads, args.cc, given, args.tuned
+            read_text(args.file),
+            name,
+            args.fn,
+            dims,
+            args.target,
+            args.threads,
+            args.cc,
+            given,
+            args.tuned,
+            args.fast_math,
         )
     if args.params:
         program.set_params(_parameters(args.params, program))
@@ -79,6 +88,7 @@ def _check_compiled(args: argparse.Namespace) -> None:
     given |= {
         "--profile": args.profile,
         "--tuned": args.tuned,
+        "--fast-math": args.fast_math,
         "--trace-file": args.trace_file,
         "--dump-intermediates": args.dump_intermediates,
     }

@@ -164,6 +164,7 @@ def library(spec: ProgramSpec, compiler: Compiler, cflags: Sequence[str], again:
             spec.header,
             *headers,
             *FLAGS,
+            *compiler.raceless,
             *THREADS,
             *cflags,
             compiler.identity(),

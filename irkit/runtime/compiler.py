@@ -15,6 +15,10 @@ from pathlib import Path
 
 from dialects.errors import IrkitError
 
+RACELESS = "-fno-predictive-commoning"
+"""GCC, from -O3 on, carries elements that later rounds of a loop store, and where these do not come stores what the array held
+before: over what another thread has written there meanwhile. Clang does no such thing, and does not know the flag."""
+
 FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-ffp-contract=fast", "-fno-math-errno")
 THREADS = ("-pthread", "-DIRK_TEAM_PTHREADS")
 INCLUDE = Path(__file__).resolve().parents[2] / "lowering" / "c" / "include"
@@ -41,6 +45,11 @@ class Compiler:
         facts = real.stat()
         return f"{shlex.join(self.command)} {real} {facts.st_size} {facts.st_mtime_ns}"
 
+    @property
+    def raceless(self) -> tuple[str, ...]:
+        """What keeps it from writing where the program does not; GCC by its name, but where that is Clang's too."""
+        return (RACELESS,) if "gcc" in self.path.resolve().name and sys.platform != "darwin" else ()
+
     def version(self) -> str:
         """The first line of `--version`."""
         done = subprocess.run([*self.command, "--version"], capture_output=True, text=True, check=False)
@@ -51,6 +60,7 @@ class Compiler:
         words = [
             *self.command,
             *FLAGS,
+            *self.raceless,
             *THREADS,
             *cflags,
             f"-I{INCLUDE}",

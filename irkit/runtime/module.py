@@ -47,6 +47,7 @@ class Origin:
     target: str
     cc: str | None
     tuned: bool = False
+    fast_math: bool = False
 
 
 class Program:

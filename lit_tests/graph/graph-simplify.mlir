@@ -1,4 +1,5 @@
 // RUN: irkit-opt -p graph-simplify %s | filecheck %s
+// RUN: irkit-opt -p "graph-simplify{fold-limit=2}" %s | filecheck %s --check-prefix=LIMIT
 
 // CHECK-LABEL: func.func @drops_neutral_elements
 // CHECK-NEXT: func.return %x
@@ -66,4 +67,71 @@ func.func @reshapes_once(%x: tensor<?x4xf32, #graph.t<dims=[B, 4]>>) -> tensor<?
   %1 = graph.reshape %0 {shape = #dim.list<[B * 2, 2]>}
     : (tensor<?xf32, #graph.t<dims=[B * 4]>>) -> tensor<?x2xf32, #graph.t<dims=[B * 2, 2]>>
   func.return %1 : tensor<?x2xf32, #graph.t<dims=[B * 2, 2]>>
+}
+
+// A division by a power of two is a product; by three, or by what has no normal reciprocal, it is none.
+// CHECK-LABEL: func.func @divides_by_powers_of_two
+// CHECK: %[[F:.*]] = graph.constant dense<-1.250000e-01> : tensor<f32>
+// CHECK: graph.mul %x, %[[F]]
+// CHECK: graph.div
+// CHECK: graph.div
+func.func @divides_by_powers_of_two(%x: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) {
+  %a = graph.constant dense<-8.0> : tensor<f32>
+  %b = graph.constant dense<3.0> : tensor<f32>
+  %c = graph.constant dense<1.7014118346046923e+38> : tensor<f32>
+  %0 = graph.div %x, %a : (tensor<4xf32>, tensor<f32>) -> tensor<4xf32>
+  %1 = graph.div %x, %b : (tensor<4xf32>, tensor<f32>) -> tensor<4xf32>
+  %2 = graph.div %x, %c : (tensor<4xf32>, tensor<f32>) -> tensor<4xf32>
+  func.return %0, %1, %2 : tensor<4xf32>, tensor<4xf32>, tensor<4xf32>
+}
+
+// CHECK-LABEL: func.func @negates_constants
+// CHECK: %[[C:.*]] = graph.constant dense<-3.000000e+00> : tensor<f32>
+// CHECK-NEXT: graph.mul %x, %[[C]]
+// CHECK-NEXT: graph.mul %x, %y
+// CHECK-NOT: graph.neg
+func.func @negates_constants(%x: tensor<4xf32>, %y: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) {
+  %c = graph.constant dense<3.0> : tensor<f32>
+  %0 = graph.neg %x : (tensor<4xf32>) -> tensor<4xf32>
+  %1 = graph.neg %y : (tensor<4xf32>) -> tensor<4xf32>
+  %2 = graph.mul %0, %c : (tensor<4xf32>, tensor<f32>) -> tensor<4xf32>
+  %3 = graph.mul %0, %1 : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  func.return %2, %3 : tensor<4xf32>, tensor<4xf32>
+}
+
+// Integers have no NaN and no rounding; floats have.
+// CHECK-LABEL: func.func @integers
+// CHECK: %[[Z:.*]] = graph.constant dense<0> : tensor<si32>
+// CHECK: graph.mul %i, %i
+// CHECK: graph.sub %x, %x
+func.func @integers(%i: tensor<4xsi32>, %x: tensor<4xf32>) -> (tensor<4xsi32>, tensor<4xsi32>, tensor<4xf32>) {
+  %two = graph.constant dense<2> : tensor<si32>
+  %0 = graph.sub %i, %i : (tensor<4xsi32>, tensor<4xsi32>) -> tensor<4xsi32>
+  %1 = graph.pow %i, %two : (tensor<4xsi32>, tensor<si32>) -> tensor<4xsi32>
+  %2 = graph.sub %x, %x : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  func.return %0, %1, %2 : tensor<4xsi32>, tensor<4xsi32>, tensor<4xf32>
+}
+
+// Constants of any size that are one number.
+// CHECK-LABEL: func.func @fills
+// CHECK: %[[C:.*]] = graph.constant dense<5.000000e+00> : tensor<f32>
+// CHECK-NEXT: %[[R:.*]] = graph.broadcast %[[C]]
+// CHECK-NEXT: func.return %[[R]]
+func.func @fills() -> tensor<4096x4096xf32> {
+  %a = graph.constant dense<2.0> : tensor<f32>
+  %b = graph.constant dense<3.0> : tensor<f32>
+  %0 = graph.broadcast %a {shape = #dim.list<[4096, 4096]>} : (tensor<f32>) -> tensor<4096x4096xf32>
+  %1 = graph.broadcast %b {shape = #dim.list<[1, 4096]>} : (tensor<f32>) -> tensor<1x4096xf32>
+  %2 = graph.add %0, %1 : (tensor<4096x4096xf32>, tensor<1x4096xf32>) -> tensor<4096x4096xf32>
+  func.return %2 : tensor<4096x4096xf32>
+}
+
+// LIMIT-LABEL: func.func @limited
+// LIMIT: graph.neg
+// CHECK-LABEL: func.func @limited
+// CHECK-NOT: graph.neg
+func.func @limited() -> tensor<3xf32> {
+  %a = graph.constant dense<[1.0, 2.0, 3.0]> : tensor<3xf32>
+  %0 = graph.neg %a : (tensor<3xf32>) -> tensor<3xf32>
+  func.return %0 : tensor<3xf32>
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xdsl.dialects.builtin import FusedLoc
 from xdsl.ir import Block, Operation, Region, SSAValue
 
 from dialects.errors import union_location
@@ -11,6 +12,9 @@ from dialects.kernel import GroupOp, YieldOp as KernelYield
 from lowering.graph import fuse_remarks
 from lowering.graph.fuse_groups import PASS, Group, is_scalar_constant, is_view
 from lowering.remarks import listener
+
+MAX_PLACES = 64
+"""A constant that thousands of ops share stands for as many places: told by each of its kernels, they would be millions."""
 
 
 def outline_in_place(group: Group) -> None:
@@ -39,10 +43,17 @@ def outline_in_place(group: Group) -> None:
         for use in list(value.uses):
             if use.operation.parent is not inner:
                 use.operation.operands[use.index] = result
-    wrapper.location = union_location((*group.ops, *inner.ops))  # copies after what the group is for
+    told = (op for op in inner.ops if op in members or not _is_widespread(op))
+    wrapper.location = union_location((*group.ops, *told))  # copies after what the group is for
     end = KernelYield(*outside)
     end.location = wrapper.location
     inner.add_op(end)
+
+
+def _is_widespread(op: Operation) -> bool:
+    """Whether an op stands for so many places of the source that they say nothing of a kernel which has a copy of it."""
+    places = op.location.locations if isinstance(op.location, FusedLoc) else ()
+    return len(tuple(places)) > MAX_PLACES  # pyright: ignore[reportArgumentType]
 
 
 def _copied(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -15,12 +17,19 @@ from dialects.dims import ZERO, Dim
 from dialects.errors import Loc, op_loc
 from dialects.graph import ForOp, GraphOp, YieldOp, make
 from dialects.types import tensor
+from irkit.lang import parse, to_graph
 from lowering.graph.cse import GraphCse
 from lowering.graph.dce import GraphDce
+from lowering.graph.fuse import GraphFuse
+from lowering.graph.hoist import GraphHoist
 from lowering.graph.interpret import run_graph
+from lowering.graph.products.merge import GraphMergeProducts
+from lowering.graph.prune import GraphPrune
 from lowering.graph.simplify import GraphSimplify
+from lowering.graph.sink import GraphSink
 from lowering.verify import verify_module
 from tests.growth import growth
+from tools.bench.programs import chain
 
 PASSES = (GraphSimplify, GraphCse, GraphDce)
 
@@ -66,6 +75,42 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     if a.dtype.kind == "f":
         a, b = (np.where(np.isnan(x), x.dtype.type(np.nan), x) for x in (a, b))
     return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+FAST = """fn main(x: f32[9], y: f32[9], z: f32[9]) -> (f32[9], f32[9], f32[9], f32[9], f32[9], f32[9], f32[9]) {
+  return ((2 - x) + 3) - y / 3, 5 - (x - 2) + (1 + (y - 4)), 2 * (x * 3) / 7, x * y - z * x, exp(x) / exp(y) * exp(z),
+    x ** 2.0 + x ** 3.0 + x ** 0.5 + x ** (-0.5) + x ** (-1.0) + x ** 0.0, 1 / sqrt(y) + log(exp(z)) * sqrt(x * x) + (x - x)
+}"""
+
+
+def test_fast_math_gives_ordinary_numbers_but_for_rounding():
+    func = next(iter(to_graph(parse(FAST, "m.tg"), None, {}).ops))
+    assert isinstance(func, FuncOp)
+    rng = np.random.default_rng(0)
+    inputs = {n: rng.uniform(0.5, 2, 9).astype(np.float32) for n in "xyz"}
+    before = run_graph(func, inputs, {})
+    module = func.parent_op()
+    assert isinstance(module, ModuleOp)
+    step = GraphSimplify(fast_math=True)
+    step.apply(Context(), module)
+    verify_module(module)
+    assert len(step.stats) >= 9
+    for a, b in zip(before, run_graph(func, inputs, {}), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_division_by_powers_of_two_keeps_every_bit(dtype: str):
+    """Also of the least numbers, and of those that fall below them."""
+    tiny = np.finfo(dtype).tiny
+    x = np.array([1 / 3, -0.0, np.inf, np.nan, 3 * tiny, tiny / 4, -7 * tiny / 8, np.finfo(dtype).max], dtype)
+    for divisor in (4.0, -0.25, 2.0**10, 2.0**-10):
+        m = Maker(tensor({"float16": "f16", "float32": "f32", "float64": "f64"}[dtype], [8]))
+        name = dtype.replace("float", "f")
+        func = m.function(m("div", m.block.args[0], m.constant(divisor, name)))
+        before = run_graph(func, [x], {})
+        assert [op.name for op in apply(func, GraphSimplify)] == ["graph.constant", "graph.mul"]
+        assert same_bits(run_graph(func, [x], {})[0], before[0])
 
 
 # -- random graphs ------------------------------------------------------------------------------------------------
@@ -289,16 +334,28 @@ def blocks(count: int) -> FuncOp:
     return maker.function(x)
 
 
-@pytest.mark.parametrize("step", PASSES)
+@pytest.mark.parametrize("step", (*PASSES, GraphPrune, GraphHoist, GraphSink, GraphMergeProducts))
 def test_passes_are_linear(step: type[ModulePass]):
     def work(count: int):
         module = blocks(count).parent_op()
         assert isinstance(module, ModuleOp)
-        for before in PASSES[: PASSES.index(step)]:
+        for before in PASSES[: PASSES.index(step)] if step in PASSES else PASSES:
             before().apply(Context(), module)
         return lambda: step().apply(Context(), module)
 
     assert growth(work, 25, 100) < 1.2
+
+
+def test_fusing_a_long_chain_is_linear():
+    """All its ops share a constant, which stands for all their places in the source."""
+
+    def work(count: int) -> Callable[[], object]:
+        module = to_graph(parse(chain(count), "m.tg"), None, {})
+        for step in (GraphSimplify, GraphCse, GraphDce):
+            step().apply(Context(), module)
+        return lambda: GraphFuse().apply(Context(), module)
+
+    assert growth(work, 300, 1200) < 1.2
 
 
 def test_passes_leave_what_is_needed_of_3000_ops():

@@ -40,6 +40,24 @@ fn main(x: f32[B, 2, 3, 3]) -> f32[B, 5] {
     "pool": "fn main(x: f32[2, 3, 9, 8]) -> f32[2, 3, 4, 4] { return max_pool2d(x, 2) }",
     "softmax": "fn main(x: f32[5, 33]) -> f32[5, 33] { return softmax(x) }",
     "layer_norm": "fn main(x: f32[5, 33], s: f32[33], b: f32[33]) -> f32[5, 33] { return layer_norm(x, s, b) }",
+    "parallel_products": """param wq: f32[3, 20] = glorot(seed=1)
+param wk: f32[17, 3] = glorot(seed=2)
+param bq: f32[20] = normal(seed=3)
+param bk: f32[17] = normal(seed=4)
+param k1: f32[3, 1, 2, 2] = normal(seed=5)
+param k2: f32[2, 1, 2, 2] = normal(seed=6)
+fn main(x: f32[2, 3], im: f32[1, 1, 3, 3]) -> (f32[2, 20], f32[2, 17], f32[1, 3, 2, 2], f32[1, 2, 2, 2]) {
+  return tanh(relu(x @ wq + bq)), exp(relu(x @ transpose(wk) + bk)), exp(conv2d(im, k1)), conv2d(im, k2)
+}""",
+    "moved": """dim B = 2 in 1..3
+fn main(x: f32[B, 2, 3], w: f32[3, 4], b: f32[4], t: f16[3, 2], i: i32[2])
+    -> (f32[B, 3, 2], f32[B, 4, 2], f32[B, 3], f32[2, 2], f16[6, 2]) {
+  y = relu(exp(transpose(x, [0, 2, 1]) * 0.5))
+  p = transpose(reshape(reshape(x, [B*2, 3]) @ w, [B, 2, 4]) + b, [0, 2, 1]) * 0.25
+  u = cast(t, f32)
+  return transpose(tanh(transpose(y, [0, 2, 1]) + x), [0, 2, 1]), p, sum(transpose(x, [1, 0, 2]), axis=0),
+    gather(u, i), cast(concat(u, u), f16)
+}""",
     "attention": """fn main(q: f32[2, 9, 8], k: f32[2, 9, 8], v: f32[2, 9, 8]) -> f32[2, 9, 8] {
   return attention(q, k, v, causal=true)
 }""",

@@ -74,7 +74,9 @@ def test_between_them_the_examples_speak_of_every_category_in_every_kind():
     with listening(remarks := Remarks()):  # no example multiplies three matrices
         emit("fn main(x: f32[9, 2], y: f32[2, 9]) -> f32[9, 2] { return x @ y @ x }", "three.tg")
     found += remarks.found
-    assert {r.category for r in found} == CATEGORIES.keys()
+    assert {r.category for r in found} == CATEGORIES.keys() - {
+        "prune"
+    }  # of which sound programs have nothing
     assert {r.kind for r in found} == KINDS.keys()
 
 

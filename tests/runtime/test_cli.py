@@ -98,6 +98,13 @@ def test_compile_from_ir(scale: Path, tmp_path: Path):
         np.testing.assert_allclose(irkit.compile(path)(x)[0], 3 * x)
 
 
+def test_fast_math_is_another_program():
+    text = "fn main(x: f32[4]) -> f32[4] { return x - x }"
+    x = np.array([1, np.inf, np.nan, 0], np.float32)
+    for fast, wrong in ((False, 2), (True, 0), (False, 2)):
+        assert np.isnan(irkit.compile(text, fast_math=fast)(x=x)).sum() == wrong
+
+
 def test_symbolic_dims():
     program = irkit.compile("dim N = 4 in 1..16\nfn main(x: f32[N]) -> f32[N] { return x + 1 }")
     for n in (1, 5, 16):

@@ -7,8 +7,10 @@ import warnings
 import numpy as np
 import pytest
 
+import irkit
 from dialects.errors import IrkitError
 from irkit.runtime.module import LayoutWarning, Program
+from tests.levels.programs import programs
 from tests.runtime.handmade import load
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -160,3 +162,15 @@ def test_calls_from_several_threads_take_turns(program: Program):
 
 def test_time_gives_seconds(program: Program):
     assert 0 < program.time(X, 1, repeats=3) < 1
+
+
+def test_no_thread_writes_what_is_another_thread_s():
+    """GCC's predictive commoning stored what an array held before, over what the other thread had just written."""
+    _, text, _ = programs()["parallel_products"]
+    rng = np.random.default_rng(0)
+    alone, shared = (irkit.compile(text, threads=n) for n in (1, 2))
+    x, im = (rng.standard_normal(s).astype(np.float32) for s in ((2, 3), (1, 1, 3, 3)))
+    expected = [np.array(r) for r in alone(x=x, im=im)]
+    call = shared.prepare(x=x, im=im)
+    for _ in range(1000):
+        assert all(map(np.array_equal, call.run(), expected))

@@ -1,0 +1,1 @@
+"""Products that read the same tensor, as one."""
