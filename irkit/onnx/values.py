@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -23,6 +24,17 @@ from irkit.tracing.sizes import Size, dim_of, dtype_of
 from irkit.tracing.tensor import Tensor
 
 Value: TypeAlias = "Tensor | np.ndarray"
+
+
+@dataclass(frozen=True)
+class Items:
+    """A sequence, whose length is known."""
+
+    elements: tuple[Value, ...]
+
+
+Held: TypeAlias = "Value | Items | None"
+"""What a name of a model may stand for; None is an optional that is empty, and an input that is omitted."""
 
 MAX_SPARSE = 1 << 28
 """Elements of a sparse initialiser, which is stored in full."""

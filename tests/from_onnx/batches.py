@@ -20,10 +20,12 @@ from xdsl.ir import Block, Region
 from dialects.errors import ErrorList, IrkitError
 from irkit import pipeline
 from irkit.onnx.backend import named, specialised
+from irkit.onnx.nested import taken_apart
 from irkit.runtime import cache
 from irkit.runtime.compiler import find_compiler
 from irkit.runtime.module import Program
 from irkit.tracing.graph import Graph
+from irkit.tracing.tree import unflatten
 from lowering.c.emit import emit_program
 from lowering.target import get_target
 
@@ -112,7 +114,7 @@ class Imported:
 
     def arrays(self) -> list[np.ndarray]:
         """The arguments of the function: inputs, then parameters."""
-        given = named(self.case.model, self.case.inputs)
+        given = taken_apart(named(self.case.model, self.case.inputs))
         inputs = [a for n, a in given.items() if n not in self.known]
         return [*inputs, *self.graph.arrays.values()]
 
@@ -163,7 +165,8 @@ def _results(good: Sequence[Imported], level: str) -> list[list[np.ndarray]]:
     program = Program(spec, cache.library(spec, compiler, flags), None, 1)
     found = program(*arrays)
     queue = iter(found if isinstance(found, tuple) else (found,))
-    return [[next(queue) for _ in one.graph.func.function_type.outputs] for one in good]
+    flat = [[next(queue) for _ in one.graph.func.function_type.outputs] for one in good]
+    return [list(unflatten(one.graph.gives, own)) for one, own in zip(good, flat, strict=True)]
 
 
 def merged(graphs: Sequence[Graph]) -> ModuleOp:
@@ -208,16 +211,27 @@ def _compared(case: Case, found: Sequence[np.ndarray]) -> Outcome:
             for a, b in zip(found, case.outputs, strict=True)
         )
         return Outcome(case.name, "passed" if right else "wrong", "" if right else "another type")
-    atol = max([case.atol, *map(_rounding, case.outputs)])
+    if list(map(_count, case.outputs)) != list(map(_count, found)):
+        return Outcome(case.name, "wrong", "another number of elements in a sequence")
+    expected, given = _leaves(case.outputs), _leaves(found)
+    atol = max([case.atol, *map(_rounding, expected)])
     try:
         with np.errstate(all="ignore"):
-            Runner.assert_similar_outputs(
-                case.outputs, list(found), rtol=case.rtol, atol=atol, model_dir=None
-            )
+            Runner.assert_similar_outputs(expected, given, rtol=case.rtol, atol=atol, model_dir=None)
     except AssertionError as fault:
         lines = [line for line in str(fault).splitlines() if line.strip()]
         return Outcome(case.name, "wrong", " | ".join(lines[:8]))
     return Outcome(case.name, "passed")
+
+
+def _count(output: object) -> int | None:
+    """How many elements a sequence has; None for a tensor."""
+    return len(output) if isinstance(output, list) else None
+
+
+def _leaves(outputs: Sequence[object]) -> list:
+    """Tensors, those of sequences too."""
+    return [leaf for one in outputs for leaf in (one if isinstance(one, list) else [one])]
 
 
 def _rounding(expected: object) -> float:
