@@ -34,7 +34,9 @@ SIZE = 24
 """Cases in one C file."""
 
 RANDOM = "test_bernoulli*"
-"""Cases whose numbers are NumPy's random ones, which no other generator gives: of these the types are compared."""
+DROPPED = "test_training_dropout*"
+"""Cases whose numbers are NumPy's random ones, which no other generator gives: of these the types are compared, and of
+a dropout what both keep."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,9 @@ def _compared(case: Case, found: Sequence[np.ndarray]) -> Outcome:
             for a, b in zip(found, case.outputs, strict=True)
         )
         return Outcome(case.name, "passed" if right else "wrong", "" if right else "another type")
+    if fnmatch(case.name, DROPPED) and "zero_ratio" not in case.name:
+        fault = _dropped_fault(case, found)
+        return Outcome(case.name, "wrong" if fault else "passed", fault)
     if list(map(_count, case.outputs)) != list(map(_count, found)):
         return Outcome(case.name, "wrong", "another number of elements in a sequence")
     expected, given = _leaves(case.outputs), _leaves(found)
@@ -222,6 +227,23 @@ def _compared(case: Case, found: Sequence[np.ndarray]) -> Outcome:
         lines = [line for line in str(fault).splitlines() if line.strip()]
         return Outcome(case.name, "wrong", " | ".join(lines[:8]))
     return Outcome(case.name, "passed")
+
+
+def _dropped_fault(case: Case, found: Sequence[np.ndarray]) -> str:
+    """What is wrong with a dropout: other types, elements that are kept otherwise, or not the part that the case says."""
+    x, ratio = case.inputs[0], float(case.inputs[1])
+    y, expected = found[0], case.outputs[0]
+    if any(a.shape != b.shape or a.dtype != b.dtype for a, b in zip(found, case.outputs, strict=True)):
+        return "another type"
+    kept = y != 0
+    if len(found) > 1 and not np.array_equal(kept, found[1]):
+        return "another mask than elements"
+    if not np.allclose(y[kept], (x / (1 - ratio))[kept], rtol=case.rtol, atol=case.atol):
+        return "other elements"
+    both = kept & (expected != 0)
+    if not both.any() or not np.allclose(y[both], expected[both], rtol=case.rtol, atol=case.atol):
+        return "other elements than are expected"
+    return "" if abs(kept.mean() - (1 - ratio)) < 0.25 else f"{kept.mean():.0%} are kept"
 
 
 def _count(output: object) -> int | None:
