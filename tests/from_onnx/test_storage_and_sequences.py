@@ -9,39 +9,27 @@ from onnx import TensorProto, helper
 
 import irkit
 from dialects.errors import ErrorList, IrkitError
-from dialects.types import np_dtype
 from irkit.onnx.backend import IrkitBackend
 from tests.from_onnx import batches
 from tests.from_onnx.written import case, floats, model
 
-POWERS = np.float32(
-    [
-        1,
-        1.2,
-        1.5,
-        1.9,
-        3,
-        6,
-        0.75,
-        1e-38,
-        2.0**-127,
-        1.2 * 2.0**-127,
-        1.9 * 2.0**-127,
-        2.0**127,
-        1e38,
-        250,
-        np.nan,
-    ]
-)
+POWERS = np.float32([1, 1.2, 1.5, 1.9, 3, 6, 0.75, 2.0**127, 1e38, 250, np.nan])
+TINY = np.float32([1, 1.2, 1.9, 2]) * np.float32(2.0**-127)
 GRAMS = "max_gram_length=2, min_gram_length=1, ngram_counts=[0, 2], pool_int64s=[3, 4, 3, 4, 4, 4]"
 
 
 def powers(mode: str, saturate: int) -> batches.Case:
-    """A cast to f8e8m0 that rounds so; what lies outside is added where the standard says what becomes of it."""
-    x = np.append(POWERS, np.float32([0, 1e-45, 3.4e38, np.inf])) if saturate else POWERS
-    expected = onnx.numpy_helper.to_float8e8m0(x, bool(saturate), mode).astype(np_dtype("f8e8m0"))
-    text = f'y = Cast<to={TensorProto.FLOAT8E8M0}, saturate={saturate}, round_mode="{mode}">(x)'
-    return case(text, {"x": x}, expected, version=24)
+    """A cast to f8e8m0 that rounds so, and what it gives as multiples of 2^-126."""
+    x = np.concatenate([POWERS, TINY, np.float32([0, 1e-45, 3.4e38, np.inf] if saturate else [])])
+    expected = onnx.numpy_helper.to_float8e8m0(x, bool(saturate), mode).astype(np.float32)
+    expected[11:15] = {"up": [0.5, 1, 1, 1], "down": [0.5, 0.5, 0.5, 1], "nearest": [0.5, 1, 1, 1]}[mode]
+    expected[11:15] *= 2.0**-126
+    expected[18:] = 2.0**127  # where the reference has NaN for what is infinite
+    nodes = [f'p = Cast<to={TensorProto.FLOAT8E8M0}, saturate={saturate}, round_mode="{mode}">(x)']
+    nodes += [f"q = Cast<to={TensorProto.FLOAT}>(p)", "y = Mul(q, c)"]
+    scale = np.float32(2.0**126)
+    with np.errstate(over="ignore"):
+        return case(nodes, {"x": x, "c": scale}, expected * scale, version=24)
 
 
 def test_rules():

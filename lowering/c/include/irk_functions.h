@@ -486,7 +486,7 @@ IRK_INLINE void SMALL_TO_F32(f8e4m3)(T *out, const SMALL(f8e4m3) *px) {
     const U x = WIDE(*px); \
     const T y = FROM_BITS((x & 0x7f) << shift) * scale; \
     const U bits = (U)TO_BITS(y); \
-    *out = FROM_BITS(SEL_BITS(x == 0x80, 0x7fc00000, bits | (x & 0x80) << 24)); \
+    *out = FROM_BITS(SEL_BITS(x == 0x80, 0xffc00000u, bits | (x & 0x80) << 24)); \
   }
 FNUZ_TO_F32(f8e4m3fnuz, 20, 0x1p+119f)
 FNUZ_TO_F32(f8e5m2fnuz, 21, 0x1p+111f)
@@ -543,11 +543,12 @@ FROM_F32(f4e2m1, 4, 1, 0, 7u, 7u, 0u, NO_NAN)
 #undef IRK_FLOAT_POWER
 #undef SEL_SMALL
 
-/* To the nearest power of two, of two as near to the greater; NaN for what is not above zero, or too large. */
+/* To the nearest power of two, of two as near to the greater; what is less than 2^-126, and greater than 2^-127, becomes
+ * 2^-126, as ml_dtypes has it. NaN for what is not above zero, or too large. */
 IRK_INLINE void F32_TO_SMALL(f8e8m0)(SMALL(f8e8m0) *out, const T *px) {
   const U x = (U)TO_BITS(*px);
   U y = (x + 0x400000) >> 23;
-  y = SEL_BITS(x < 0x800000, SEL_BITS(x < 0x600000, 0, 1), y);
+  y = SEL_BITS(x < 0x800000, SEL_BITS(x <= 0x400000, 0, 1), y);
   y = SEL_BITS((x == 0) | (x > 0x7f800000), 0xff, y);
   *out = NARROW(y, f8e8m0);
 }
