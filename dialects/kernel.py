@@ -540,7 +540,9 @@ class ConvertOp(IRDLOperation):
     traits = traits_def(Pure())
     assembly_format = "$kind $input attr-dict `:` type($input) `to` type($result)"
 
-    KINDS: ClassVar = ("sitofp", "uitofp", "extsi", "extui", "trunci", "extf", "truncf", "index_cast")
+    KINDS: ClassVar = (
+        *("sitofp", "uitofp", "extsi", "extui", "trunci", "extf", "truncf", "index_cast", "bitcast"),
+    )
 
     def __init__(self, kind: str, value: SSAValue, result_type: Attribute):
         super().__init__(operands=[value], properties={"kind": StringAttr(kind)}, result_types=[result_type])

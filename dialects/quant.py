@@ -19,9 +19,12 @@ from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
 
 from dialects.dims import Dim
-from dialects.types import DTYPES, Coded, dtype_name, is_float, np_dtype
+from dialects.types import DTYPES, Coded, dtype_name, is_float, is_storage_only, np_dtype
 
-STORAGES = ("i4", "i8", "i16", "i32", "u4", "u8", "u16", "u32", "f8e4m3", "f8e5m2")
+STORAGES = (
+    *("i2", "i4", "i8", "i16", "i32", "u2", "u4", "u8", "u16", "u32"),
+    *("f8e4m3", "f8e5m2", "f8e4m3fnuz", "f8e5m2fnuz", "f4e2m1"),
+)
 """The dtypes that quantised elements are stored in."""
 
 SHOWN = 4
@@ -221,7 +224,7 @@ def problem(
     name = dtype_name(storage)
     if name not in STORAGES:
         return Problem("the storage is no small integer", name, f"one of {', '.join(STORAGES)}")
-    if not is_float(expressed) or name == dtype_name(expressed):
+    if not is_float(expressed) or is_storage_only(expressed) or name == dtype_name(expressed):
         return Problem("what is expressed is no float", dtype_name(expressed), "a dtype such as f32")
     if not scales or any(not (s > 0 and isfinite(s)) for s in scales):
         return Problem("scales are positive", _short(scales), "finite numbers above 0")

@@ -16,8 +16,12 @@ from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
     BFloat16Type,
     ComplexType,
+    Float4E2M1FNType,
     Float8E4M3FNType,
+    Float8E4M3FNUZType,
+    Float8E5M2FNUZType,
     Float8E5M2Type,
+    Float8E8M0FNUType,
     IntegerType,
     NoneAttr,
     Signedness,
@@ -54,8 +58,12 @@ DTYPES: dict[str, Attribute] = {
     "bf16": bf16,
     "f8e4m3": Float8E4M3FNType(),
     "f8e5m2": Float8E5M2Type(),
-    **{f"i{w}": _int(w, True) for w in (4, 8, 16, 32, 64)},
-    **{f"u{w}": _int(w, False) for w in (4, 8, 16, 32, 64)},
+    "f8e4m3fnuz": Float8E4M3FNUZType(),
+    "f8e5m2fnuz": Float8E5M2FNUZType(),
+    "f8e8m0": Float8E8M0FNUType(),
+    "f4e2m1": Float4E2M1FNType(),
+    **{f"i{w}": _int(w, True) for w in (2, 4, 8, 16, 32, 64)},
+    **{f"u{w}": _int(w, False) for w in (2, 4, 8, 16, 32, 64)},
     "bool": i1,
     "c64": ComplexType(f32),
     "c128": ComplexType(f64),
@@ -63,6 +71,12 @@ DTYPES: dict[str, Attribute] = {
 """Every dtype of the language, by name, as the element type it has at graph level."""
 
 DTYPE_NAMES: dict[Attribute, str] = {attr: name for name, attr in DTYPES.items()}
+
+STORAGE = ("f8e4m3fnuz", "f8e5m2fnuz", "f8e8m0", "f4e2m1", "i2", "i4", "u2", "u4")
+"""Dtypes for storage only: they are cast, moved and stored, one to a byte, and never computed with."""
+
+SMALL_FLOATS = ("f16", "bf16", "f8e4m3", "f8e5m2", "f8e4m3fnuz", "f8e5m2fnuz", "f8e8m0", "f4e2m1")
+"""Floats that are stored in fewer bits than f32, in which they are computed."""
 
 _NUMPY: dict[str, np.dtype] = {
     "f64": np.dtype(np.float64),
@@ -73,7 +87,13 @@ _NUMPY: dict[str, np.dtype] = {
     "f8e5m2": np.dtype(ml_dtypes.float8_e5m2),
     **{f"i{w}": np.dtype(f"int{w}") for w in (8, 16, 32, 64)},
     **{f"u{w}": np.dtype(f"uint{w}") for w in (8, 16, 32, 64)},
+    "f8e4m3fnuz": np.dtype(ml_dtypes.float8_e4m3fnuz),
+    "f8e5m2fnuz": np.dtype(ml_dtypes.float8_e5m2fnuz),
+    "f8e8m0": np.dtype(ml_dtypes.float8_e8m0fnu),
+    "f4e2m1": np.dtype(ml_dtypes.float4_e2m1fn),
+    "i2": np.dtype(ml_dtypes.int2),
     "i4": np.dtype(ml_dtypes.int4),
+    "u2": np.dtype(ml_dtypes.uint2),
     "u4": np.dtype(ml_dtypes.uint4),
     "bool": np.dtype(np.bool_),
     "c64": np.dtype(np.complex64),
@@ -129,7 +149,16 @@ def is_float(element: Attribute) -> bool:
 
 def is_float_tensor(type_: Attribute) -> bool:
     """Whether a type is a tensor of floats: what has a derivative."""
-    return isinstance(type_, TensorType) and is_float(type_.element_type)
+    return (
+        isinstance(type_, TensorType)
+        and is_float(type_.element_type)
+        and not is_storage_only(type_.element_type)
+    )
+
+
+def is_storage_only(element: Attribute) -> bool:
+    """Whether numbers of an element type are cast, moved and stored, and never computed with."""
+    return DTYPE_NAMES.get(element) in STORAGE
 
 
 def is_integer(element: Attribute) -> bool:
@@ -164,7 +193,7 @@ _BYTES: dict[Attribute, int] = {}
 
 
 def element_bytes(element: Attribute) -> int:
-    """Bytes of one stored element; i4, u4 and bool take one byte each."""
+    """Bytes of one stored element; numbers of fewer bits than eight take one byte each."""
     element = stored(element)
     if element in _BYTES:
         return _BYTES[element]
@@ -172,10 +201,10 @@ def element_bytes(element: Attribute) -> int:
         size = max(1, element.width.data // 8)
     elif isinstance(element, ComplexType):
         size = 2 * element_bytes(element.element_type)
-    elif isinstance(element, (Float8E4M3FNType, Float8E5M2Type)):
-        size = 1
     elif isinstance(element, BFloat16Type):
         size = 2
+    elif DTYPE_NAMES.get(element, "").startswith(("f8", "f4")):
+        size = 1
     else:
         size = element.size  # pyright: ignore[reportAttributeAccessIssue]
     _BYTES[element] = size

@@ -28,7 +28,7 @@ from xdsl.dialects.func import FuncOp
 
 from dialects.dims import dims_text
 from dialects.errors import ErrorList, IrkitError, Loc, loc_of_attr, op_loc
-from dialects.types import DTYPE_NAMES, dims_of, dtype_name, np_dtype, stored
+from dialects.types import DTYPE_NAMES, dims_of, dtype_name, integer_range, np_dtype, stored
 from irkit.diagnostics import nearest
 
 MAX_HEADER_BYTES = 100 << 20
@@ -237,12 +237,16 @@ SAFETENSORS: dict[str, np.dtype] = {
     "BF16": np.dtype(ml_dtypes.bfloat16),
     "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
     "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2),
+    "F8_E8M0": np.dtype(ml_dtypes.float8_e8m0fnu),
     **{f"{kind}{8 * size}": np.dtype(f"<{kind.lower()}{size}") for kind in "IU" for size in (1, 2, 4, 8)},
     "BOOL": np.dtype(np.bool_),
     "C64": np.dtype("<c8"),
 }
-FOUR_BITS = {"i4": np.dtype(np.int8), "u4": np.dtype(np.uint8)}
-"""What numbers of four bits stand as in a file, which has no such dtype."""
+BYTES = {
+    **dict.fromkeys(("i2", "i4"), np.dtype(np.int8)),
+    **dict.fromkeys(("u2", "u4", "f8e4m3fnuz", "f8e5m2fnuz", "f4e2m1"), np.dtype(np.uint8)),
+}
+"""What small numbers stand as in a file, which has no such dtype: integers as numbers, floats as their bits."""
 
 _NAMES = {np_dtype(name): name for name in reversed(DTYPE_NAMES.values())}
 
@@ -392,7 +396,7 @@ def _check_spans(spans: Sequence[tuple], size: int, path: Path, want: Wanted) ->
 def _check(want: Wanted, value: np.ndarray, what: str) -> None:
     dtype = _NAMES.get(value.dtype, str(value.dtype))
     found = dtype + (str(list(value.shape)) if value.shape else "")
-    if value.dtype not in (np_dtype(want.dtype), FOUR_BITS.get(want.dtype)):
+    if value.dtype not in (np_dtype(want.dtype), BYTES.get(want.dtype)):
         hint = f"declare '{want.name}' as {dtype} and cast where it is used, or convert the file"
         raise IrkitError(
             f"{what} has another dtype", want.loc, found=found, expected=want.type_text, hint=hint
@@ -406,10 +410,12 @@ def _check(want: Wanted, value: np.ndarray, what: str) -> None:
 
 
 def _as_stored(want: Wanted, value: np.ndarray, what: str) -> np.ndarray:
-    """The array in the dtype of the parameter; numbers of four bits stand in files as bytes. Raises IrkitError."""
+    """The array in the dtype of the parameter; small numbers may stand in files as bytes. Raises IrkitError."""
     if value.dtype == np_dtype(want.dtype):
         return value
-    low, high = (0, 15) if want.dtype == "u4" else (-8, 7)
+    if _is_real(want.dtype):
+        return value.view(np_dtype(want.dtype))
+    low, high = integer_range(want.dtype)
     wrong = value[(value < low) | (value > high)]
     if wrong.size:
         found = f"{wrong.reshape(-1)[0]}, and {wrong.size} of {value.size} elements outside"

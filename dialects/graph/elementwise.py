@@ -32,13 +32,12 @@ from dialects.types import (
     is_complex,
     is_float,
     is_integer,
+    is_storage_only,
+    np_dtype,
     stored,
     tensor,
     type_text,
 )
-
-FOUR_BITS = (DTYPES["i4"], DTYPES["u4"])
-"""Storage only: they are cast, moved and stored, and never computed with."""
 
 _KIND_NAMES = {"f": "float", "i": "integer", "b": "bool", "c": "complex"}
 
@@ -47,7 +46,7 @@ def kind_of(element: Attribute) -> str:
     """f, i, b or c: float, integer, bool, complex; ? for what has no arithmetic."""
     if element == i1:
         return "b"
-    if element in FOUR_BITS:
+    if is_storage_only(element):
         return "?"
     return "f" if is_float(element) else "i" if is_integer(element) else "c" if is_complex(element) else "?"
 
@@ -278,11 +277,11 @@ def check_quantisable(type_: AnyTensor, target: QuantType) -> None:
 
 
 @register_op
-class ReinterpretOp(GraphOp):
+class ReinterpretOp(Elementwise):
     """The numbers that are stored, read as another type: `graph.reinterpret %x {dtype = "i8"}`.
 
     From a quantised type to the dtype that it is stored in, from that dtype to a quantised type, and between quantised
-    types of one storage. Nothing is computed.
+    types of one storage; and the bits of f32 and f64 as integers of 32 and 64 bits, and back. Nothing is computed.
     """
 
     name = "graph.reinterpret"
@@ -292,7 +291,7 @@ class ReinterpretOp(GraphOp):
     def infer(cls, types: Sequence[AnyTensor], values: Values) -> list[AnyTensor]:
         given = values["dtype"]
         target = given if isinstance(given, QuantType) else DTYPES[str(given)]
-        if stored(target) != types[0].element_type:
+        if stored(target) != types[0].element_type and not same_bits(types[0].element_type, target):
             raise Mismatch(
                 f"reinterpret does not convert {dtype_name(types[0].element_type)} to {dtype_name(stored(target))}",
                 found=type_text(types[0]),
@@ -304,4 +303,12 @@ class ReinterpretOp(GraphOp):
 
     @classmethod
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
-        return [arrays[0]]
+        return [np.asarray(arrays[0]).view(np_dtype(results[0].element_type))]
+
+
+def same_bits(a: Attribute, b: Attribute) -> bool:
+    """Whether one of two element types is f32 or f64, and the other an integer of that width."""
+    a, b = (b, a) if is_integer(a) else (a, b)
+    return (
+        a in (DTYPES["f32"], DTYPES["f64"]) and is_integer(b) and np_dtype(a).itemsize == np_dtype(b).itemsize
+    )

@@ -15,13 +15,14 @@ from numpy.typing import DTypeLike
 from xdsl.dialects.builtin import i1
 from xdsl.ir import Attribute
 
+from dialects import types
 from dialects.quant import QuantType, stored_range
 from dialects.types import is_float, is_integer, np_dtype
 
 Array = np.ndarray
 
-SMALL_FLOATS = tuple(np_dtype(name) for name in ("f16", "bf16", "f8e4m3", "f8e5m2"))
-SMALL_INTEGERS = tuple(np_dtype(name) for name in ("i4", "u4"))
+SMALL_FLOATS = tuple(np_dtype(name) for name in types.SMALL_FLOATS)
+SMALL_INTEGERS = tuple(np_dtype(name) for name in types.STORAGE if name[0] in "iu")
 
 
 def widened(arrays: Sequence[Array]) -> list[Array]:
@@ -40,16 +41,16 @@ def cast_array(x: Array, element: Attribute) -> Array:
     if is_integer(element) and is_real:
         return float_to_integer(x, target)
     if x.dtype in SMALL_FLOATS:
-        return x.astype(np.float32).astype(target)
-    if x.dtype in SMALL_INTEGERS:
-        return x.astype(np.int8).astype(target)
+        x = x.astype(np.float32)
+    elif x.dtype in SMALL_INTEGERS:
+        x = x.astype(np.int8)
     if target in SMALL_INTEGERS:
-        return wrapped_to_4_bits(x, target)
-    return (
-        x.astype(np.float32).astype(target)
-        if is_float(element) and target.itemsize == 1
-        else x.astype(target)
-    )
+        return wrapped_to_few_bits(x, target)
+    if is_float(element) and target.itemsize == 1:
+        x = x.astype(np.float32)
+    if element == types.DTYPES["f4e2m1"]:  # which has no NaN
+        x = np.where(np.isnan(x), np.float32(0), x)
+    return x.astype(target)
 
 
 def float_to_integer(x: Array, target: np.dtype) -> Array:
@@ -99,12 +100,12 @@ def along_dim(numbers: Sequence[float], element: QuantType, rank: int, dtype: DT
     return row.reshape([-1 if i == element.along else 1 for i in range(rank)])
 
 
-def wrapped_to_4_bits(x: Array, target: np.dtype) -> Array:
-    """The low four bits of integers, as i4 or u4."""
-    low = (x.astype(np.int64) & 15).astype(np.int8)
-    if target == np_dtype("i4"):
-        low = np.where(low > 7, low - 16, low)
-    return low.astype(target)
+def wrapped_to_few_bits(x: Array, target: np.dtype) -> Array:
+    """The lowest bits of integers, as i4, u4, i2 or u2."""
+    info = ml_dtypes.iinfo(target)
+    span = int(info.max) - int(info.min) + 1
+    low = (x.astype(np.int64) & (span - 1)).astype(np.int8)
+    return np.where(low > int(info.max), low - span, low).astype(target)
 
 
 def divide(a: Array, b: Array) -> Array:

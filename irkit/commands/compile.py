@@ -11,6 +11,7 @@ import numpy as np
 
 from dialects.dims import Dim
 from dialects.errors import IrkitError
+from dialects.types import SMALL_FLOATS
 from irkit.api import compile_text, emit, graph_of, read_defaults
 from irkit.commands.arguments import read_bytes, read_dims
 from irkit.commands.golden import compared, golden_header
@@ -369,9 +370,9 @@ def _elements(arg: ArgSpec, most: Mapping[str, int]) -> int:
 
 
 def _printed(dtype: str) -> tuple[str, str]:
-    """The type and the conversion that printf shows an element with; 16- and 8-bit floats are shown as bits."""
+    """The type and the conversion that printf shows an element with; small floats are shown as bits."""
     if dtype in ("f64", "f32", "c64", "c128"):
         return "double", "%g"
-    if dtype in ("f16", "bf16", "f8e4m3", "f8e5m2"):
+    if dtype in SMALL_FLOATS:
         return "unsigned", "0x%x"
     return ("unsigned long long", "%llu") if dtype.startswith("u") else ("long long", "%lld")

@@ -63,7 +63,7 @@ DTYPE_SLIPS = {
     "bfloat16": "bf16",
     "int": "i32",
     **{f"float{bits}": f"f{bits}" for bits in (16, 32, 64)},
-    **{f"{kind}{bits}": f"{kind[0]}{bits}" for kind in ("int", "uint") for bits in (4, 8, 16, 32, 64)},
+    **{f"{kind}{bits}": f"{kind[0]}{bits}" for kind in ("int", "uint") for bits in (2, 4, 8, 16, 32, 64)},
 }
 """What other languages call our dtypes."""
 

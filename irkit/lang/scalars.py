@@ -16,11 +16,22 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from dialects import kernel
 from dialects.errors import IrkitError, Loc
-from dialects.types import DTYPES, Coded, dtype_name, is_complex, is_float, is_integer, is_unsigned, storage
+from dialects.types import (
+    DTYPES,
+    SMALL_FLOATS,
+    Coded,
+    dtype_name,
+    is_complex,
+    is_float,
+    is_integer,
+    is_storage_only,
+    is_unsigned,
+    storage,
+)
 from irkit.lang.builder import Number, fitting
 
 INDEX = DTYPES["i64"]
-SMALL = frozenset(DTYPES[n] for n in ("f16", "bf16", "f8e4m3", "f8e5m2"))
+SMALL = frozenset(DTYPES[n] for n in SMALL_FLOATS)
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,7 @@ class ScalarBuilder:
 
     def read(self, value: SSAValue, element: Attribute, loc: Loc) -> Scalar:
         """An element that was read from a tensor."""
-        if is_complex(element) or isinstance(element, Coded) or dtype_name(element) in ("i4", "u4"):
+        if is_complex(element) or isinstance(element, Coded) or is_storage_only(element):
             raise IrkitError(
                 f"index notation has no {dtype_name(element)} form", loc, hint="cast the tensor first"
             )
@@ -143,7 +154,7 @@ class ScalarBuilder:
 
     def cast(self, x: Scalar, element: Attribute, loc: Loc) -> Scalar:
         """Another dtype, by the rules of graph.cast."""
-        if is_complex(element) or dtype_name(element) in ("i4", "u4"):
+        if is_complex(element) or is_storage_only(element):
             raise IrkitError(f"index notation has no {dtype_name(element)} form", loc)
         if x.element == element:
             return x

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from dialects.types import DTYPES, is_float
+from dialects.types import DTYPES, is_float_tensor, tensor
 from irkit.diagnostics import nearest
 from irkit.lang import tree
 from irkit.lang.transforms import Site, params_of
@@ -29,7 +29,7 @@ class Wrt:
 
 def is_float_type(type_: tree.TypeRef) -> bool:
     """Whether a type in the text is one of floats."""
-    return type_.quant is None and type_.dtype in DTYPES and is_float(DTYPES[type_.dtype])
+    return type_.quant is None and type_.dtype in DTYPES and is_float_tensor(tensor(type_.dtype, []))
 
 
 def wrt_of(site: Site) -> list[Wrt]:

@@ -12,8 +12,10 @@ from onnx.backend.base import Backend, BackendRep
 from dialects.errors import ErrorList, IrkitError
 from irkit.onnx.faults import NeedsValue
 from irkit.onnx.importer import from_onnx
+from irkit.onnx.nested import taken_apart, without_nested
 from irkit.runtime.module import Program
 from irkit.tracing.graph import Graph
+from irkit.tracing.tree import Structure, unflatten
 
 
 class IrkitBackend(Backend):
@@ -33,20 +35,21 @@ class Prepared(BackendRep):
 
     def __init__(self, model: onnx.ModelProto):
         self.model = model
-        self.programs: dict[object, tuple[list[str], Program]] = {}
+        self.programs: dict[object, tuple[list[str], Program, Structure]] = {}
 
-    def run(self, inputs: Sequence[Any], **_: Any) -> tuple[np.ndarray, ...]:
-        """The outputs for the inputs in their order, or by name. Raises IrkitError or ErrorList."""
+    def run(self, inputs: Sequence[Any], **_: Any) -> tuple[Any, ...]:
+        """The outputs for the inputs in their order, or by name; sequences are lists. Raises IrkitError or ErrorList."""
         given = named(self.model, inputs)
-        key = tuple((n, a.shape, a.dtype) for n, a in given.items())
-        names, program = self.programs.get(key) or self._made(key, given)
-        results = program(*(given[n] for n in names))
-        return results if isinstance(results, tuple) else (results,)
+        arrays = taken_apart(given)
+        key = tuple((n, a.shape, a.dtype) for n, a in arrays.items())
+        names, program, gives = self.programs.get(key) or self._made(key, given)
+        results = program(*(arrays[n] for n in names))
+        return unflatten(gives, results if isinstance(results, tuple) else (results,))
 
-    def _made(self, key: object, given: dict[str, Any]) -> tuple[list[str], Program]:
+    def _made(self, key: object, given: dict[str, Any]) -> tuple[list[str], Program, Structure]:
         """A program for such inputs, and those that it takes. With values in it, it serves one call and is not kept."""
         graph, known = specialised(self.model, given)
-        made = [n for n in given if n not in known], graph.compile(threads=1)
+        made = [n for n in taken_apart(given) if n not in known], graph.compile(threads=1), graph.gives
         if not known:
             self.programs[key] = made
         return made
@@ -57,16 +60,15 @@ def named(model: onnx.ModelProto, inputs: Sequence[Any]) -> dict[str, Any]:
     held = {i.name for i in model.graph.initializer}
     names = [i.name for i in model.graph.input if i.name not in held]
     given = zip(names, inputs, strict=False)
-    return {n: a if isinstance(a, list) else np.asarray(a) for n, a in given}  # lists are sequences: refused
+    return {n: a if a is None or isinstance(a, list) else np.asarray(a) for n, a in given}
 
 
-def specialised(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> tuple[Graph, frozenset[str]]:
+def specialised(model: onnx.ModelProto, given: dict[str, Any]) -> tuple[Graph, frozenset[str]]:
     """The graph for inputs of such shapes, with the values of those on which types depend; and which these are.
 
-    Raises IrkitError or ErrorList.
+    Of a sequence, each element is an input. Raises IrkitError or ErrorList.
     """
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
+    fixed, inputs = without_nested(model, given), taken_apart(given)
     for info in fixed.graph.input:
         if info.name in inputs and info.type.WhichOneof("value") == "tensor_type":
             shape = inputs[info.name].shape

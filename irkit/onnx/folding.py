@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 
 from irkit.onnx import values
 from irkit.onnx.node import Node, domain_of
-from irkit.onnx.values import Value
+from irkit.onnx.values import Held
 
 LIMIT = 1 << 16
 """Elements of a result of what is computed now; larger ones stay in the graph, which computes them once, in `init`."""
@@ -56,13 +56,13 @@ ALWAYS = frozenset({"Constant", "NonMaxSuppression", "Shape", "Size", "Unique"})
 """What has rules of its own that know more."""
 
 
-def fold(node: Node) -> list[Value | None] | None:
+def fold(node: Node) -> list[Held] | None:
     """The outputs of a node that can be computed now, or None."""
     if node.op in RANDOM | KEPT | ALWAYS or domain_of(node.proto.domain) != "" or not node.inputs:
         return None
     if not all(v is None or isinstance(v, np.ndarray) for v in node.inputs):
         return None
-    if any(v is not None and values.is_sizes(v) for v in node.inputs):
+    if any(isinstance(v, np.ndarray) and values.is_sizes(v) for v in node.inputs):
         rule = _SIZES.get(node.op)
         try:
             return None if rule is None else [values.tightened(np.asarray(rule(node), object))]
@@ -103,7 +103,7 @@ def _is_small(model: onnx.ModelProto, inputs: Mapping[str, np.ndarray]) -> bool:
     )
 
 
-def evaluated(node: Node) -> list[Value | None] | None:
+def evaluated(node: Node) -> list[Held] | None:
     """The outputs by ONNX's reference; None where it has no such op, and where they are large."""
     proto = onnx.NodeProto()
     proto.CopyFrom(node.proto)

@@ -12,7 +12,7 @@ from irkit.tracing.sizes import Size
 
 if TYPE_CHECKING:
     from irkit.onnx.node import Node
-    from irkit.onnx.values import Value
+    from irkit.onnx.values import Held
 
 
 def definition(node: Node) -> onnx.FunctionProto | None:
@@ -63,8 +63,8 @@ def _schema(op: str, domain: str, version: int) -> Any:
         return None
 
 
-def _type(value: Value | None) -> onnx.TypeProto:
-    if value is None:
+def _type(value: Held) -> onnx.TypeProto:
+    if value is None or isinstance(value, values.Items):
         return onnx.TypeProto()
     shape = value.shape
     dims = [str(n) if isinstance(n, Size) else n for n in shape]

@@ -25,7 +25,7 @@ from irkit.onnx.load import Source, load
 from irkit.onnx.masks import causal_mask
 from irkit.onnx.names import parameter_name, value_name
 from irkit.onnx.node import RULES, Node, domain_of, names_read
-from irkit.onnx.values import Value
+from irkit.onnx.values import Held, Items
 from irkit.tracing import ops
 from irkit.tracing.build import build
 from irkit.tracing.errors import at_place
@@ -86,15 +86,18 @@ class Importer:
             scope.initialisers(graph)
             self._inputs(graph, scope)
             scope.run(graph.node)
-            results = [self._result(o, scope) for o in graph.output]
-            module = build(self.trace, name, results, loc)
+            found = [self._result(o, scope) for o in graph.output]
+            results, gives = flatten(tuple(found), lambda v: isinstance(v, Tensor))
+            if not results:
+                raise IrkitError("the model gives no tensor", loc)
+            names = _names_of(graph.output, found)
+            module = build(
+                self.trace, name, [(n, t.value) for n, (_, t) in zip(names, results, strict=True)], loc
+            )
         arrays = {n: p.array for n, p in self.trace.params.items() if p.array is not None}
         defaults = {n: default for n, (default, _, _) in self.trace.ranges.items()}
         inputs = {n: Tensor(self.trace, v) for n, v in self.trace.inputs.items()}
-        takes, gives = (
-            flatten(x, lambda v: isinstance(v, Tensor))[1]
-            for x in (inputs, tuple(Tensor(self.trace, v) for _, v in results))
-        )
+        _, takes = flatten(inputs, lambda v: isinstance(v, Tensor))
         return Graph(name, module, arrays, defaults, takes, gives)
 
     def _inputs(self, graph: onnx.GraphProto, scope: Scope) -> None:
@@ -135,11 +138,14 @@ class Importer:
         name = self.trace.free_name(parameter_name(info.name, "x"))
         return Tensor(self.trace, self.trace.input(name, dtype, tuple(map(dim_of, shape))))
 
-    def _result(self, info: onnx.ValueInfoProto, scope: Scope) -> tuple[str, Any]:
-        value = scope.values.get(info.name)
-        if value is None:
+    def _result(self, info: onnx.ValueInfoProto, scope: Scope) -> Tensor | list[Tensor] | None:
+        """A result: a tensor, those of a sequence, or none for an optional that is empty."""
+        if info.name not in scope.values:
             raise IrkitError(f"the model gives '{info.name}', which nothing computes", Loc(self.file, 1, 1))
-        return parameter_name(info.name, "out"), scope.tensor(value).value
+        value = scope.values[info.name]
+        if isinstance(value, Items):
+            return [scope.tensor(v) for v in value.elements]
+        return None if value is None else scope.tensor(value)
 
     def parameter(self, name: str, array: np.ndarray) -> Tensor:
         """An array as a parameter, the same one each time; one number, or a few integers, as a constant, a causal mask
@@ -159,7 +165,7 @@ class Scope:
     """The values of a graph, of the body of a loop or a choice, or of the definition of an op."""
 
     importer: Importer
-    values: dict[str, Value | None]
+    values: dict[str, Held]
     names: dict[int, str] = field(default_factory=dict)
     """The names of arrays that are known, by their identity."""
     within: str = ""
@@ -191,7 +197,7 @@ class Scope:
             name = proto.name if isinstance(proto, onnx.TensorProto) else proto.values.name
             raise IrkitError(f"initialiser '{name}' cannot be imported: {fault.message}") from None
 
-    def keep(self, name: str, value: Value | None) -> None:
+    def keep(self, name: str, value: Held) -> None:
         if isinstance(value, np.ndarray):
             value = values.tightened(value)
             self.names.setdefault(id(value), name)
@@ -211,10 +217,13 @@ class Scope:
         found.sort(key=lambda f: f[0].dtype.kind not in "iub")
         return found[0][1] if found else None
 
-    def tensor(self, value: Value) -> Tensor:
-        """A value as a tensor of the graph."""
+    def tensor(self, value: Held) -> Tensor:
+        """A value as a tensor of the graph. Raises Unsupported for what is none."""
         if isinstance(value, Tensor):
             return value
+        if not isinstance(value, np.ndarray):
+            what = "an optional that is empty" if value is None else "a sequence"
+            raise Unsupported(f"{what} where a tensor is expected")
         if value.dtype == object:
             return values.size_tensor(value)
         return self.importer.parameter(self.names.get(id(value), "w"), value)
@@ -282,7 +291,7 @@ class Scope:
                 value.value.name_hint = value_name(name, proto)
             self.keep(name, value)
 
-    def _outputs(self, proto: onnx.NodeProto, where: str) -> Sequence[Value | None]:
+    def _outputs(self, proto: onnx.NodeProto, where: str) -> Sequence[Held]:
         inputs = [self.values[name] if name else None for name in self._present(proto, where)]
         node = Node(proto, inputs, self.importer.versions.get(domain_of(proto.domain), 1), self)
         found = fold(node)
@@ -311,7 +320,7 @@ class Scope:
             raise Unsupported(f"the op {node.op}")
         return self._expanded(node, body, where)
 
-    def _expanded(self, node: Node, body: onnx.FunctionProto, where: str) -> list[Value | None]:
+    def _expanded(self, node: Node, body: onnx.FunctionProto, where: str) -> list[Held]:
         """What the definition of an op by other ops gives."""
         inner = self.child(where, captures=False)
         given = [*node.inputs, *[None] * len(body.input)]
@@ -325,6 +334,16 @@ class Scope:
         finally:
             self.importer.versions = versions
         return [inner.values.get(name) for name in body.output]
+
+
+def _names_of(infos: Sequence[onnx.ValueInfoProto], found: Sequence[object]) -> list[str]:
+    """The names of results; those of a sequence are numbered."""
+    names: list[str] = []
+    for info, value in zip(infos, found, strict=True):
+        name = parameter_name(info.name, "out")
+        if value is not None:
+            names += [f"{name}_{i}" for i in range(len(value))] if isinstance(value, list) else [name]
+    return names
 
 
 def described(proto: onnx.NodeProto, number: int, within: str = "") -> str:

@@ -10,20 +10,20 @@ import onnx
 
 from irkit.onnx import values
 from irkit.onnx.faults import NeedsValue, Unsupported
-from irkit.onnx.values import Value
+from irkit.onnx.values import Held, Items, Value
 from irkit.tracing.sizes import Size
 from irkit.tracing.tensor import Tensor
 
 if TYPE_CHECKING:
     from irkit.onnx.importer import Scope
 
-Result: TypeAlias = "Value | Sequence[Value | None]"
+Result: TypeAlias = "Held | Sequence[Held]"
 
 
 class Node:
     """One node of a graph, with the values that reach it."""
 
-    def __init__(self, proto: onnx.NodeProto, inputs: Sequence[Value | None], version: int, scope: Scope):
+    def __init__(self, proto: onnx.NodeProto, inputs: Sequence[Held], version: int, scope: Scope):
         self.proto = proto
         self.op = proto.op_type
         self.inputs = list(inputs)
@@ -44,11 +44,24 @@ class Node:
         return index < len(self.inputs) and self.inputs[index] is not None
 
     def value(self, index: int) -> Value:
-        """An input as it is. Raises Unsupported where it is missing."""
+        """An input as it is. Raises Unsupported where it is missing, or a sequence."""
         found = self.inputs[index] if index < len(self.inputs) else None
         if found is None:
             raise Unsupported(f"input {index}, which is missing")
+        if isinstance(found, Items):
+            raise Unsupported(f"a sequence as input {index}")
         return found
+
+    def held(self) -> list[Held]:
+        """All inputs, of which some may be sequences, or optionals that are empty."""
+        return list(self.inputs)
+
+    def items(self, index: int) -> tuple[Value, ...]:
+        """The elements of a sequence. Raises Unsupported for what is none."""
+        found = self.inputs[index] if index < len(self.inputs) else None
+        if not isinstance(found, Items):
+            raise Unsupported(f"input {index} that is no sequence")
+        return found.elements
 
     def __getitem__(self, index: int) -> Tensor:
         """An input as a tensor of the graph."""

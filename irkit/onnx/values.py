@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -24,6 +25,17 @@ from irkit.tracing.tensor import Tensor
 
 Value: TypeAlias = "Tensor | np.ndarray"
 
+
+@dataclass(frozen=True)
+class Items:
+    """A sequence, whose length is known."""
+
+    elements: tuple[Value, ...]
+
+
+Held: TypeAlias = "Value | Items | None"
+"""What a name of a model may stand for; None is an optional that is empty, and an input that is omitted."""
+
 MAX_SPARSE = 1 << 28
 """Elements of a sparse initialiser, which is stored in full."""
 
@@ -35,11 +47,17 @@ DTYPES: dict[int, str] = {
     P.BFLOAT16: "bf16",
     P.FLOAT8E4M3FN: "f8e4m3",
     P.FLOAT8E5M2: "f8e5m2",
+    P.FLOAT8E4M3FNUZ: "f8e4m3fnuz",
+    P.FLOAT8E5M2FNUZ: "f8e5m2fnuz",
+    P.FLOAT8E8M0: "f8e8m0",
+    P.FLOAT4E2M1: "f4e2m1",
+    P.INT2: "i2",
     P.INT4: "i4",
     P.INT8: "i8",
     P.INT16: "i16",
     P.INT32: "i32",
     P.INT64: "i64",
+    P.UINT2: "u2",
     P.UINT4: "u4",
     P.UINT8: "u8",
     P.UINT16: "u16",

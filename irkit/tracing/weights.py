@@ -1,6 +1,6 @@
 """The data of parameters as files that `load` reads: `.safetensors`, and `.npz` for what that format lacks.
 
-Numbers of four bits stand as bytes, as everywhere in files; of complex numbers the format has those of 64 bits alone.
+Numbers of two and four bits stand as bytes, as everywhere in files; of complex numbers the format has those of 64 bits alone.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from pathlib import PurePath
 
 import numpy as np
 
-from dialects.types import np_dtype
-from irkit.params import FOUR_BITS, SAFETENSORS
+from dialects.types import SMALL_FLOATS, np_dtype
+from irkit.params import BYTES, SAFETENSORS
 
 _NAMES = {dtype: name for name, dtype in SAFETENSORS.items()}
-_BYTES = {np_dtype(name): dtype for name, dtype in FOUR_BITS.items()}
+_BYTES = {np_dtype(name): dtype for name, dtype in BYTES.items()}
+_FLOATS = frozenset(np_dtype(name) for name in SMALL_FLOATS)
 
 
 def file_of(array: np.ndarray, file: str) -> str:
@@ -26,11 +27,19 @@ def file_of(array: np.ndarray, file: str) -> str:
     return file if held or not file.endswith(".safetensors") else str(PurePath(file).with_suffix(".npz"))
 
 
+def as_bytes(array: np.ndarray) -> np.ndarray:
+    """An array as it stands in a file."""
+    byte = _BYTES.get(array.dtype)
+    if byte is None:
+        return array
+    return array.view(byte) if array.dtype in _FLOATS else array.astype(byte)
+
+
 def weight_files(arrays: Mapping[str, np.ndarray], file: str) -> dict[str, bytes]:
     """What is written for arrays, by the name of the file: those that a `.safetensors` file holds, and the rest."""
     parts: dict[str, dict[str, np.ndarray]] = {}
     for name, array in arrays.items():
-        stored = array.astype(_BYTES.get(array.dtype, array.dtype), copy=False)
+        stored = as_bytes(array)
         parts.setdefault(file_of(array, file), {})[name] = stored
     return {f: _safetensors(a) if f.endswith(".safetensors") else _npz(a) for f, a in parts.items()}
 

@@ -919,6 +919,8 @@ class FunctionEmitter:
     @staticmethod
     def _converted(kind: str, source: Vector, layout: Vector, value: str) -> str | None:
         """A conversion that the compiler knows; None for the others."""
+        if kind == "bitcast":
+            return f"({layout.name}){value}"
         if kind in ("extui", "uitofp"):
             value = f"-{value}" if source.element == i1 else f"({unsigned_vector(source)}){value}"
         known = {short_name(source.element), short_name(layout.element)} == {"f32", "f64"}

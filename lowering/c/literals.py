@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from dialects.types import SMALL_FLOATS
+
 
 def c_words(value: np.ndarray, dtype: str, portable: bool = False) -> list[str]:
     """The elements of an array as C constants; an empty array, which C has not, gets one zero.
@@ -15,7 +17,7 @@ def c_words(value: np.ndarray, dtype: str, portable: bool = False) -> list[str]:
         value = flat.view(np.float32 if flat.itemsize == 8 else np.float64)
     if not value.size:
         return ["0"]
-    if dtype in ("f16", "bf16", "f8e4m3", "f8e5m2"):
+    if dtype in SMALL_FLOATS:
         flat = np.ascontiguousarray(value).reshape(-1)
         return [hex(int(x)) for x in flat.view(f"u{flat.itemsize}")]
     if value.dtype.kind == "f":

@@ -198,6 +198,13 @@ def _truncf(op: Operation, args: list[str]) -> str:
     return f"irk_f32_to_{short_name(target)}({source})"
 
 
+def _bitcast(op: Operation, args: list[str]) -> str:
+    source, target = element_of(op.operands[0].type), element_of(op.results[0].type)
+    if isinstance(target, IntegerType):
+        return f"irk_bits_{short_name(source)}({args[0]})"
+    return f"irk_float_{short_name(target)}({args[0]})"
+
+
 def _fptoint(op: Operation, args: list[str]) -> str:
     assert isinstance(op, FloatToIntOp)
     kind = "i" if op.kind.data == "signed" else "u"
@@ -236,6 +243,7 @@ _RULES: dict[type[Operation], Callable[[Operation, list[str]], str]] = {
     arith.IndexCastOp: _convert,
     arith.ExtFOp: _extf,
     arith.TruncFOp: _truncf,
+    arith.BitcastOp: _bitcast,
     FloatToIntOp: _fptoint,
     IntegerOp: _integer,
     RandomOp: _random,
@@ -251,6 +259,7 @@ _CASTS: dict[str, Callable[[Operation, list[str]], str]] = {
     "index_cast": _convert,
     "extf": _extf,
     "truncf": _truncf,
+    "bitcast": _bitcast,
 }
 
 

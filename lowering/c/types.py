@@ -6,36 +6,19 @@ from dataclasses import dataclass
 
 from xdsl.dialects.builtin import (
     BFloat16Type,
-    Float8E4M3FNType,
-    Float8E5M2Type,
     IntegerType,
     VectorType,
     bf16,
-    f16,
     f32,
     f64,
     i1,
 )
 from xdsl.ir import Attribute
 
-from dialects.types import element_bytes
+from dialects.types import DTYPES, SMALL_FLOATS, element_bytes
 
-_FLOATS = {
-    f64: "double",
-    f32: "float",
-    f16: "irk_f16",
-    bf16: "irk_bf16",
-    Float8E4M3FNType(): "irk_f8e4m3",
-    Float8E5M2Type(): "irk_f8e5m2",
-}
-_NAMES = {
-    f64: "f64",
-    f32: "f32",
-    f16: "f16",
-    bf16: "bf16",
-    Float8E4M3FNType(): "f8e4m3",
-    Float8E5M2Type(): "f8e5m2",
-}
+_FLOATS = {f64: "double", f32: "float", **{DTYPES[name]: f"irk_{name}" for name in SMALL_FLOATS}}
+_NAMES = {DTYPES[name]: name for name in ("f64", "f32", *SMALL_FLOATS)}
 
 assert BFloat16Type() == bf16
 

@@ -22,7 +22,7 @@ from dialects.graph.movement import SliceOp
 from dialects.graph.ranges import least, symbol_ranges
 from dialects.graph.shapes import dims, edges, extents, ints, number, two
 from dialects.types import DTYPES, dims_of, dtype_name, integer_range, is_float
-from lowering.graph.simplify import type_of
+from lowering.graph.simplify.values import type_of
 from lowering.rewriting import Pattern, Rewriter, pattern, rewrite_greedily
 
 

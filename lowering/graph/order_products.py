@@ -23,7 +23,7 @@ from dialects.graph.sketch import Sketch, Term
 from dialects.types import dims_of, element_bytes, is_integer
 from lowering.graph.contraction_order import Factor, Sum, Tree, best_in_a_row, best_of_all, chain
 from lowering.graph.fixed import Fixed
-from lowering.graph.simplify import type_of
+from lowering.graph.simplify.values import type_of
 from lowering.remarks import counted, listener
 from lowering.rewriting import Pattern, Rewriter, rewrite_greedily
 from lowering.target import get_target

@@ -11,7 +11,7 @@ from dialects.graph.movement import ReshapeOp
 from dialects.graph.reduction import Reduce
 from dialects.graph.shapes import Shape, edges, extents, two
 from dialects.types import dims_of
-from lowering.graph.simplify import type_of
+from lowering.graph.simplify.values import type_of
 from lowering.rewriting import Pattern, Rewriter, pattern
 
 WORTH = 1.5

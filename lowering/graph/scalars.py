@@ -33,7 +33,8 @@ from dialects.graph.numerics import (
 from dialects.types import np_dtype
 
 Array = np.ndarray
-I4, U4 = np_dtype("i4"), np_dtype("u4")
+FEW_BITS = {np_dtype(f"u{w}"): np_dtype(f"i{w}") for w in (2, 4)}
+"""Unsigned dtypes that NumPy calls neither signed nor unsigned, with the signed ones."""
 Rule = Callable[[Operation, list[Array], np.dtype], Array]
 """An op, its operands and the dtype of its result give the result."""
 
@@ -54,15 +55,15 @@ def run_scalar(op: Operation, operands: Sequence[Array], wide: bool = False) -> 
 
 def signless(array: Array) -> Array:
     """An array of a graph dtype as bodies hold it: unsigned integers viewed as signed ones."""
-    if array.dtype == U4:
-        return array.view(I4)
+    if array.dtype in FEW_BITS:
+        return array.view(FEW_BITS[array.dtype])
     return array.view(f"i{array.itemsize}") if array.dtype.kind == "u" else array
 
 
 def unsigned(array: Array) -> Array:
     """A signed array viewed as unsigned."""
-    if array.dtype == I4:
-        return array.view(U4)
+    if few := next((u for u, i in FEW_BITS.items() if i == array.dtype), None):
+        return array.view(few)
     return array.view(f"u{array.itemsize}") if array.dtype.kind == "i" else array
 
 
@@ -293,6 +294,7 @@ SCALARS: dict[str, Rule] = {
     "math.ipowi": _plain(power),
     "math.fma": _plain(lambda a, b, c: a * b + c),
     "arith.index_cast": _plain(lambda x: x),
+    "arith.bitcast": lambda op, x, dtype: np.ascontiguousarray(x[0]).view(dtype).reshape(x[0].shape),
     "kernel.fptoint": _float_to_integer,
     "kernel.compare": _compare_vectors,
     "kernel.select": lambda op, x, dtype: np.where(x[0], x[1], x[2]),

@@ -24,7 +24,7 @@ from dialects.graph.sketch import Sketch, Term
 from dialects.types import dims_of, dtype_name, integer_range, is_float, is_integer
 from lowering.graph.pools import PATTERNS as POOLS
 from lowering.graph.scaled_products import shaped
-from lowering.graph.simplify import splat_of, type_of
+from lowering.graph.simplify.values import splat_of, type_of
 from lowering.rewriting import Pattern, Rewriter, pattern, rewrite_greedily
 
 SUM, MEAN, PROD = (OPS[f"reduce_{kind}"] for kind in ("sum", "mean", "prod"))

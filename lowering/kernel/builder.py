@@ -11,7 +11,7 @@ from xdsl.ir import Attribute, Block, BlockArgument, Operation, Region, SSAValue
 
 from dialects.dims import Atom, Dim, Opaque, dmax, dmin
 from dialects.kernel import DefOp, IndexOp, IntegerOp, ReadOp, ReduceOp, ScanOp, YieldOp, computed_type
-from dialects.types import RefType, dims_of, storage
+from dialects.types import DTYPES, RefType, dims_of, storage
 
 Index = tuple[Dim, ...]
 
@@ -160,6 +160,10 @@ class Builder:
         """A scalar attribute."""
         if isinstance(element, IntegerType):
             return IntegerAttr(int(value), element)
+        if (
+            element == DTYPES["f8e8m0"] and value <= 0
+        ):  # which has neither, and FloatAttr would take the least
+            value = float("nan")
         return FloatAttr(float(value), element)  # pyright: ignore
 
     def constant(self, value: float | int, element: Attribute) -> SSAValue:

@@ -20,7 +20,15 @@ CACHED_ROW = 1 << 16
 LONG_SUM = 512
 """Sums of more terms one after another are summed in blocks."""
 
-FREE = (arith.ConstantOp, arith.SelectOp, arith.CmpfOp, arith.CmpiOp, arith.ExtFOp, arith.TruncFOp)
+FREE = (
+    arith.ConstantOp,
+    arith.SelectOp,
+    arith.CmpfOp,
+    arith.CmpiOp,
+    arith.ExtFOp,
+    arith.TruncFOp,
+    arith.BitcastOp,
+)
 """Ops on floats that are no floating-point arithmetic."""
 
 POLYNOMIALS = frozenset(

@@ -203,6 +203,7 @@ _SCALARS: dict[str, type[Operation]] = {
     "trunci": arith.TruncIOp,
     "extf": arith.ExtFOp,
     "truncf": arith.TruncFOp,
+    "bitcast": arith.BitcastOp,
 }
 
 

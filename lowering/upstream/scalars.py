@@ -42,7 +42,7 @@ CASTS: dict[type[Operation], str] = {
     cls: cls.name.removeprefix("arith.")
     for cls in (
         *(arith.SIToFPOp, arith.UIToFPOp, arith.ExtSIOp, arith.ExtUIOp, arith.TruncIOp),
-        *(arith.ExtFOp, arith.TruncFOp),
+        *(arith.ExtFOp, arith.TruncFOp, arith.BitcastOp),
     )
 }
 

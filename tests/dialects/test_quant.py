@@ -74,7 +74,7 @@ I8, F32 = DTYPES["i8"], DTYPES["f32"]
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ((DTYPES["i64"], F32, [0.1]), "the storage is no small integer: found i64, expected one of i4"),
+        ((DTYPES["i64"], F32, [0.1]), "the storage is no small integer: found i64, expected one of i2, i4"),
         ((DTYPES["bool"], F32, [0.1]), "the storage is no small integer: found bool"),
         ((I8, DTYPES["i32"], [0.1]), "what is expressed is no float: found i32"),
         ((I8, F32, []), "scales are positive"),

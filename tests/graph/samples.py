@@ -10,12 +10,12 @@ from xdsl.ir import Block
 
 from dialects.dims import Dim
 from dialects.graph import GraphOp, make, quant
-from dialects.types import DTYPES, AnyTensor, dims_of, dtype_name, np_dtype, tensor
+from dialects.types import DTYPES, STORAGE, AnyTensor, dims_of, dtype_name, np_dtype, tensor
 
 FLOATS = ("f64", "f32", "f16", "bf16", "f8e4m3", "f8e5m2")
 INTEGERS = ("i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
 NUMBERS = (*FLOATS, *INTEGERS)
-MOVED = (*NUMBERS, "i4", "u4", "bool", "c64", "c128")
+MOVED = (*NUMBERS, *STORAGE, "bool", "c64", "c128")
 """Every dtype."""
 
 

@@ -159,11 +159,14 @@ def test_float_to_integer_saturates(source: str, target: str):
     assert run("cast", x, dtype=target).tolist() == expected
 
 
-@pytest.mark.parametrize("target", ("i4", "u4", *INTEGERS))
-@pytest.mark.parametrize("source", ("i4", "u4", *INTEGERS))
+FEW_BITS = ("i2", "i4", "u2", "u4")
+
+
+@pytest.mark.parametrize("target", (*FEW_BITS, *INTEGERS))
+@pytest.mark.parametrize("source", (*FEW_BITS, *INTEGERS))
 def test_integer_to_integer_wraps(source: str, target: str):
     x = np.array([0, 1, 7]).astype(np_dtype(source))
-    if source not in ("i4", "u4"):
+    if source not in FEW_BITS:
         info = np.iinfo(np_dtype(source))
         x = np.array([info.min, 0, 1, 100, info.max], np_dtype(source))
     info = ml_dtypes.iinfo(np_dtype(target))

@@ -9,9 +9,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import irkit
 from dialects.graph import OPS
 from dialects.graph.elementwise import BINARY, PREDICATES, UNARY
-from dialects.types import np_dtype
+from dialects.types import STORAGE, np_dtype
 from tests.graph.samples import FLOATS, INTEGERS, NUMBERS
 from tests.ops.harness import Call, check_all
 
@@ -201,21 +202,61 @@ def test_compilers_and_threads(cc: str, threads: int):
     check_all(calls, cc, threads)
 
 
-def test_casts_to_and_from_four_bits():
-    """i4 and u4 stand in bytes: what is read counts with its low four bits, what is written saturates or wraps to them."""
+def test_casts_to_and_from_types_for_storage():
+    """They stand in bytes. Of i2, u2, i4, u4 what is read counts with its lowest bits; what is written saturates or wraps."""
     numbers = np.array(
-        [-300, -9, -8.5, -8, -1.5, -0.5, 0, 3.9, 7, 8, 15, 16, 20, 300, np.nan, np.inf, -np.inf], np.float32
+        [
+            -300,
+            -9,
+            -8.5,
+            -8,
+            -1.5,
+            -0.5,
+            -0.0,
+            0,
+            3.9,
+            7,
+            8,
+            15,
+            16,
+            20,
+            300,
+            np.nan,
+            -np.nan,
+            np.inf,
+            -np.inf,
+        ],
+        np.float32,
+    )
+    numbers = np.concatenate(
+        [numbers, *(np.float32(RNG.standard_normal(40) * s) for s in (1e-39, 1e-5, 1e38))]
     )
     calls = []
-    for name in ("i4", "u4"):
-        small = np.arange(16, dtype=np.uint8).astype(np_dtype(name)).reshape(2, 8)
-        calls += [
-            Call("cast", [numbers], {"dtype": name}),
-            Call("cast", [numbers.astype(np.float16)], {"dtype": name}),
-        ]
+    for name in STORAGE:
+        count = 256 if name.startswith("f8") else 16
+        small = np.arange(count, dtype=np.uint8)
+        small = small.view(np_dtype(name)) if name[0] == "f" else small.astype(np_dtype(name))
+        small = small.reshape(2, -1)
+        calls += [Call("cast", [numbers], {"dtype": name})]
+        calls += [Call("cast", [numbers.astype(np.float16)], {"dtype": name})]
         calls += [Call("cast", [np.arange(-40, 40, dtype=np.int32)], {"dtype": name})]
         calls += [
-            Call("cast", [small], {"dtype": d})
-            for d in ("i8", "u8", "i64", "f32", "bf16", "f64", "bool", "i4", "u4")
+            Call("cast", [small], {"dtype": d}) for d in ("i8", "i64", "f32", "bf16", "f64", "bool", *STORAGE)
         ]
     check_all(calls)
+
+
+def test_bits_of_floats_as_integers():
+    """Every bit stays, those of NaN too."""
+    x = np.concatenate([edges("f32"), np.array([0x7FC00001, 0xFF812345], np.uint32).view(np.float32)])
+    wide = np.concatenate([edges("f64"), np.array([0x7FF8000000000001], np.uint64).view(np.float64)])
+    calls = [Call("reinterpret", [x], {"dtype": d}) for d in ("i32", "u32")]
+    calls += [Call("reinterpret", [x.view(d)], {"dtype": "f32"}) for d in ("i4", "u4")]
+    calls += [Call("reinterpret", [wide], {"dtype": d}) for d in ("i64", "u64")]
+    calls += [Call("reinterpret", [wide.view(np.int64)], {"dtype": "f64"})]
+    check_all(calls)
+    turned = irkit.compile(
+        "fn f(x: f32[257]) -> f32[257] { return reinterpret(bitwise_xor(reinterpret(x, i32), -2147483648), f32) }"
+    )
+    values = RNG.standard_normal(257).astype(np.float32)
+    np.testing.assert_array_equal(turned(values), -values)

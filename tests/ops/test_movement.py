@@ -12,7 +12,7 @@ from tests.ops.harness import Call, check_all
 from tests.ops.test_contractions import normal
 
 CUBE = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
-STORED = (*NUMBERS, "bool", "i4", "u4")
+STORED = (*NUMBERS, "bool", "i4", "u4", "f4e2m1")
 
 
 def calls_for(x: np.ndarray) -> list[Call]:

@@ -330,7 +330,8 @@ def test_symbolic_dims_stay():
         ("cast", [ONE], {"dtype": "c64"}, "no cast from a quantised type to c64"),
         ("cast", ["f32"], {"dtype": q("i8", [0.1, 0.2], 0, 2)}, "there is no dim 2 for the scales"),
         ("reinterpret", [ONE], {"dtype": "u8"}, "reinterpret does not convert i8 to u8"),
-        ("reinterpret", ["f32"], {"dtype": "i32"}, "reinterpret does not convert f32 to i32"),
+        ("reinterpret", ["f32"], {"dtype": "i64"}, "reinterpret does not convert f32 to i64"),
+        ("reinterpret", ["f16"], {"dtype": "i16"}, "reinterpret does not convert f16 to i16"),
     ],
 )
 def test_what_is_refused(name: str, types: list, values: dict, message: str):

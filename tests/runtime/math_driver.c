@@ -49,6 +49,10 @@ SMALL(f16)
 SMALL(bf16)
 SMALL(f8e4m3)
 SMALL(f8e5m2)
+SMALL(f8e4m3fnuz)
+SMALL(f8e5m2fnuz)
+SMALL(f8e8m0)
+SMALL(f4e2m1)
 
 #define INTEGER(op, bits) \
   void op##_i##bits(const int##bits##_t *a, const int##bits##_t *b, int##bits##_t *y, long n) { \

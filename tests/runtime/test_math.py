@@ -8,11 +8,11 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
 import pytest
 
-from dialects.graph.numerics import divide, float_to_integer, modulo, philox, power
+from dialects.graph.numerics import cast_array, divide, float_to_integer, modulo, philox, power
+from dialects.types import DTYPES, SMALL_FLOATS, np_dtype
 from irkit.runtime.compiler import INCLUDE
 
 DRIVER = Path(__file__).with_name("math_driver.c")
@@ -202,30 +202,27 @@ def test_casts_to_integers_saturate(library: Library, f: str, to: str):
     assert np.array_equal(got, float_to_integer(x, target))
 
 
-SMALL = {
-    "f16": np.float16,
-    "bf16": ml_dtypes.bfloat16,
-    "f8e4m3": ml_dtypes.float8_e4m3fn,
-    "f8e5m2": ml_dtypes.float8_e5m2,
-}
+def every_pattern(name: str) -> np.ndarray:
+    dtype = np_dtype(name)
+    count = 16 if name == "f4e2m1" else 256**dtype.itemsize
+    return np.arange(count, dtype=f"u{dtype.itemsize}").view(dtype)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", SMALL_FLOATS)
 def test_small_floats_to_f32(library: Library, name: str):
     """Every bit pattern there is."""
-    width = np.dtype(SMALL[name]).itemsize
-    x = np.arange(256**width, dtype=f"u{width}").view(SMALL[name])
+    x = every_pattern(name)
     got = library.call(f"{name}_to_f32", x, out=np.empty(x.size, np.float32))
     want = x.astype(np.float32)
     assert np.array_equal(got, want, equal_nan=True)
     assert np.array_equal(np.signbit(got), np.signbit(want))
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", SMALL_FLOATS)
 def test_f32_to_small_floats(library: Library, name: str):
     """Numbers of all sizes, and every small float with its two neighbours and the midpoints between."""
-    dtype = np.dtype(SMALL[name])
-    every = np.arange(256**dtype.itemsize, dtype=f"u{dtype.itemsize}").view(dtype).astype(np.float32)
+    dtype = np_dtype(name)
+    every = every_pattern(name).astype(np.float32)
     every = np.unique(every[np.isfinite(every)])
     middle = (every[1:].astype(np.float64) + every[:-1]) / 2
     ties = np.concatenate(
@@ -245,7 +242,7 @@ def test_f32_to_small_floats(library: Library, name: str):
         ]
     )
     got = library.call(f"f32_to_{name}", x, out=np.empty(x.size, dtype))
-    want = x.astype(dtype)
+    want = cast_array(x, DTYPES[name])
     nan = np.isnan(want.astype(np.float32))
     assert np.array_equal(np.isnan(got.astype(np.float32)), nan)
     bits = f"u{dtype.itemsize}"

@@ -82,7 +82,22 @@ def test_data_is_copied_when_traced():
 
 
 PLACES = np.arange(3)
-DTYPES = ["i4", "u4", "c128", "c64", "bool", "bf16", "f8e4m3", "f8e5m2", "i8", "u16", "f64"]
+DTYPES = [
+    "i4",
+    "u2",
+    "f8e4m3fnuz",
+    "f8e8m0",
+    "f4e2m1",
+    "c128",
+    "c64",
+    "bool",
+    "bf16",
+    "f8e4m3",
+    "f8e5m2",
+    "i8",
+    "u16",
+    "f64",
+]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dialects.graph import OPS, GraphOp, Param
 from dialects.graph.base import KINDS
 from dialects.graph.kernels import KERNELS
-from dialects.types import DTYPES
+from dialects.types import DTYPES, STORAGE
 from irkit.lang.calls import _spell
 from irkit.lang.usage import spellings
 from tools.ops_docs.errors import messages
@@ -17,8 +17,8 @@ from tools.ops_docs.examples import Shown
 from tools.ops_docs.facts import Group, chosen, groups, stated_by
 from tools.ops_docs.torch_table import VERSION
 
-FLOATS = tuple(d for d in DTYPES if d[0] in "fb" and d != "bool")
-INTEGERS = tuple(d for d in DTYPES if d[0] in "iu" and d not in ("i4", "u4"))
+FLOATS = tuple(d for d in DTYPES if d[0] in "fb" and d != "bool" and d not in STORAGE)
+INTEGERS = tuple(d for d in DTYPES if d[0] in "iu" and d not in STORAGE)
 SETS = (("floats", FLOATS), ("integers", INTEGERS))
 """Words for dtypes that mostly come together."""
 

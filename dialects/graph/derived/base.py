@@ -12,9 +12,7 @@ from dialects.graph.base import Array, GraphOp, Param, Values, register_op
 from dialects.graph.elementwise import Elementwise
 from dialects.graph.numerics import cast_array, widened
 from dialects.graph.sketch import Sketch, Term
-from dialects.types import AnyTensor, dims_of, np_dtype, tensor
-
-SMALL = ("f16", "bf16", "f8e4m3", "f8e5m2")
+from dialects.types import SMALL_FLOATS as SMALL, AnyTensor, dims_of, np_dtype, tensor
 
 
 class Derived(GraphOp):

@@ -17,7 +17,7 @@ from xdsl.ir import SSAValue
 from dialects import graph
 from dialects.dims import ZERO, Atom, Dim
 from dialects.errors import IrkitError, Loc
-from dialects.types import dims_of, dtype_name, is_integer
+from dialects.types import STORAGE, dims_of, dtype_name, is_integer
 from irkit.lang.parser import PRODUCT
 from irkit.lang.ranges import Component, Unsolvable, solve, stays_inside
 from irkit.lang.unparse.scalars import Body, Scalar, finished
@@ -36,7 +36,7 @@ def index_statement(printer: FunctionPrinter, op: graph.IndexOp) -> None:
     """Writes the statements of an op. Raises IrkitError for what has no such form."""
     for access in op.accesses():
         type_ = op.operands[access.operand].type
-        if (name := dtype_name(type_.element_type))[0] == "c" or name in ("i4", "u4"):  # pyright: ignore
+        if (name := dtype_name(type_.element_type))[0] == "c" or name in STORAGE:  # pyright: ignore
             raise IrkitError(f"index notation has no {name} form", op, hint="write it before graph-decompose")
     (_Plain if _is_plain(op) else _Placed)(printer, op).write()
 

@@ -10,7 +10,7 @@ import onnx
 
 from irkit.onnx.faults import NeedsValue, Unsupported
 from irkit.onnx.node import Node, Result, names_read, rule
-from irkit.onnx.values import Value, joined
+from irkit.onnx.values import Held, Items, Value, joined
 from irkit.tracing import cond, fori, ops, scan, while_loop
 from irkit.tracing.errors import TraceError
 from irkit.tracing.tensor import Tensor
@@ -23,17 +23,16 @@ class _Depends(Exception):
     """Whether a loop goes on depends on what its body computes."""
 
 
-def body(n: Node, graph: onnx.GraphProto, inputs: Sequence[Value]) -> list[Value]:
-    """The results of a body for some inputs. Raises Unsupported for one that gives no tensor."""
+def body(n: Node, graph: onnx.GraphProto, inputs: Sequence[Held]) -> list[Held]:
+    """The results of a body for some inputs. Raises Unsupported for one that lacks some."""
     inner = n.scope.child(n.proto.name or n.op, captures=True)
     inner.initialisers(graph)
     for info, value in zip(graph.input, inputs, strict=True):
         inner.keep(info.name, value)
     inner.run(graph.node)
-    found = [inner.values.get(o.name) for o in graph.output]
-    if any(v is None for v in found):
+    if any(o.name not in inner.values for o in graph.output):
         raise Unsupported("a body that gives nothing for an output")
-    return found  # pyright: ignore[reportReturnType]
+    return [inner.values[o.name] for o in graph.output]
 
 
 def scalar(x: Tensor) -> Tensor:
@@ -41,11 +40,16 @@ def scalar(x: Tensor) -> Tensor:
     return ops.reshape(x, []) if x.ndim else x
 
 
-def tensors(n: Node, found: Sequence[Value]) -> tuple[Tensor, ...]:
+def tensors(n: Node, found: Sequence[Held]) -> tuple[Tensor, ...]:
     return tuple(n.scope.tensor(v) for v in found)
 
 
-def _truth(value: Value) -> bool | None:
+def is_nested(value: Held) -> bool:
+    """Whether a value is a sequence, or an optional that is empty: there is no tensor of it."""
+    return value is None or isinstance(value, Items)
+
+
+def _truth(value: Held) -> bool | None:
     """A condition that is known."""
     return bool(value.reshape(-1)[0]) if isinstance(value, np.ndarray) else None
 
@@ -58,7 +62,14 @@ def if_(n: Node) -> Result:
     known = _truth(p)
     if known is not None:
         return body(n, ways[0 if known else 1], [])
-    yes, no = (lambda way=way: tensors(n, body(n, way, [])) for way in ways)
+
+    def chosen(way: onnx.GraphProto) -> tuple[Tensor, ...]:
+        found = body(n, way, [])
+        if any(map(is_nested, found)):
+            n.known(0, "the condition")
+        return tensors(n, found)
+
+    yes, no = (lambda way=way: chosen(way) for way in ways)
     try:
         return cond(scalar(n[0]), yes, no)
     except TraceError as fault:
@@ -70,8 +81,13 @@ def if_(n: Node) -> Result:
 
 @rule("Loop")
 def loop(n: Node) -> Result:
-    """Counted where the body leaves its condition alone; what it gives in each round is stacked."""
+    """Counted where the body leaves its condition alone; what it gives in each round is stacked. One that carries a
+    sequence is written out."""
     graph = n.needs("body")
+    if any(map(is_nested, n.held()[2:])):
+        if n.has(1) and not n.known(1, "the condition").any():
+            return n.held()[2:]
+        return _unrolled(n, graph, len(graph.output) - 1 - len(n.held()[2:]))
     carried = [n[i] for i in range(2, len(n))]
     stacked = len(graph.output) - 1 - len(carried)
     go_on = _truth(n.value(1)) if n.has(1) else True
@@ -96,26 +112,28 @@ def loop(n: Node) -> Result:
     return _conditional(n, graph, carried)
 
 
-def _unrolled(n: Node, graph: onnx.GraphProto, stacked: int, fault: NeedsValue) -> Result:
+def _unrolled(n: Node, graph: onnx.GraphProto, stacked: int, fault: NeedsValue | None = None) -> Result:
     """Round by round, for bodies whose types depend on the number of the round. Raises what kept it from being a loop."""
-    rounds = n.ints(0)[0]
-    if not 0 < rounds <= UNROLLED:
-        raise fault
-    state = [n.value(i) for i in range(2, len(n))]
-    rows: list[list[Value]] = [[] for _ in range(stacked)]
+    rounds = n.ints(0, "the number of rounds")[0]
+    if not (0 if fault is None else 1) <= rounds <= UNROLLED:
+        raise fault or Unsupported(f"{rounds} rounds of a loop that carries a sequence")
+    if stacked and not rounds:
+        raise Unsupported("a loop without rounds that gives something in each of them")
+    state = n.held()[2:]
+    rows: list[list[Held]] = [[] for _ in range(stacked)]
     for i in range(rounds):
         going, *found = body(n, graph, [np.asarray(i), np.asarray(True), *state])
         state = found[: len(state)]
         for made, row in zip(rows, found[len(state) :], strict=True):
             made.append(row)
         if (on := _truth(going)) is None:
-            raise fault
+            raise fault or Unsupported("a loop that carries a sequence and finds its number of rounds")
         if not on:
             break
     return [*state, *(_stacked(n, made) for made in rows)]
 
 
-def _stacked(n: Node, rows: Sequence[Value]) -> Value:
+def _stacked(n: Node, rows: Sequence[Held]) -> Value:
     if all(isinstance(row, np.ndarray) and row.dtype != object for row in rows):
         return np.stack(rows)  # pyright: ignore[reportCallIssue, reportArgumentType]
     return joined(tensors(n, rows), 0)

@@ -103,7 +103,7 @@ for _name, _op in {
 
 @rule("Identity")
 def identity(n: Node) -> Result:
-    return n.value(0)
+    return n.held()[:1]
 
 
 @rule("Max", "Min", "Sum")

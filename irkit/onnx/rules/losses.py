@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node, Result, rule
+from irkit.onnx.rules.randoms import drawn
 from irkit.tracing import ops
 from irkit.tracing.tensor import Tensor
 
@@ -29,10 +27,9 @@ def reduced(loss: Tensor, n: Node) -> Tensor:
 
 @rule("Dropout")
 def dropout(n: Node) -> Result:
-    """What it is after training: the input, of which all is kept."""
-    trains = n.version >= 12 and n.has(2) and _ratio(n) != 0 and n.known(2, "the training mode").any()
-    if trains and (not n.has(1) or n.known(1, "the ratio").any()):
-        raise Unsupported("a dropout that trains")
+    """What it is after training, the input, of which all is kept; where the node says that it trains, by random numbers."""
+    if n.version >= 12 and n.has(2) and n.known(2, "the training mode").any():
+        return _dropped(n)
     x = n.value(0)
     if not n.wants(1):
         return x
@@ -40,9 +37,10 @@ def dropout(n: Node) -> Result:
     return [x, ops.full(list(shape), True if dtype == "bool" else 1, dtype)]
 
 
-def _ratio(n: Node) -> float | None:
-    """The part that is dropped, where it is known."""
-    if not n.has(1):
-        return 0.5
-    found = n.value(1)
-    return float(found.reshape(-1)[0]) if isinstance(found, np.ndarray) else None
+def _dropped(n: Node) -> Result:
+    """A part of the elements as zeros, the others scaled so that the mean stays; and which were kept."""
+    x, ratio = n[0], 0.5 if not n.has(1) else float(n.known(1, "the ratio").reshape(-1)[0])
+    if not ratio:
+        return [x, ops.full(list(x.shape), True, "bool")]
+    kept = ops.compare(drawn(n, x.shape, "uniform"), ratio, pred="ge")
+    return [ops.where(kept, x * (1 / (1 - ratio)) if ratio < 1 else 0.0, 0.0), kept]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dialects.types import DTYPES, is_storage_only
 from irkit.onnx.faults import Unsupported
 from irkit.onnx.node import Node, Result, rule
 from irkit.onnx.rules.casts import LARGEST, to_small_float
@@ -22,7 +23,7 @@ def quantize_linear(n: Node) -> Result:
     if not is_float(x):
         x = ops.cast(x, scale.dtype_name)
     precision = dtype_name(n.attr("precision", 0) or 1)
-    if dtype in LARGEST:
+    if dtype in LARGEST or dtype == "f4e2m1":
         return to_small_float(n, _ratio(n, x, scale, precision), dtype)
     if _is_plain(n, scale, dtype) and precision == "f32" and "f64" not in (x.dtype_name, scale.dtype_name):
         scale = _flat(scale)
@@ -42,7 +43,7 @@ def _ratio(n: Node, x: Tensor, scale: Tensor, precision: str) -> Tensor:
 
 def _is_plain(n: Node, scale: Tensor, dtype: str) -> bool:
     """Whether the ops of the language take such scales and integers."""
-    return scale.ndim <= 1 and not n.attr("block_size", 0) and dtype not in ("i4", "u4")
+    return scale.ndim <= 1 and not n.attr("block_size", 0) and not is_storage_only(DTYPES[dtype])
 
 
 def _flat(x: Tensor) -> Tensor:

@@ -480,9 +480,35 @@ IRK_INLINE void SMALL_TO_F32(f8e4m3)(T *out, const SMALL(f8e4m3) *px) {
   *out = FROM_BITS(SEL_BITS((x & 0x7f) == 0x7f, 0x7fc00000, bits) | (x & 0x80) << 24);
 }
 
+/* No infinities and no negative zero, whose bits are NaN. */
+#define FNUZ_TO_F32(name, shift, scale) \
+  IRK_INLINE void SMALL_TO_F32(name)(T *out, const SMALL(name) *px) { \
+    const U x = WIDE(*px); \
+    const T y = FROM_BITS((x & 0x7f) << shift) * scale; \
+    const U bits = (U)TO_BITS(y); \
+    *out = FROM_BITS(SEL_BITS(x == 0x80, 0xffc00000u, bits | (x & 0x80) << 24)); \
+  }
+FNUZ_TO_F32(f8e4m3fnuz, 20, 0x1p+119f)
+FNUZ_TO_F32(f8e5m2fnuz, 21, 0x1p+111f)
+#undef FNUZ_TO_F32
+
+IRK_INLINE void SMALL_TO_F32(f4e2m1)(T *out, const SMALL(f4e2m1) *px) {
+  const U x = WIDE(*px);
+  const T y = FROM_BITS((x & 7) << 22) * 0x1p+126f;
+  *out = FROM_BITS((U)TO_BITS(y) | (x & 8) << 28);
+}
+
+/* Powers of two without a sign, the least of them a subnormal number of f32. */
+IRK_INLINE void SMALL_TO_F32(f8e8m0)(T *out, const SMALL(f8e8m0) *px) {
+  const U x = WIDE(*px);
+  const U bits = SEL_BITS(x == 0, 0x00400000, x << 23);
+  *out = FROM_BITS(SEL_BITS(x == 0xff, 0x7fc00000, bits));
+}
+
 /* `digits` of mantissa; `least`, the exponent of the least normal number; numbers whose bits exceed `greatest` become
- * `over`. Subnormal results are rounded by adding a number whose last bit is the least subnormal one. */
-#define FROM_F32(name, width, digits, least, greatest, over, nan_bits) \
+ * `over`. Subnormal results are rounded by adding a number whose last bit is the least subnormal one. `sign` adds the
+ * sign. */
+#define FROM_F32(name, width, digits, least, greatest, over, nan_bits, sign) \
   IRK_INLINE void F32_TO_SMALL(name)(SMALL(name) *out, const T *px) { \
     const U x = (U)TO_BITS(*px), a = x & 0x7fffffff; \
     const U rounded = a + ((1u << (22 - digits)) - 1u) + ((a >> (23 - digits)) & 1u); \
@@ -492,21 +518,40 @@ IRK_INLINE void SMALL_TO_F32(f8e4m3)(T *out, const SMALL(f8e4m3) *px) {
     y = SEL_BITS(y > greatest, over, y); \
     y = SEL_SMALL(a < ((uint32_t)(least + 127) << 23), small, y); \
     y = SEL_BITS(a > 0x7f800000u, nan_bits, y); \
-    y |= (x >> 31) << (width - 1); \
+    y = sign(y, (x >> 31) << (width - 1)); \
     *out = NARROW(y, name); \
   }
 #define IRK_FLOAT_POWER(n) irk_float_f32((n + 127) << 23)
+#define SIGNED(y, bit) ((y) | (bit))
+#define FNUZ(y, bit) SEL_BITS((y) == 0, 0, (y) | (bit))
+#define NO_NAN(y, bit) SEL_BITS(a > 0x7f800000u, 0, (y) | (bit)) /* NaN becomes zero */
 #if IRK_LANES == 0
 #define SEL_SMALL(mask, a, b) ((mask) ? (a) : (b))
 #else
 #define SEL_SMALL(mask, a, b) (((U)(mask) & ((a) ^ (b))) ^ (b))
 #endif
-FROM_F32(f16, 16, 10, -14, 0x7bffu, 0x7c00u, 0x7e00u)
-FROM_F32(f8e5m2, 8, 2, -14, 0x7bu, 0x7cu, 0x7eu)
-FROM_F32(f8e4m3, 8, 3, -6, 0x7eu, 0x7fu, 0x7fu)
+FROM_F32(f16, 16, 10, -14, 0x7bffu, 0x7c00u, 0x7e00u, SIGNED)
+FROM_F32(f8e5m2, 8, 2, -14, 0x7bu, 0x7cu, 0x7eu, SIGNED)
+FROM_F32(f8e4m3, 8, 3, -6, 0x7eu, 0x7fu, 0x7fu, SIGNED)
+FROM_F32(f8e4m3fnuz, 8, 3, -7, 0x7fu, 0x80u, 0x80u, FNUZ)
+FROM_F32(f8e5m2fnuz, 8, 2, -15, 0x7fu, 0x80u, 0x80u, FNUZ)
+FROM_F32(f4e2m1, 4, 1, 0, 7u, 7u, 0u, NO_NAN)
 #undef FROM_F32
+#undef SIGNED
+#undef FNUZ
+#undef NO_NAN
 #undef IRK_FLOAT_POWER
 #undef SEL_SMALL
+
+/* To the nearest power of two, of two as near to the greater; what is less than 2^-126, and greater than 2^-127, becomes
+ * 2^-126, as ml_dtypes has it. NaN for what is not above zero, or too large. */
+IRK_INLINE void F32_TO_SMALL(f8e8m0)(SMALL(f8e8m0) *out, const T *px) {
+  const U x = (U)TO_BITS(*px);
+  U y = (x + 0x400000) >> 23;
+  y = SEL_BITS(x < 0x800000, SEL_BITS(x <= 0x400000, 0, 1), y);
+  y = SEL_BITS((x == 0) | (x > 0x7f800000), 0xff, y);
+  *out = NARROW(y, f8e8m0);
+}
 
 IRK_INLINE void F32_TO_SMALL(bf16)(SMALL(bf16) *out, const T *px) {
   const U x = (U)TO_BITS(*px);

@@ -88,6 +88,10 @@ typedef uint16_t irk_f16;
 typedef uint16_t irk_bf16;
 typedef uint8_t irk_f8e4m3;
 typedef uint8_t irk_f8e5m2;
+typedef uint8_t irk_f8e4m3fnuz;
+typedef uint8_t irk_f8e5m2fnuz;
+typedef uint8_t irk_f8e8m0;
+typedef uint8_t irk_f4e2m1; /* in the low four bits; the others say nothing */
 
 #ifndef IRK_C99
 
@@ -247,14 +251,18 @@ IRK_INLINE float irk_fma_f32(float a, float b, float c) { return a * b + c; }
 IRK_F64(IRK_INLINE double irk_fma_f64(double a, double b, double c) { return a * b + c; })
 #endif
 
-IRK_INLINE float irk_f16_to_f32(irk_f16 x) { float y; irk_f16_to_f32n(&y, &x); return y; }
-IRK_INLINE float irk_bf16_to_f32(irk_bf16 x) { float y; irk_bf16_to_f32n(&y, &x); return y; }
-IRK_INLINE float irk_f8e4m3_to_f32(irk_f8e4m3 x) { float y; irk_f8e4m3_to_f32n(&y, &x); return y; }
-IRK_INLINE float irk_f8e5m2_to_f32(irk_f8e5m2 x) { float y; irk_f8e5m2_to_f32n(&y, &x); return y; }
-IRK_INLINE irk_f16 irk_f32_to_f16(float x) { irk_f16 y; irk_f32_to_f16n(&y, &x); return y; }
-IRK_INLINE irk_bf16 irk_f32_to_bf16(float x) { irk_bf16 y; irk_f32_to_bf16n(&y, &x); return y; }
-IRK_INLINE irk_f8e4m3 irk_f32_to_f8e4m3(float x) { irk_f8e4m3 y; irk_f32_to_f8e4m3n(&y, &x); return y; }
-IRK_INLINE irk_f8e5m2 irk_f32_to_f8e5m2(float x) { irk_f8e5m2 y; irk_f32_to_f8e5m2n(&y, &x); return y; }
+#define IRK_SMALL(name) \
+  IRK_INLINE float irk_##name##_to_f32(irk_##name x) { float y; irk_##name##_to_f32n(&y, &x); return y; } \
+  IRK_INLINE irk_##name irk_f32_to_##name(float x) { irk_##name y; irk_f32_to_##name##n(&y, &x); return y; }
+IRK_SMALL(f16)
+IRK_SMALL(bf16)
+IRK_SMALL(f8e4m3)
+IRK_SMALL(f8e5m2)
+IRK_SMALL(f8e4m3fnuz)
+IRK_SMALL(f8e5m2fnuz)
+IRK_SMALL(f8e8m0)
+IRK_SMALL(f4e2m1)
+#undef IRK_SMALL
 
 /* -- float to integer: truncated, saturated, NaN to 0 ---------------------------------------------------------------- */
 

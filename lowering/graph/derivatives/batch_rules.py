@@ -13,7 +13,7 @@ from xdsl.ir import Operation
 
 from dialects.dims import ONE, ZERO, Dim
 from dialects.graph.base import GraphOp, Value, make, short_name
-from dialects.graph.elementwise import Elementwise, ReinterpretOp
+from dialects.graph.elementwise import Elementwise
 from dialects.graph.shapes import dims, extents, integer, ints
 from dialects.graph.sketch import Sketch, Term
 from dialects.types import dims_of
@@ -70,7 +70,7 @@ Rule = Callable[[Parts], "Sequence[Term] | None"]
 BATCHED: dict[str, Rule] = {}
 """Rules by the short name of the op."""
 
-ALIGNED = (Elementwise, ReinterpretOp)
+ALIGNED = (Elementwise,)
 """Ops that broadcast their operands, if there are several."""
 
 

@@ -10,7 +10,7 @@ from dialects.dims import ONE
 from dialects.graph.base import make, short_name
 from dialects.graph.sketch import Term
 from dialects.graph.structure import Access, AccessAttr, IndexOp
-from dialects.types import is_float
+from dialects.types import is_float_tensor
 from lowering.graph.derivatives.contraction import swapped, windows
 from lowering.graph.derivatives.explode import is_plain
 from lowering.graph.derivatives.rules import Step, added, filled, forward, spread_to
@@ -37,7 +37,7 @@ def _linear(step: Step) -> Sequence[Term | None]:
     """Zeros stand for operands without a tangent, and around what is padded; integers, which are places, stay."""
     x: list[Term] = []
     for value, t in zip(step.x, step.g, strict=True):
-        zero = t is None and is_float(value.type.element_type)
+        zero = t is None and is_float_tensor(value.type)
         x.append(filled(step.sketch, value) if zero else value if t is None else t)
     return _applied(step, x, **({"value": 0.0} if "value" in step.values else {}))
 

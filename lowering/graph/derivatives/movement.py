@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dialects.dims import ONE, ZERO, Dim
 from dialects.graph.shapes import dims, integer, ints
 from dialects.graph.sketch import Term, axis
-from dialects.types import is_float
+from dialects.types import is_float_tensor
 from lowering.graph.derivatives.access import adjoint, integer_of
 from lowering.graph.derivatives.rules import Step, filled, reverse, summed_to
 
@@ -20,7 +20,7 @@ def kept_dims(x: Term, axes: Sequence[int]) -> list[Dim]:
 @reverse("cast")
 def _cast(step: Step) -> Sequence[Term | None]:
     x, g = step.x[0], step.cotangent
-    return [g.cast(x.dtype) if is_float(x.type.element_type) else None]
+    return [g.cast(x.dtype) if is_float_tensor(x.type) else None]
 
 
 @reverse("reshape")

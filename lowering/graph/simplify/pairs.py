@@ -9,7 +9,7 @@ from dialects.graph import OPS, GraphOp, make
 from dialects.graph.carrying import has_quantised
 from dialects.graph.elementwise import Elementwise
 from dialects.graph.shapes import dims, ints
-from dialects.types import dims_of, is_float, is_integer, is_unsigned
+from dialects.types import DTYPES, dims_of, is_float, is_integer, is_unsigned
 from lowering.graph.simplify.values import produced_by, type_of
 from lowering.rewriting import Pattern, Rewriter, pattern
 
@@ -129,8 +129,11 @@ _WIDER: dict[Attribute, tuple[Attribute, ...]] = {
     builtin.f32: (builtin.f64,),
     builtin.f16: (builtin.f32, builtin.f64),
     builtin.bf16: (builtin.f32, builtin.f64),
-    builtin.Float8E4M3FNType(): (builtin.f16, builtin.bf16, builtin.f32, builtin.f64),
-    builtin.Float8E5M2Type(): (builtin.f16, builtin.bf16, builtin.f32, builtin.f64),
+    **{
+        DTYPES[name]: (builtin.f16, builtin.bf16, builtin.f32, builtin.f64)
+        for name in ("f8e4m3", "f8e5m2", "f8e4m3fnuz", "f8e5m2fnuz", "f4e2m1")
+    },
+    DTYPES["f8e8m0"]: (builtin.bf16, builtin.f32, builtin.f64),
 }
 
 

@@ -12,9 +12,16 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from dialects.dims import ONE, ZERO, Dim, row_major
 from dialects.graph import OPS
 from dialects.graph.creation import ConstantOp
-from dialects.graph.elementwise import FOUR_BITS
 from dialects.kernel import FloatToIntOp, IntegerOp, RandomOp, RemfOp
-from dialects.types import DTYPES, is_float, is_unsigned
+from dialects.types import (
+    DTYPES,
+    dtype_name,
+    integer_range,
+    is_float,
+    is_integer,
+    is_storage_only,
+    is_unsigned,
+)
 from lowering.kernel.builder import Builder, Index, Rule, compute_type
 
 Scalar = Callable[[Builder, list[SSAValue], Attribute], SSAValue]
@@ -172,13 +179,17 @@ def _cast(b: Builder, op: Operation, index: Index) -> SSAValue:
     return convert(b, b.at(op.operands[0], index), b.element(op.operands[0]), b.element(op.results[0]))
 
 
+def _reinterpret(b: Builder, op: Operation, index: Index) -> SSAValue:
+    return b.add(arith.BitcastOp(b.at(op.operands[0], index), compute_type(b.element(op.results[0]))))
+
+
 def convert(b: Builder, x: SSAValue, source: Attribute, target: Attribute) -> SSAValue:
     """A scalar in another dtype: saturating from float to integer, rounded to the stored format for small floats."""
-    if source != target and (source in FOUR_BITS or target in FOUR_BITS):
+    if source != target and (has_few_bits(source) or has_few_bits(target)):
         return (
-            _from_four_bits(b, x, source, target)
-            if source in FOUR_BITS
-            else _to_four_bits(b, x, source, target)
+            _from_few_bits(b, x, source, target)
+            if has_few_bits(source)
+            else _to_few_bits(b, x, source, target)
         )
     wide = compute_type(target)
     if is_float(source) and is_float(target):
@@ -197,23 +208,30 @@ def convert(b: Builder, x: SSAValue, source: Attribute, target: Attribute) -> SS
     return _convert_integer(b, x, source, target)
 
 
-def _from_four_bits(b: Builder, x: SSAValue, source: Attribute, target: Attribute) -> SSAValue:
-    """What the low four bits of a stored byte stand for; the others say nothing."""
-    byte = b.binary(arith.AndIOp, b.add(arith.ExtUIOp(x, i8)), b.constant(15, i8))
+def has_few_bits(element: Attribute) -> bool:
+    """Whether an element type is an integer of fewer bits than a byte."""
+    return is_integer(element) and is_storage_only(element)
+
+
+def _from_few_bits(b: Builder, x: SSAValue, source: Attribute, target: Attribute) -> SSAValue:
+    """What the lowest bits of a stored byte stand for; the others say nothing."""
+    count = 1 << source.width.data  # pyright: ignore[reportAttributeAccessIssue]
+    byte = b.binary(arith.AndIOp, b.add(arith.ExtUIOp(x, i8)), b.constant(count - 1, i8))
     if not is_unsigned(source):
-        sign = b.constant(8, i8)
+        sign = b.constant(count // 2, i8)
         byte = b.binary(arith.SubiOp, b.binary(arith.XOrIOp, byte, sign), sign)
     return convert(b, byte, DTYPES["i8"], target)
 
 
-def _to_four_bits(b: Builder, x: SSAValue, source: Attribute, target: Attribute) -> SSAValue:
-    """Floats saturate, integers keep their low four bits."""
+def _to_few_bits(b: Builder, x: SSAValue, source: Attribute, target: Attribute) -> SSAValue:
+    """Floats saturate, integers keep their lowest bits."""
     byte = convert(b, x, source, DTYPES["i8"])
     if is_float(source):
-        low, high = (0, 15) if is_unsigned(target) else (-8, 7)
+        low, high = integer_range(dtype_name(target))
         byte = b.binary(arith.MinSIOp, byte, b.constant(high, i8))
         byte = b.binary(arith.MaxSIOp, byte, b.constant(low, i8))
-    kept = b.binary(arith.AndIOp, byte, b.constant(15, i8))
+    mask = (1 << target.width.data) - 1  # pyright: ignore[reportAttributeAccessIssue]
+    kept = b.binary(arith.AndIOp, byte, b.constant(mask, i8))
     return b.add(arith.TruncIOp(kept, compute_type(target)))  # pyright: ignore[reportArgumentType]
 
 
@@ -278,6 +296,7 @@ ELEMENTWISE: dict[type[Operation], Rule] = {
     **{OPS[name]: _rule(scalar) for name, scalar in _SCALARS.items()},
     OPS["compare"]: _compare,
     OPS["cast"]: _cast,
+    OPS["reinterpret"]: _reinterpret,
     OPS["constant"]: _constant,
     OPS["gelu"]: _gelu,
     OPS["random"]: _random,

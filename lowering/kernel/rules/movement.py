@@ -9,8 +9,9 @@ from xdsl.ir import Operation, SSAValue
 from dialects.dims import ONE, ZERO, Dim, dmax, dmin, row_major
 from dialects.graph import OPS
 from dialects.graph.movement import SliceOp, TransposeOp
+from dialects.types import DTYPES
 from lowering.kernel.builder import Builder, Index, Rule
-from lowering.kernel.rules.elementwise import broadcast_index
+from lowering.kernel.rules.elementwise import broadcast_index, convert, has_few_bits
 from lowering.kernel.rules.parameters import axis_of
 
 
@@ -86,7 +87,8 @@ def _gather(b: Builder, op: Operation, index: Index) -> SSAValue:
     shape = b.shape(table)
     axis = axis_of(op, len(shape))
     rank = len(b.shape(positions))
-    chosen = b.place(b.at(positions, index[axis : axis + rank]))
+    field, element = b.at(positions, index[axis : axis + rank]), b.element(positions)
+    chosen = b.place(convert(b, field, element, DTYPES["i64"]) if has_few_bits(element) else field)
     size = shape[axis]
     # Negative positions count from the end: floor division by the size adds it once where it is due; then clamp.
     wrapped = chosen - dmin(0, dmax(-1, chosen)) * size
