@@ -65,7 +65,7 @@ func.func @zero_point(%x: tensor<2x!graph.quant<si8, f32, scale = [0.1], zero_po
   func.return
 }
 // -----
-// CHECK: error: {{.*}}bad !graph.quant: the storage is no small integer: found f32, expected one of i4, i8,
+// CHECK: error: {{.*}}bad !graph.quant: the storage is no small integer: found f32, expected one of i2, i4, i8,
 func.func @storage(%x: tensor<2x!graph.quant<f32, f32, scale = [0.1]>>) {
   func.return
 }
@@ -108,5 +108,12 @@ func.func @from_integers(%x: tensor<8xsi32>) {
 // CHECK: expected: B - N >= 0 for all sizes
 func.func @range(%x: tensor<?xf32, #graph.t<dims=[B]>>) attributes {graph.symbols = #dim.symbols<[B: 1 to 4, N: 1 to 4]>} {
   %0 = graph.slice %x {starts = #dim.list<[0]>, stops = #dim.list<[N]>} : (tensor<?xf32, #graph.t<dims=[B]>>) -> tensor<?xf32, #graph.t<dims=[N]>>
+  func.return
+}
+// -----
+// CHECK: error: tril has no f8e8m0 form
+// CHECK: expected: a dtype that has a zero
+func.func @no_zero(%x: tensor<3x3xf8E8M0FNU>) {
+  "graph.tril"(%x) {k = 0 : i64} : (tensor<3x3xf8E8M0FNU>) -> tensor<3x3xf8E8M0FNU>
   func.return
 }

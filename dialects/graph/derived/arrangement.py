@@ -296,6 +296,9 @@ class Triangle(Derived):
         if is_complex(types[0].element_type):
             expected = "a real dtype, or bool"
             raise Mismatch(f"{what} has no complex form", found=type_text(types[0]), expected=expected)
+        if types[0].element_type == DTYPES["f8e8m0"]:
+            expected = "a dtype that has a zero"
+            raise Mismatch(f"{what} has no f8e8m0 form", found=type_text(types[0]), expected=expected)
 
     @classmethod
     def formula(cls, x: Sequence[Term], values: Values) -> Sequence[Term]:
