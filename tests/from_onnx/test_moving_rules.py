@@ -102,6 +102,19 @@ def test_older_opsets():
             [smooth[None, None].astype(np.float32)],
         ),
         case(
+            "resize_nan",
+            "(float[2, 4] x) => (float[a, b] y)"
+            ' { s = Constant<value = float[2] {1, 2}>() y = Resize<mode = "linear", coordinate_transformation_mode ='
+            ' "asymmetric">(x, , s) }',
+            13,
+            [np.array([[0, 1, np.nan, 3], [4, 5, 6, 7]], np.float32)],
+            [
+                np.array(
+                    [[0, 0.5, 1, np.nan, np.nan, np.nan, 3, 3], [4, 4.5, 5, 5.5, 6, 6.5, 7, 7]], np.float32
+                )
+            ],
+        ),
+        case(
             "upsample9",
             "(float[1, 1, 2, 3] x, float[4] s) => (float[a, b, c, d] y) { y = Upsample(x, s) }",
             9,

@@ -1,4 +1,4 @@
-"""Resize: each axis by known places, or by a product with known weights."""
+"""Resize: each axis by known places, or by sums with known weights."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from irkit.tracing.tensor import Tensor
 HALF_PIXEL = ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric")
 FACTORS = range(2, 65)
 """By which a dim without a value may grow."""
+
+FEW = 4
+"""So many terms of a sum are gathered one by one."""
 
 
 @rule("Upsample")
@@ -174,8 +177,23 @@ def _plain(step: Axis) -> np.ndarray:
 
 
 def _along(n: Node, x: Tensor, table: np.ndarray, axis: int) -> Tensor:
-    """The sums along an axis that the rows of a table tell."""
+    """The sums along an axis that the rows of a table tell: of gathers where each has a few terms, which also leaves alone
+    what a row does not reach, be it NaN; else a product."""
     table = table.astype(np_dtype(x.dtype_name))
+    terms = int((table != 0).sum(1).max(initial=1))
+    if terms <= FEW:
+        places = np.argsort(table == 0, axis=1, kind="stable")[:, :terms]
+        factors = np.take_along_axis(table, places, 1)
+        places = np.where(
+            factors == 0, places[:, :1], places
+        )  # a term that is not there counts another for nothing
+        shape = [-1 if i == axis else 1 for i in range(x.ndim)]
+        parts = [
+            ops.gather(x, n.table("places", places[:, t]), axis=axis)
+            * n.table("factors", factors[:, t].reshape(shape))
+            for t in range(terms)
+        ]
+        return sum(parts[1:], parts[0])
     if axis == x.ndim - 2:
         return n.table("rows", table) @ x
     columns = n.table("columns", np.ascontiguousarray(table.T))
