@@ -89,7 +89,7 @@ class KernelIm2col(ModulePass):
 def _windows(kernel: DefOp, column: str | None) -> Iterator[ReadOp]:
     """The reads under reductions whose windows overlap along the columns, so that each element is read several times."""
     sizes, reduced = extent_sizes(kernel), reduced_axes(kernel)
-    if column is None or sizes[column] < LEAST_COLUMNS:
+    if column is None or sizes.get(column, 0) < LEAST_COLUMNS:
         return
     for read in (op for op in kernel.block.ops if isinstance(op, ReadOp)):
         array = read.array.type

@@ -187,7 +187,7 @@ REFUSED = {
     "(float[2, 3] x) => (float[a] y) { p = Constant<value_ints = [1, 1, 1]>() y = Pad(x, p) }": "3 pads for 2 axes",
     "(float[2, 3] x, int64[n] s) => (float[a] y) { y = Slice(x, s, s) }": "needs to know the starts while importing",
     "(float[2, N, 1] x) => (float[a] y) { y = DFT(x) }": "a Fourier transform along the dim N",
-    "(float[2, 3] x) => (int32[2, 3] y) { y = BitCast<to = 6>(x) }": "the bits of f32 as i32",
+    "(float16[2, 3] x) => (int16[2, 3] y) { y = BitCast<to = 5>(x) }": "the bits of f16 as i16",
     "(float[2, 3] x) => (string[2, 3] y) { y = Cast<to = 8>(x) }": "tensors of STRING",
 }
 
