@@ -24,7 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from dialects.errors import IrkitError
-from irkit.runtime.compiler import FLAGS, INCLUDE, THREADS, Compiler
+from irkit.runtime.compiler import FLAGS, INCLUDE, THREADS, Compiler, users_flags
 from lowering.c.abi import ABI_VERSION, ProgramSpec
 
 MAX_BYTES = 2 << 30
@@ -167,6 +167,7 @@ def library(spec: ProgramSpec, compiler: Compiler, cflags: Sequence[str], again:
             *compiler.raceless,
             *THREADS,
             *cflags,
+            *users_flags(),
             compiler.identity(),
             machine,
         ]

@@ -20,6 +20,9 @@ RACELESS = "-fno-predictive-commoning"
 before: over what another thread has written there meanwhile. Clang does no such thing, and does not know the flag."""
 
 FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-ffp-contract=fast", "-fno-math-errno")
+USERS_FLAGS = "IRKIT_CFLAGS"
+"""The environment variable with further flags; they come last, and so win over ours."""
+
 THREADS = ("-pthread", "-DIRK_TEAM_PTHREADS")
 INCLUDE = Path(__file__).resolve().parents[2] / "lowering" / "c" / "include"
 """The folder of the headers that emitted C includes."""
@@ -63,6 +66,7 @@ class Compiler:
             *self.raceless,
             *THREADS,
             *cflags,
+            *users_flags(),
             f"-I{INCLUDE}",
             str(source),
             "-o",
@@ -88,6 +92,19 @@ class Compiler:
                 f"'{self.name}' is no C compiler: it ended well and wrote nothing",
                 hint=f"the command was: {shlex.join(words)}",
             )
+
+
+def users_flags() -> tuple[str, ...]:
+    """What the environment adds to the command line. Raises IrkitError where its quotes do not match."""
+    text = os.environ.get(USERS_FLAGS, "")
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as fault:
+        raise IrkitError(
+            f"cannot read {USERS_FLAGS}: {fault}",
+            found=text,
+            expected="flags of the C compiler as a shell takes them",
+        ) from None
 
 
 def find_compiler(name: str | None = None) -> Compiler:

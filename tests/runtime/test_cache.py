@@ -50,6 +50,20 @@ def test_what_the_compiler_said_is_told(own_cache: Path):
     assert not list(own_cache.iterdir())
 
 
+def test_flags_of_the_user_come_last_and_make_another_library(own_cache: Path, monkeypatch: pytest.MonkeyPatch):
+    first = build(scale_spec())
+    monkeypatch.setenv(compiler.USERS_FLAGS, "-O1 '-DNAME=a b'")
+    assert compiler.users_flags() == ("-O1", "-DNAME=a b")
+    assert build(scale_spec()) != first
+    monkeypatch.setenv(compiler.USERS_FLAGS, "-O1 --no-such-flag")
+    with pytest.raises(IrkitError, match="failed with exit code") as caught:
+        build(scale_spec())
+    assert "-O1 --no-such-flag" in (caught.value.hint or "")
+    monkeypatch.setenv(compiler.USERS_FLAGS, "-O1 'open")
+    with pytest.raises(IrkitError, match="cannot read IRKIT_CFLAGS: No closing quotation"):
+        build(scale_spec())
+
+
 # -- the cache ------------------------------------------------------------------------------------------------
 
 
