@@ -188,6 +188,9 @@ def rewrite_greedily(
     counts: Counter[str] = Counter()
     while rewriter.worklist:
         op = rewriter.worklist.pop()
+        if op.parent is None:  # a rule made it and threw it away: it uses nothing any more
+            op.drop_all_references()
+            continue
         if erase_dead and is_dead(op):
             rewriter.erase(op)
             continue
