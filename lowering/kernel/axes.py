@@ -53,6 +53,11 @@ def merge_axes(kernel: DefOp, first: str, second: str) -> None:
     parts = {first: Dim.of(first) // inner, second: Dim.of(first) % inner}
     found = accesses(kernel)
     apart = {op.array for op in found if not walks_together(op, first, second, kernel)}
+    places: dict[SSAValue, int | None] = {}
+    for op in found:  # an array has one new shape
+        at = next((i for i, e in enumerate(op.index.data) if plain(e) == first), None)
+        if places.setdefault(op.array, at) != at:
+            apart.add(op.array)
     joined: dict[SSAValue, int] = {}
     for op in found:
         index = op.index.data

@@ -2,57 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
 from xdsl.ir import Block, BlockArgument, Region, SSAValue
 from xdsl.rewriter import Rewriter
 
-from dialects.dims import Dim, DimsAttr, ceildiv, product
+from dialects.dims import Dim, DimsAttr, product
 from dialects.kernel import DefOp, LaunchOp, ReadOp, WriteOp, arg
 from dialects.types import RefType, ref, tensor
 from lowering.graph.outline import unique
+from lowering.kernel.axes import plain
 from lowering.kernel.builder import Builder
+from lowering.remarks import label_of, listener
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What a copy holds: `before` points of padding ahead of each dim, `sizes` of the dims with their padding. The dim
-    `stepped` is in phases: the points whose numbers leave the same remainder by `step` are neighbours."""
+class Part:
+    """What a copy holds of one dim: `size` points, each `step` apart, of which the first lies `before` points ahead of the
+    array. With `phases` it holds all points, those whose numbers leave the same remainder by `step` side by side."""
 
-    before: tuple[int, ...]
-    sizes: tuple[Dim, ...]
-    stepped: int
-    step: int
+    before: int
+    size: Dim
+    step: int = 1
+    phases: bool = False
 
     @property
     def shape(self) -> tuple[Dim, ...]:
         """The dims of the copy."""
-        if self.step == 1:
-            return self.sizes
-        at = self.stepped
-        return (
-            *self.sizes[:at],
-            Dim.of(self.step),
-            ceildiv(self.sizes[at], self.step),
-            *self.sizes[at + 1 :],
-        )
+        return (Dim.of(self.step), self.size) if self.phases else (self.size,)
+
+    def place(self, index: Dim) -> tuple[Dim, ...]:
+        """Where the copy has what the array has at an index."""
+        moved = index + self.before
+        return (moved % self.step, moved // self.step) if self.phases else (moved // self.step,)
+
+    def source(self, place: Sequence[Dim]) -> Dim:
+        """Which index of the array stands at a place of the copy."""
+        return place[-1] * self.step + (place[0] if self.phases else 0) - self.before
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a copy holds, dim by dim."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:
+        """The dims of the copy."""
+        return tuple(size for part in self.parts for size in part.shape)
 
     def place(self, index: Sequence[Dim]) -> tuple[Dim, ...]:
         """Where the copy has what the array has at an index."""
-        moved = [e + b for e, b in zip(index, self.before, strict=True)]
-        if self.step == 1:
-            return tuple(moved)
-        at = self.stepped
-        return (*moved[:at], moved[at] % self.step, moved[at] // self.step, *moved[at + 1 :])
+        return tuple(p for part, e in zip(self.parts, index, strict=True) for p in part.place(e))
 
     def source(self, place: Sequence[Dim]) -> list[Dim]:
         """Which index of the array stands at a place of the copy."""
-        at = self.stepped
-        if self.step > 1:
-            place = [*place[:at], place[at + 1] * self.step + place[at], *place[at + 2 :]]
-        return [e - b for e, b in zip(place, self.before, strict=True)]
+        rest = list(place)
+        return [part.source([rest.pop(0) for _ in part.shape]) for part in self.parts]
 
 
 def layout_of(kernel: DefOp, read: ReadOp, column: str, columns: int) -> Layout | None:
@@ -63,38 +72,43 @@ def layout_of(kernel: DefOp, read: ReadOp, column: str, columns: int) -> Layout 
     """
     array = read.array.type
     assert isinstance(array, RefType)
-    if not isinstance(read.array, BlockArgument) or read.indices:
-        return None
-    extents = kernel.extents()
-    ranges = {name: (0.0, extent.bounds({})[1] - 1) for name, extent in extents.items()}
-    size = extents[column].value
+    extents = {name: extent.value for name, extent in kernel.extents().items()}
     at = [d for d, e in enumerate(read.index.data) if column in e.names()]
-    if size is None or len(at) != 1:
+    if not isinstance(read.array, BlockArgument) or read.indices or len(at) != 1 or extents[column] is None:
         return None
     step = read.index.data[at[0]].coefficient(column)
     if step is None or step.value is None or step.value < 1:
         return None
-    before, sizes = [], []
-    for number, (expr, extent) in enumerate(zip(read.index.data, array.shape.data, strict=True)):
-        if number == at[0]:
-            ranges = ranges | {column: (0.0, -(-size // columns) * columns - 1.0)}
-        low, high = expr.bounds(ranges)
-        if extent.value is None and expr.names() and all(_is_name(expr, n) for n in expr.names()):
-            before.append(0)  # an axis as it is, such as a batch of any size
-            sizes.append(extent)
-            continue
-        if extent.value is None or not -(2**31) < low <= high < 2**31:
+    extents[column] = -(-(extents[column] or 0) // columns) * columns
+    parts: list[Part] = []
+    for number, (expr, size) in enumerate(zip(read.index.data, array.shape.data, strict=True)):
+        part = _part(expr, size, extents, step.value if number == at[0] else 1)
+        if part is None:
             return None
-        before.append(max(0, -int(low)))
-        sizes.append(Dim.of(before[-1] + max(extent.value, int(high) + 1)))
-    inside = all(b == 0 for b in before) and tuple(sizes) == tuple(array.shape.data)
+        parts.append(part)
+    inside = all(p.before == 0 for p in parts) and [p.size for p in parts] == [*array.shape.data]
     if step.value == 1 and (inside or read.otherwise is None):
         return None
-    return Layout(tuple(before), tuple(sizes), at[0], step.value)
+    return Layout(tuple(parts))
 
 
-def _is_name(expr: Dim, name: str) -> bool:
-    return expr == Dim.of(name)
+def _part(expr: Dim, size: Dim, extents: Mapping[str, int | None], step: int) -> Part | None:
+    """What a copy holds of a dim of a size that is read at an expression, in steps along the columns."""
+    if plain(expr) is not None and size.value is None:
+        return Part(0, size)  # an axis as it is, such as a batch of any size
+    names = expr.names()
+    name = next(iter(names)) if len(names) == 1 else ""
+    factor = expr.coefficient(name) if name else None
+    count = extents.get(name)
+    if factor is not None and (factor.value or 0) > 1 and count is not None:
+        return Part(-expr.constant, Dim.of(count), factor.value or 1)  # no other points are read
+    ranges = {n: (0.0, e - 1.0) for n, e in extents.items() if e is not None}
+    low, high = expr.bounds(ranges)
+    if size.value is None or not -(2**31) < low <= high < 2**31:
+        return None
+    before = max(0, -int(low))
+    whole = before + max(size.value, int(high) + 1)
+    return Part(before, Dim.of(-(-whole // step)), step, phases=step > 1)
 
 
 @dataclass
@@ -103,7 +117,7 @@ class Copies:
 
     module: ModuleOp
     kernels: dict[tuple[Hashable, ...], DefOp] = field(default_factory=dict)
-    made: dict[tuple[SSAValue, DefOp, Block | None], SSAValue] = field(default_factory=dict)
+    made: dict[tuple[SSAValue, DefOp, Block], LaunchOp] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         symbols = (op.properties.get("sym_name") for op in self.module.ops)
@@ -132,26 +146,30 @@ class Copies:
         read.properties.pop("otherwise", None)
 
     def _copy(self, value: SSAValue, copier: DefOp, user: LaunchOp) -> SSAValue:
-        key = (value, copier, user.parent)
+        block = user.parent
+        assert block is not None
+        key = (value, copier, block)
         if key not in self.made:
             array = copier.block.args[1].type
             assert isinstance(array, RefType)
             type_ = tensor(value.type.element_type, array.shape.data)  # pyright: ignore[reportAttributeAccessIssue]
-            launch = LaunchOp(copier.sym_name.data, [value], [type_])
-            launch.location = user.location
-            launch.results[0].name_hint = f"{value.name_hint}_windows" if value.name_hint else "windows"
-            assert user.parent is not None
-            user.parent.insert_op_before(launch, user)
-            self.made[key] = launch.results[0]
-        return self.made[key]
+            made = LaunchOp(copier.sym_name.data, [value], [type_])
+            made.location = user.location
+            made.results[0].name_hint = f"{value.name_hint}_windows" if value.name_hint else "windows"
+            block.insert_op_before(made, user)
+            self.made[key] = made
+        made = self.made[key]
+        if not made.is_before_in_block(user):  # kernels come in another order than their launches
+            made.detach()
+            block.insert_op_before(made, user)
+        return made.results[0]
 
     def _copier(self, kernel: DefOp, read: ReadOp, layout: Layout) -> DefOp:
         """The kernel that makes a copy."""
         array = read.array.type
         assert isinstance(array, RefType)
-        otherwise = read.otherwise or Builder.number(
-            0, array.element_type
-        )  # of points that no result depends on
+        # Points that no result depends on get a number too.
+        otherwise = read.otherwise or Builder.number(0, array.element_type)
         key = (array, otherwise, layout)
         if key in self.kernels:
             return self.kernels[key]
@@ -170,4 +188,7 @@ class Copies:
             op.location = read.location
         self.module.body.block.insert_op_before(copier, kernel)
         self.kernels[key] = copier
+        if (tell := listener("fuse", "kernel-im2col")) is not None:
+            what = f"copies {read.array.name_hint or 'an operand'} on its own"
+            tell.analysis(copier, what, f"{label_of(kernel)} reads windows of it, whole vectors at once")
         return copier

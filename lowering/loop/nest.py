@@ -667,7 +667,8 @@ class Nest:
 
     def _has_room(self, exprs: Sequence[Dim], array: Attribute, shape: Shape) -> bool:
         """Whether whole vectors lie in an array, those at the end of an axis too: what the lanes behind the end hold goes
-        nowhere, unless a reduction runs over them."""
+        nowhere, unless a reduction runs over them. The range of a vector axis ends with the last point of its last vector;
+        where that one starts is known if all of them start whole vectors from the first."""
         assert isinstance(array, RefType)
         if reduced_axes(self.shared.kernel) & set(shape):
             return False
@@ -675,7 +676,10 @@ class Nest:
         for level in self.levels:
             for vector in level.vectors:
                 low, high = ranges.get(vector.axis, (0, inf))
-                if vector.axis in level.ranges and high < inf:  # where the last vector starts
+                if vector.axis not in level.ranges or level.loop is None or not -inf < low <= high < inf:
+                    continue
+                ahead = level.loop.lower - int(low)
+                if all(factor % vector.size == 0 for _, factor in ahead.terms):  # whole vectors from `low` on
                     ranges[vector.axis] = (low, low + (high - low) // vector.size * vector.size)
         past = {axis: Dim.of(axis) + self.size_of(axis) - 1 for axis in shape}
         return all(

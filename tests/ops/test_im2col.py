@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from xdsl.dialects.builtin import VectorType
 
 import irkit
 from dialects.kernel import DefOp
+from dialects.loop import LoadOp
 from irkit import pipeline
+from irkit.api import lower
 from irkit.lang.emit import to_graph
 from irkit.lang.parser import parse
 from lowering.graph.interpret import run_graph
@@ -90,3 +93,51 @@ def test_an_image_that_is_read_elsewhere_too(body: str):
     main = next(iter(to_graph(parse(text, "image.tg")).ops))
     (expected,) = run_graph(main, [x, w])  # pyright: ignore[reportArgumentType]
     np.testing.assert_allclose(irkit.compile(text)(x, w), expected, rtol=1e-5, atol=1e-4)
+
+
+def agrees(text: str, shapes: list[tuple[int, ...]], target: str = "native") -> None:
+    """Holds a program of f32 to the graph's interpreter."""
+    main = next(iter(to_graph(parse(text, "program.tg")).ops))
+    arrays = [normal(*shape) for shape in shapes]
+    expected = run_graph(main, arrays)  # pyright: ignore[reportArgumentType]
+    found = irkit.compile(text, target=target)(*arrays)
+    for a, b in zip(found if isinstance(found, tuple) else [found], expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_a_copy_is_made_before_all_that_read_it():
+    """The kernel of the first product is that of the third, and so comes before that of the second."""
+    text = """fn main(x: f32[1, 16, 20, 21], w: f32[16, 16, 3, 3], v: f32[16, 16, 3, 3])
+    -> (f32[1, 16, 10, 11], f32[1, 16, 10, 11], f32[1, 16, 10, 11]) {
+  u = sort(x, axis=3)
+  a = conv2d(x, w, padding=1, stride=2)
+  b = relu(conv2d(u, v, padding=1, stride=2))
+  c = conv2d(u, w, padding=1, stride=2)
+  return a, b, c
+}"""
+    agrees(text, [(1, 16, 20, 21), (16, 16, 3, 3), (16, 16, 3, 3)])
+
+
+def test_an_array_that_is_both_operands():
+    text = """fn main(w: f32[8, 8, 8, 8]) -> f32[8, 8, 8, 8] {
+  y[p, q, r, s] = sum(a, b) w[p, q, a, b] * w[a, b, r, s]
+  return y
+}"""
+    agrees(text, [(8, 8, 8, 8)])
+
+
+def test_a_whole_vector_is_read_where_all_vectors_start_at_known_places_alone():
+    """A loop from a dim of a run: its last vector may start anywhere."""
+    text = """dim S = 3 in 1..7
+fn main(x: f32[97], z: f32[97], q: f32[S]) -> f32[97] {
+  y[i] = x[i] + z[i - S] * q[0], boundary=zero
+  return y
+}"""
+    inside = [
+        op
+        for op in lower(text, "loop", target="avx2").walk()
+        if isinstance(op, LoadOp)
+        and isinstance(op.result.type, VectorType)
+        and "S" in {n for e in op.index.data for n in e.names()}
+    ]
+    assert inside and all(op.valid is not None for op in inside)

@@ -50,7 +50,9 @@ def test_what_the_compiler_said_is_told(own_cache: Path):
     assert not list(own_cache.iterdir())
 
 
-def test_flags_of_the_user_come_last_and_make_another_library(own_cache: Path, monkeypatch: pytest.MonkeyPatch):
+def test_flags_of_the_user_come_last_and_make_another_library(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+):
     first = build(scale_spec())
     monkeypatch.setenv(compiler.USERS_FLAGS, "-O1 '-DNAME=a b'")
     assert compiler.users_flags() == ("-O1", "-DNAME=a b")

@@ -54,7 +54,9 @@ def elementwise_of_view(op: GraphOp, rewriter: Rewriter) -> None:
     if not (single and any(map(is_made_for, large))) and not _is_undone(op, first, single):
         return
     inner = again(op, *operands)
-    rewriter.replace(op, [inner, again(first, inner.results[0])], absorbed=found)
+    view = again(first, inner.results[0])
+    inner.location, view.location = op.location, first.location  # both stand for what they stood for before
+    rewriter.replace(op, [inner, view], absorbed=found)
 
 
 def _is_undone(op: GraphOp, view: View, single: bool) -> bool:
@@ -103,6 +105,7 @@ def transpose_of_result(op: TransposeOp, rewriter: Rewriter) -> None:
     for inner in cone:
         operands = [made.get(o) or _viewed(o, op, made, new_ops) for o in inner.operands]
         copy = again(inner, *operands)
+        copy.location = inner.location
         new_ops.append(copy)
         made[inner.results[0]] = copy.results[0]
     rewriter.replace(op, new_ops, absorbed=cone)
@@ -113,6 +116,7 @@ def _viewed(value: SSAValue, view: View, made: dict[SSAValue, SSAValue], ops: li
     if not dims_of(value.type):
         return value
     through = again(view, value)
+    through.location = view.location
     ops.append(through)
     made[value] = through.results[0]
     return through.results[0]
