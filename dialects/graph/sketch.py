@@ -48,6 +48,12 @@ class Sketch:
         self.ops.append(op)
         return op
 
+    def discard(self) -> None:
+        """Erases the ops, which nothing has taken up, so that they are no users of the values that exist."""
+        for op in reversed(self.ops):
+            op.erase()
+        self.ops.clear()
+
     def number(self, value: Number, element: Attribute) -> Term:
         """A constant of rank 0."""
         array = cast_array(np.asarray(value, np.float64 if isinstance(value, float) else None), element)

@@ -33,7 +33,8 @@ class GraphRecognise(ModulePass):
     What other ops use too stays written out, unless it is cheap; so does what has a schedule.
     Leaves: a function at the graph level. Results differ by rounding alone: sums and factors are in another order, and f16
     and the like are rounded once and not after each op, as in one kernel; where they were NaN or infinite they are, but
-    that layer norm in TensorFlow's form had NaN where its scale is infinite. A naive softplus or softmax, which overflows,
+    that layer norm in TensorFlow's form had NaN where its scale is infinite, and that `x - logsumexp(x)`, where x has +inf,
+    had -inf beside it and has NaN. A naive softplus or softmax, which overflows,
     is left, as is a mask of finite numbers but where it is added.
     """
 

@@ -2,17 +2,19 @@
 
 Sums and the like may have their operands in either order, products their factors in any: `x * 0.5 * y`, `y / 2 * x` and
 `0.5 * (x * y)` are one form, and so are `x * x` and `x ** 2`, `x / sqrt(y)` and `x * rsqrt(y)`. Numbers are splat constants,
-broadcast or not, and equal where they are to a few units in the last place.
+broadcast or not, and equal where they are to a few units in the last place; where floats are smaller than f32, and a few
+units are some percent, where one is the rounding of the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import isclose, isfinite
 from typing import TypeAlias
 
 import ml_dtypes
+import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from dialects.graph import OPS, ConstantOp, GraphOp, operation_name
@@ -22,8 +24,10 @@ from lowering.graph.recognise.forms import POWERS, PRODUCTS, ROOTS, Factor, Form
 
 SAME_EITHER_WAY = frozenset({"add", "max", "min", "logical_and", "logical_or"})
 SLACK = 4
-"""Units in the last place by which a constant may be off."""
+"""Units in the last place by which a constant of f32 or f64 may be off."""
 MOST_FACTORS = 8
+MOST_OPS = 16
+"""Products are taken apart at no more ops than this, so that a long chain of them takes no longer for each."""
 VIEWS = ("broadcast", "reshape")
 CHEAP = frozenset({"constant", *VIEWS, "transpose", "slice", "cast", "neg", "abs", "relu"})
 
@@ -111,7 +115,21 @@ def is_close(found: float, wanted: float, value: SSAValue) -> bool:
     element = value.type.element_type  # pyright: ignore[reportAttributeAccessIssue]
     if not is_float(element) or not isfinite(wanted):
         return False
-    return abs(found - wanted) <= SLACK * float(ml_dtypes.finfo(np_dtype(element)).eps) * abs(wanted)
+    eps = float(ml_dtypes.finfo(np_dtype(element)).eps)
+    if eps <= np.finfo(np.float32).eps:
+        return abs(found - wanted) <= SLACK * eps * abs(wanted)
+    if not found or not wanted:
+        return False
+    return _is_rounded(found, wanted, value) or _is_rounded(1 / found, 1 / wanted, value)
+
+
+def _is_rounded(found: float, wanted: float, value: SSAValue) -> bool:
+    """Whether a number, with all its digits or as it is written, is another rounded to the dtype of a value."""
+    element = value.type.element_type  # pyright: ignore[reportAttributeAccessIssue]
+    with np.errstate(over="ignore"):
+        rounded = float(np_dtype(element).type(wanted))
+    # Twice one over a number need not give it back to the last place of a double.
+    return any(isclose(found, n, rel_tol=1e-15) for n in (rounded, as_written(rounded, value)) if n)
 
 
 def as_written(number: float, value: SSAValue) -> float:
@@ -193,7 +211,7 @@ def is_cheap(op: Operation) -> bool:
 
 def factors_of(value: SSAValue, depth: int) -> Factors | None:
     """The product that a value is, taken apart at one op (0), also at those that nothing else uses (1), or at cheap ones
-    too (2). None for no product."""
+    too (2). None for no product, and for one whose coefficient is no finite number."""
     powers: dict[tuple[SSAValue, bool], int] = {}
     coefficient, ops, is_all = 1.0, [], True
     work = [(value, 1)]
@@ -201,9 +219,10 @@ def factors_of(value: SSAValue, depth: int) -> Factors | None:
         at, exponent = work.pop()
         number = number_of(at)
         if number is not None:
-            if number == 0 and exponent < 0:
+            try:
+                coefficient *= number**exponent
+            except (OverflowError, ZeroDivisionError):
                 return None
-            coefficient *= number**exponent
             continue
         apart = (
             at is value
@@ -211,7 +230,7 @@ def factors_of(value: SSAValue, depth: int) -> Factors | None:
             or (depth == 2 and isinstance(at.owner, Operation) and is_cheap(at.owner))
         )
         parts = _parts(at, exponent) if apart else None
-        if parts is None or len(powers) + len(work) > MOST_FACTORS:
+        if parts is None or len(powers) + len(work) > MOST_FACTORS or len(ops) >= MOST_OPS:
             is_all = is_all and (apart or type(at.owner) not in _MULTIPLYING)
             powers[at, False] = powers.get((at, False), 0) + exponent
             continue
@@ -223,9 +242,9 @@ def factors_of(value: SSAValue, depth: int) -> Factors | None:
                 powers[part, True] = powers.get((part, True), 0) + power
             else:
                 work.append((part, power))
-    return (
-        Factors(coefficient, {key: n for key, n in powers.items() if n}, tuple(ops), is_all) if ops else None
-    )
+    if not ops or not isfinite(coefficient):
+        return None
+    return Factors(coefficient, {key: n for key, n in powers.items() if n}, tuple(ops), is_all)
 
 
 _MULTIPLYING = frozenset(OPS[name] for name in (*PRODUCTS, "pow"))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from math import isclose
-
 from dialects.dims import product
 from dialects.graph import OPS, GraphOp, make, operation_name
 from dialects.graph.derived.base import SMALL
 from dialects.graph.reduction import Reduce
 from dialects.graph.sketch import Term
 from lowering.graph.recognise.forms import NUMBER, Form, either
+from lowering.graph.recognise.match import is_close
 from lowering.graph.recognise.rules import recognised
 from lowering.rewriting import Pattern, Rewriter, pattern
 
@@ -20,15 +19,19 @@ def kept_dims(op: GraphOp, rewriter: Rewriter) -> None:
     inner = op.operands[0].owner
     if not isinstance(inner, Reduce) or inner.values()["keepdims"] or not inner.results[0].has_one_use():
         return
+    if "graph.schedule" in inner.attributes:
+        return
     kept = make(operation_name(inner), inner.operands, {**inner.values(), "keepdims": True})
-    if kept.results[0].type == op.results[0].type and "graph.schedule" not in inner.attributes:
+    if kept.results[0].type == op.results[0].type:
         rewriter.replace(op, kept, absorbed=(inner,))
+    else:
+        kept.erase()
 
 
 def _mean(x: Term, axes: tuple[int, ...], keepdims: bool, factor: float) -> Term | None:
     """sum(x) / n"""
     count = product(x.dims[a] for a in axes).value
-    if not count or not isclose(factor * count, 1, rel_tol=1e-6):
+    if not count or not is_close(factor, 1 / count, x.value):
         return None
     return x.of("reduce_mean", axes=axes, keepdims=keepdims)
 
