@@ -11,7 +11,7 @@ from dialects.graph.movement import ReshapeOp
 from dialects.graph.reduction import Reduce
 from dialects.graph.shapes import Shape, edges, extents, two
 from dialects.types import dims_of
-from lowering.graph.simplify.values import type_of
+from lowering.graph.simplify.values import make_as, type_of
 from lowering.rewriting import Pattern, Rewriter, pattern
 
 WORTH = 1.5
@@ -97,10 +97,9 @@ def reshape_of_kept_dims(op: ReshapeOp, rewriter: Rewriter) -> None:
     if not isinstance(inner, Reduce) or not op.operands[0].has_one_use():
         return
     values = inner.values()
-    new = make(
-        inner.name.removeprefix("graph."), inner.operands, {**values, "keepdims": not values["keepdims"]}
-    )
-    if new.results[0].type == op.results[0].type:
+    values["keepdims"] = not values["keepdims"]
+    new = make_as(op.results[0].type, inner.name.removeprefix("graph."), inner.operands, values)
+    if new is not None:
         new.attributes.update(inner.attributes)
         rewriter.replace(op, new, absorbed=(inner,))
 

@@ -13,7 +13,7 @@ from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from dialects.dims import ONE, product
-from dialects.graph import OPS, GraphOp, make
+from dialects.graph import OPS, GraphOp
 from dialects.graph.carrying import has_quantised
 from dialects.graph.contraction import MatmulOp, Pool
 from dialects.graph.derived.window import AdaptivePool, GlobalPool
@@ -24,7 +24,7 @@ from dialects.graph.sketch import Sketch, Term
 from dialects.types import dims_of, dtype_name, integer_range, is_float, is_integer
 from lowering.graph.pools import PATTERNS as POOLS
 from lowering.graph.scaled_products import shaped
-from lowering.graph.simplify.values import splat_of, type_of
+from lowering.graph.simplify.values import make_as, splat_of, type_of
 from lowering.rewriting import Pattern, Rewriter, pattern, rewrite_greedily
 
 SUM, MEAN, PROD = (OPS[f"reduce_{kind}"] for kind in ("sum", "mean", "prod"))
@@ -75,8 +75,9 @@ def kind_of(op: GraphOp) -> str:
 def reduced_to(result: GraphOp, x: SSAValue, axes: Sequence[int]) -> GraphOp | None:
     """The reduction of the kind of another over dims of x that has its dims, whether it keeps those of size 1 or not."""
     for keepdims in (False, True):
-        new = make(kind_of(result), [x], {"axes": tuple(axes), "keepdims": keepdims})
-        if new.results[0].type == result.results[0].type:
+        values = {"axes": tuple(axes), "keepdims": keepdims}
+        new = make_as(result.results[0].type, kind_of(result), [x], values)
+        if new is not None:
             return new
     return None
 
@@ -220,8 +221,9 @@ def sum_of_scaled(op: GraphOp, rewriter: Rewriter) -> None:
     is_division = isinstance(inner, OPS["div"])
     if at is None or (is_division and (at == 0 or not is_float(type_of(op.operands[0]).element_type))):
         return
-    x, number = sketch.term(inner.operands[1 - at]), shaped(sketch.term(inner.operands[at]), ())
-    if x.value.type == op.operands[0].type:
+    x = sketch.term(inner.operands[1 - at])
+    if x.type == op.operands[0].type:
+        number = shaped(sketch.term(inner.operands[at]), ())
         out = x.of(kind_of(op), **op.values()).of(kind_of(inner), number)
         rewriter.replace(op, sketch.ops, [out.value], absorbed=(inner,))
 

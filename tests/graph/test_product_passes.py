@@ -18,6 +18,7 @@ from lowering.graph.fold_pads import GraphFoldPads
 from lowering.graph.fold_scale import GraphFoldScale
 from lowering.graph.interpret import run_graph
 from lowering.graph.order_products import GraphOrderProducts
+from lowering.graph.recognise import GraphRecognise
 from lowering.graph.simplify import GraphSimplify
 from lowering.graph.simplify_reductions import GraphSimplifyReductions
 from lowering.remarks import Remarks, listening
@@ -333,6 +334,18 @@ REDUCTIONS_KEPT = {
 @pytest.mark.parametrize("name", REDUCTIONS_KEPT)
 def test_reductions_stay(name: str):
     assert not changed(INPUTS + REDUCTIONS_KEPT[name], GraphSimplifyReductions())[1]
+
+
+def test_what_rules_try_and_drop_is_no_user():
+    text = """param w: f32[4, 4] = normal(seed=1)
+fn main(x: f32[3, 4]) -> (f32[1, 3], f32[1, 1], f32[4]) {
+  a = reshape(mean((x @ w) / 0.25, axis=1), [1, 3])
+  return a, max(reshape(x, [2, 6]), axis=[0, 1], keepdims=true), sum(x[0] * ones([1, 1], f32), axis=0)
+}"""
+    func, _ = changed(text, GraphRecognise(), GraphSimplifyReductions())
+    inside = set(func.walk())
+    values = [*func.body.block.args, *(r for op in inside for r in op.results)]
+    assert all(use.operation in inside for v in values for use in v.uses)
 
 
 def test_reductions_of_dims_with_ranges():

@@ -5,12 +5,13 @@ from __future__ import annotations
 from math import isclose
 
 from dialects.dims import product
-from dialects.graph import OPS, GraphOp, make, operation_name
+from dialects.graph import OPS, GraphOp, operation_name
 from dialects.graph.derived.base import SMALL
 from dialects.graph.reduction import Reduce
 from dialects.graph.sketch import Term
 from lowering.graph.recognise.forms import NUMBER, Form, either
 from lowering.graph.recognise.rules import recognised
+from lowering.graph.simplify.values import make_as
 from lowering.rewriting import Pattern, Rewriter, pattern
 
 
@@ -20,8 +21,11 @@ def kept_dims(op: GraphOp, rewriter: Rewriter) -> None:
     inner = op.operands[0].owner
     if not isinstance(inner, Reduce) or inner.values()["keepdims"] or not inner.results[0].has_one_use():
         return
-    kept = make(operation_name(inner), inner.operands, {**inner.values(), "keepdims": True})
-    if kept.results[0].type == op.results[0].type and "graph.schedule" not in inner.attributes:
+    if "graph.schedule" in inner.attributes:
+        return
+    values = {**inner.values(), "keepdims": True}
+    kept = make_as(op.results[0].type, operation_name(inner), inner.operands, values)
+    if kept is not None:
         rewriter.replace(op, kept, absorbed=(inner,))
 
 
