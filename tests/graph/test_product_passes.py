@@ -450,3 +450,40 @@ def test_long_rows_are_left_alone():
     text = "fn main(x: f32[2, 2]) -> f32[2, 2] {{ return {} @ x[:, :1] @ x[:1] }}"
     assert changed(text.format(" @ ".join("x" * 8)), GraphOrderProducts())[1]
     assert not changed(text.format(" @ ".join("x" * 80)), GraphOrderProducts())[1]
+
+
+# -- schedules ------------------------------------------------------------------------------------------------------
+
+WRITTEN: dict[str, tuple[str, str, str, ModulePass]] = {
+    "of a broadcast": ("f32[3]", "sum(broadcast(g, [3, 8]), axis=1)", "y", GraphSimplifyReductions()),
+    "of scaled ones": ("f32[3]", "sum(x * 2.0, axis=1)", "y", GraphSimplifyReductions()),
+    "of a product": ("f32[4]", "sum(x @ w, axis=0)", "y", GraphSimplifyReductions()),
+    "reshaped": ("f32[3, 1]", "sum(x, axis=1)", "reshape(y, [3, 1])", GraphSimplifyReductions()),
+    "a reshape": ("f32[3]", "reshape(sum(x, axis=1, keepdims=true), [3])", "y", GraphSimplifyReductions()),
+    "inner pooling": (
+        "f32[1, 1, 1, 1]",
+        "max_pool2d(reshape(x, [1, 1, 3, 4]), 2, stride=1)",
+        "max_pool2d(y, 2, stride=2)",
+        GraphSimplifyReductions(),
+    ),
+    "behind factors": ("f32[3, 4]", "(x * s + b) @ w", "y", GraphFoldScale()),
+    "before factors": ("f32[3, 4]", "x @ w", "y * s + b", GraphFoldScale()),
+    "a factor": ("f32[3, 4]", "x * s", "y @ w", GraphFoldScale()),
+    "a summand": ("f32[3, 4]", "x @ w + b", "y * s", GraphFoldScale()),
+    "an inner slice": ("f32[1, 4]", "x[1:]", "y[1:]", GraphFoldPads()),
+    "a pad": ("f32[5, 4]", "pad(pad(x, [1, 0, 0, 0]), [1, 0, 0, 0])", "y", GraphFoldPads()),
+    "an inner product": ("f32[3]", "x @ w", "y @ s", GraphOrderProducts()),
+}
+"""A result type, what is scheduled, what is made of it, and the pass that would like to change it."""
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_the_program_schedules_stays(name: str):
+    result, scheduled, last, step = WRITTEN[name]
+    head = (
+        f"{VECTORS}param w: f32[4, 4] = normal(seed=1)\nfn main(x: f32[3, 4], g: f32[3, 1]) -> {result} {{\n"
+    )
+    free = f"{head}  y = {scheduled}\n  return {last}\n}}"
+    fresh = type(step)()  # stats are of one pass
+    assert changed(free, fresh)[1]
+    assert not changed(free.replace(scheduled, scheduled + ', schedule="tile i 2"'), step)[1]
