@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from xdsl.context import Context
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, UnitAttr
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FusedLoc, ModuleOp, UnitAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
+from dialects.errors import MOST_PLACES
 from dialects.graph import GraphOp
+from dialects.graph.contraction import MatmulOp
 from irkit.checking import compare, default_sizes, random_inputs, slacks
 from irkit.lang import parse, to_graph
 from lowering.graph.dce import GraphDce
@@ -185,6 +187,19 @@ def test_only_what_fits_is_folded_and_nothing_where_nothing_runs_once():
     assert not changed(text, GraphFoldScale(target="c99"))[1]
     assert not changed(text, GraphFoldScale(limit=100))[1]
     assert changed(text, GraphFoldScale(limit=192))[1] == {"scale_behind_product": 1}
+
+
+def test_long_chains_hand_on_few_places():
+    rest = "  h = h * 2.0 + 1.0\n" * 40
+    text = f"param w: f32[4, 4] = he(seed=1)\nfn main(x: f32[3, 4]) -> f32[3, 4] {{\n  h = x @ w\n{rest}  return h\n}}"
+    module, func = function_of(text)
+    (matmul,) = (op for op in func.walk() if isinstance(op, MatmulOp))
+    first = matmul.location
+    GraphFoldScale().apply(Context(), module)
+    (matmul,) = (op for op in func.walk() if isinstance(op, MatmulOp))
+    assert isinstance(matmul.location, FusedLoc)
+    places = matmul.location.locations.data  # pyright: ignore[reportAttributeAccessIssue]
+    assert len(places) == MOST_PLACES and places[-1] == first
 
 
 # -- pads -----------------------------------------------------------------------------------------------------------
