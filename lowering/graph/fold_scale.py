@@ -54,6 +54,7 @@ class GraphFoldScale(ModulePass):
     of them in what it reads, for as many products as read it: additions only where no padding stands beside them. Scaled
     weights take no more than `limit` bytes together. What a run writes is not fixed; f32 and f64 alone are folded, and
     nothing that the program schedules. Targets on which nothing runs once are left alone.
+    It looks through no view between a product and a factor; it runs again behind what moves views away.
     Leaves: a function at the graph level, with arithmetic on parameters that `kernel-prepack` runs once. Results differ by
     rounding, and by where a sum of products overflows; a factor that is itself infinite (or a divisor that is zero) gives
     NaN where it gave infinities of either sign.

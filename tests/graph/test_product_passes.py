@@ -12,6 +12,7 @@ from xdsl.passes import ModulePass
 from dialects.errors import MOST_PLACES
 from dialects.graph import GraphOp
 from dialects.graph.contraction import MatmulOp
+from irkit import pipeline
 from irkit.checking import compare, default_sizes, random_inputs, slacks
 from irkit.lang import parse, to_graph
 from lowering.graph.dce import GraphDce
@@ -187,6 +188,17 @@ def test_only_what_fits_is_folded_and_nothing_where_nothing_runs_once():
     assert not changed(text, GraphFoldScale(target="c99"))[1]
     assert not changed(text, GraphFoldScale(limit=100))[1]
     assert changed(text, GraphFoldScale(limit=192))[1] == {"scale_behind_product": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["f32[4] { return mean((x @ w) * 0.5, axis=0) }", "f32[4, 3] { return tanh(transpose(x @ w) * 0.5) }"],
+)
+def test_factors_that_other_passes_bring_next_to_products_are_folded(text: str):
+    module, func = function_of("param w: f32[4, 4] = he(seed=1)\nfn main(x: f32[3, 4]) -> " + text)
+    pipeline.run_passes(module, pipeline.passes_to("graph", "graph"), pipeline.context())
+    left = in_each_run(func)
+    assert "matmul" in left and "mul" not in left
 
 
 def test_long_chains_hand_on_few_places():
