@@ -48,6 +48,11 @@ class Sketch:
         self.ops.append(op)
         return op
 
+    def discard(self) -> None:
+        """Erases ops that nobody wants after all: they would stay among the uses of their operands."""
+        while self.ops:
+            self.ops.pop().erase()
+
     def number(self, value: Number, element: Attribute) -> Term:
         """A constant of rank 0."""
         array = cast_array(np.asarray(value, np.float64 if isinstance(value, float) else None), element)

@@ -363,12 +363,16 @@ def test_reductions_stay(name: str):
     assert not changed(INPUTS + REDUCTIONS_KEPT[name], GraphSimplifyReductions())[1]
 
 
-def test_what_rules_try_and_drop_is_no_user():
-    text = """param w: f32[4, 4] = normal(seed=1)
+SUMMARIES = """param w: f32[4, 4] = normal(seed=1)
 fn main(x: f32[3, 4]) -> (f32[1, 3], f32[1, 1], f32[4]) {
   a = reshape(mean((x @ w) / 0.25, axis=1), [1, 3])
   return a, max(reshape(x, [2, 6]), axis=[0, 1], keepdims=true), sum(x[0] * ones([1, 1], f32), axis=0)
 }"""
+SCORES = "fn main(q: f32[2, 4, 8], k: f32[8, 4], v: f32[4, 8]) -> f32[2, 4, 8] { return softmax(q @ k) @ v }"
+
+
+@pytest.mark.parametrize("text", [SUMMARIES, SCORES])
+def test_what_rules_try_and_drop_is_no_user(text: str):
     func, _ = changed(text, GraphRecognise(), GraphSimplifyReductions())
     inside = set(func.walk())
     values = [*func.body.block.args, *(r for op in inside for r in op.results)]

@@ -64,9 +64,12 @@ def attention(op: GraphOp, rewriter: Rewriter) -> None:
         values = {"scale": scale, "causal": masked.is_causal, "unseen": "nan"}
         made = x[0].of("attention", *x[1:], *([mask] if mask is not None else []), **values)
     except Mismatch:  # batches that broadcast, masks wider than the scores
+        sketch.discard()
         return
     if made.type == op.results[0].type:
         rewriter.replace(op, sketch.ops, [made.value], [o for o in match.ops if o is not op])
+    else:
+        sketch.discard()
 
 
 # -- masks --------------------------------------------------------------------------------------------------------

@@ -38,10 +38,11 @@ def recognised(name: str, found: Callable[..., Form], made: Callable[..., Term |
             try:
                 term = made(**{n: holes[n] for n in needed if n in holes})
             except Mismatch:  # the op does not take these operands
-                continue
+                term = None
             if term is not None and term.type == op.results[0].type:
                 rewriter.replace(op, sketch.ops, [term.value], [o for o in match.ops if o is not op])
                 return
+            sketch.discard()
 
     return Pattern(name, wanted.roots, apply)  # pyright: ignore[reportArgumentType]
 
