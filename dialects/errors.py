@@ -130,8 +130,13 @@ def op_loc(op: Operation) -> Loc | None:
     return None
 
 
+MOST_PLACES = 32
+"""An op that stands for more names the first of them and the last: rules that join long chains would pass on all of them,
+once for each op of the chain."""
+
+
 def union_location(ops: Iterable[Operation]) -> LocationAttr:
-    """One location for an op that stands for several: theirs, each once, in order."""
+    """One location for an op that stands for several: theirs, each once, in order; no more than `MOST_PLACES`."""
     known: dict[LocationAttr, None] = {}
     for op in ops:
         location = op.location
@@ -139,4 +144,7 @@ def union_location(ops: Iterable[Operation]) -> LocationAttr:
         known.update((p, None) for p in parts if not isinstance(p, UnknownLoc))  # pyright: ignore
     if not known:
         return UnknownLoc()
-    return next(iter(known)) if len(known) == 1 else FusedLoc(ArrayAttr(tuple(known)), NoneAttr())
+    places = tuple(known)
+    if len(places) > MOST_PLACES:  # the last one is what the oldest op stood for
+        places = (*places[: MOST_PLACES - 1], places[-1])
+    return places[0] if len(places) == 1 else FusedLoc(ArrayAttr(places), NoneAttr())

@@ -40,6 +40,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
             "graph-prune",
             "graph-hoist",
             "graph-sink",
+            "graph-fold-scale",  # again: of what reductions and sinking have brought next to products
         ),
     ),
     (

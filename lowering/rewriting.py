@@ -228,6 +228,28 @@ def _over_budget(op: Operation, limit: int, counts: Counter[str]) -> IrkitError:
     )
 
 
+SCHEDULE = "graph.schedule"
+"""The attribute of an op of which the program says how it is to run."""
+
+
+def is_scheduled(op: Operation) -> bool:
+    """Whether the program says how an op is to run: then it has to stay the op that this was said of."""
+    return SCHEDULE in op.attributes
+
+
+def unless_scheduled(rules: Iterable[Pattern]) -> tuple[Pattern, ...]:
+    """Rules that leave ops alone of which the program says how they are to run."""
+    return tuple(Pattern(rule.name, rule.roots, _unless_scheduled(rule.apply)) for rule in rules)
+
+
+def _unless_scheduled(apply: Callable[[Operation, Rewriter], None]) -> Callable[[Operation, Rewriter], None]:
+    def guarded(op: Operation, rewriter: Rewriter) -> None:
+        if not is_scheduled(op):
+            apply(op, rewriter)
+
+    return guarded
+
+
 def put_before(new: Operation, op: Operation, needed: Sequence[Operation]) -> None:
     """Puts an op that is to stand for another one before it, at its place in the source, behind the ops that it needs."""
     new.location = op.location

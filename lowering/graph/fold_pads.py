@@ -23,7 +23,7 @@ from dialects.graph.ranges import least, symbol_ranges
 from dialects.graph.shapes import dims, edges, extents, ints, number, two
 from dialects.types import DTYPES, dims_of, dtype_name, integer_range, is_float
 from lowering.graph.simplify.values import type_of
-from lowering.rewriting import Pattern, Rewriter, pattern, rewrite_greedily
+from lowering.rewriting import Pattern, Rewriter, is_scheduled, pattern, rewrite_greedily, unless_scheduled
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class GraphFoldPads(ModulePass):
     Does: (1) a pad by zeros becomes padding of the convolution that reads it, or of a mean pooling that counts its padding;
     (2) so does a pad of a max pooling by what is no greater than any element, -inf or 0 behind relu, and of a pooling as
     far as half its window; (3) a pad of a pad by the same value, or of edges, is one pad, and a pad by nothing none;
-    (4) a slice inside of what was padded is a slice of that; (5) a slice of a slice is one slice. Widths that are dims, and
-    quantised elements, stay as they are.
+    (4) a slice inside of what was padded is a slice of that; (5) a slice of a slice is one slice. Widths that are dims,
+    quantised elements, and what the program schedules, stay as they are.
     Leaves: a function at the graph level, and the same numbers: only the sign of a zero may differ.
     """
 
@@ -56,7 +56,7 @@ class GraphFoldPads(ModulePass):
 def pad_of(value: SSAValue) -> PadOp | None:
     """The pad that makes a value, if it is one of plain elements that the program gives no schedule of its own."""
     op = value.owner
-    if not isinstance(op, PadOp) or "graph.schedule" in op.attributes:
+    if not isinstance(op, PadOp) or is_scheduled(op):
         return None
     return None if has_quantised([type_of(value)]) else op
 
@@ -78,7 +78,7 @@ def constant_of(op: PadOp) -> float | None:
 @pattern(PadOp)
 def pad_by_nothing(op: PadOp, rewriter: Rewriter) -> None:
     """pad(x, 0 0 ...) = x"""
-    if all(p == ZERO for p in extents(op.values(), "pads")) and "graph.schedule" not in op.attributes:
+    if all(p == ZERO for p in extents(op.values(), "pads")):
         rewriter.replace_with_values(op, op.operands)
 
 
@@ -211,7 +211,7 @@ def slice_of_pad(op: SliceOp, rewriter: Rewriter) -> None:
 def slice_of_slice(op: SliceOp, rewriter: Rewriter) -> None:
     """x[a:b][c:d] = x[a + c:a + d]; with strides s and t, x[a + c * s:...:s * t]"""
     inner = op.operands[0].owner
-    if not isinstance(inner, SliceOp) or has_quantised([type_of(op.results[0])]):
+    if not isinstance(inner, SliceOp) or is_scheduled(inner) or has_quantised([type_of(op.results[0])]):
         return
     found = [joined(first, second) for first, second in zip(ranges(inner), ranges(op), strict=True)]
     if all(r is not None for r in found):
@@ -230,13 +230,7 @@ def joined(first: Range, second: Range) -> Range | None:
     return a + c * s, a + c * s + last, s * t
 
 
-PATTERNS: tuple[Pattern, ...] = (
-    pad_by_nothing,
-    pad_of_pad,
-    conv_of_pad,
-    avg_pool_of_pad,
-    max_pool_of_pad,
-    slice_of_pad,
-    slice_of_slice,
+PATTERNS: tuple[Pattern, ...] = unless_scheduled(
+    (pad_by_nothing, pad_of_pad, conv_of_pad, avg_pool_of_pad, max_pool_of_pad, slice_of_pad, slice_of_slice)
 )
 """The rules, in the order in which they are tried at an op."""

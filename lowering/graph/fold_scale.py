@@ -30,7 +30,7 @@ from lowering.graph.scaled_products import (
     takes_shift,
     vector,
 )
-from lowering.rewriting import Pattern, Rewriter, rewrite_greedily
+from lowering.rewriting import Pattern, Rewriter, is_scheduled, rewrite_greedily, unless_scheduled
 from lowering.target import get_target
 
 AFFINE = (*(OPS[name] for name in ("mul", "div", "add", "sub")), BatchNormOp)
@@ -52,8 +52,9 @@ class GraphFoldScale(ModulePass):
     run, (1) a multiplication, division, addition, subtraction or batch normalisation of its result, by fixed numbers for
     each channel or one for all, becomes part of weight and bias, if nothing else reads that result; (2) so does a chain
     of them in what it reads, for as many products as read it: additions only where no padding stands beside them. Scaled
-    weights take no more than `limit` bytes together. What a run writes is not fixed; f32 and f64 alone are folded. Targets
-    on which nothing runs once are left alone.
+    weights take no more than `limit` bytes together. What a run writes is not fixed; f32 and f64 alone are folded, and
+    nothing that the program schedules. Targets on which nothing runs once are left alone.
+    It looks through no view between a product and a factor; it runs again behind what moves views away.
     Leaves: a function at the graph level, with arithmetic on parameters that `kernel-prepack` runs once. Results differ by
     rounding, and by where a sum of products overflows; a factor that is itself infinite (or a divisor that is zero) gives
     NaN where it gave infinities of either sign.
@@ -94,9 +95,11 @@ class _Folding:
         self.func, self.limit = func, limit
         self.fixed = Fixed(func)
         self.made: set[SSAValue] = set()
-        self.patterns = (
-            Pattern("scale_behind_product", AFFINE, self.behind),
-            Pattern("scale_ahead_of_product", PRODUCTS, self.ahead),
+        self.patterns = unless_scheduled(
+            (
+                Pattern("scale_behind_product", AFFINE, self.behind),
+                Pattern("scale_ahead_of_product", PRODUCTS, self.ahead),
+            )
         )
 
     # -- rules --------------------------------------------------------------------------------------------------
@@ -156,6 +159,8 @@ class _Folding:
         if not is_product(op):
             return None
         assert isinstance(op, GraphOp)
+        if is_scheduled(op):
+            return None
         _, weight, *bias = op.operands
         is_wide = op.results[0].type.element_type in WIDE  # pyright: ignore[reportAttributeAccessIssue]
         if not is_wide or not self.fixed.is_compact(weight) or not all(b in self.fixed for b in bias):
@@ -167,12 +172,10 @@ class _Folding:
         op = value.owner
         if not isinstance(op, GraphOp) or not value.has_one_use() or op.parent is not reader.parent:
             return None
-        if "graph.schedule" in op.attributes and "graph.schedule" in reader.attributes:
-            return None
         if not isinstance(op, OPS["add"]):
             return self.weighted(op)
         for at, inner in enumerate(op.operands):
-            is_plain = isinstance(inner.owner, MatmulOp) and "graph.schedule" not in op.attributes
+            is_plain = isinstance(inner.owner, MatmulOp) and not is_scheduled(op)
             found = self._product_of(inner, op) if is_plain else None
             if found is not None and self._is_affine(op, at, _rank(value) - 1):
                 return _Found(found.op, found.weight, op.operands[1 - at], op)
@@ -194,7 +197,7 @@ class _Folding:
         where none of them multiplies."""
         value, chain = product.operands[0], list[tuple[GraphOp, int]]()
         channel, shifts = channel_dim(product, _rank(value)), takes_shift(product)
-        while isinstance(op := value.owner, AFFINE) and "graph.schedule" not in op.attributes:
+        while isinstance(op := value.owner, AFFINE) and not is_scheduled(op):
             at = next((i for i, v in enumerate(op.operands) if v not in self.fixed), 0)
             is_alone = value.has_one_use() if chain else self._is_for_products(value, shifts)
             may_shift = shifts or isinstance(op, OPS["mul"] | OPS["div"])

@@ -25,7 +25,7 @@ from lowering.graph.contraction_order import Factor, Sum, Tree, best_in_a_row, b
 from lowering.graph.fixed import Fixed
 from lowering.graph.simplify.values import type_of
 from lowering.remarks import counted, listener
-from lowering.rewriting import Pattern, Rewriter, rewrite_greedily
+from lowering.rewriting import Pattern, Rewriter, is_scheduled, rewrite_greedily
 from lowering.target import get_target
 
 LONGEST = 24
@@ -45,8 +45,10 @@ class GraphOrderProducts(ModulePass):
     else has it. What is made of parameters alone counts nothing where it runs once and takes no more memory than they do.
     Sizes that a run decides are compared at their greatest, and the order stays where another is not seen to need less for
     all sizes. f32, f64 and integers alone; what the program schedules stays.
-    Leaves: a function at the graph level. Products in another order are rounded elsewhere, and overflow elsewhere; where a
-    factor is infinite, infinities that would meet may not, and the other way round.
+    Leaves: a function at the graph level. Products in another order are rounded elsewhere, and overflow elsewhere: where
+    partial products leave the range of their dtype in the new order, floats become infinite or NaN whose result in the
+    order of the program was finite, and the other way round. Where a factor is infinite, infinities that would meet may
+    not, and the other way round.
     """
 
     name = "graph-order-products"
@@ -172,9 +174,7 @@ def _bytes(op: GraphOp) -> int:
 
 def _may_reorder(op: GraphOp) -> bool:
     element = type_of(op.results[0]).element_type
-    return (
-        element in (builtin.f32, builtin.f64) or is_integer(element)
-    ) and "graph.schedule" not in op.attributes
+    return (element in (builtin.f32, builtin.f64) or is_integer(element)) and not is_scheduled(op)
 
 
 def _is_part(value: SSAValue, reader: Operation, side: int) -> bool:

@@ -11,8 +11,8 @@ from dialects.graph.movement import ReshapeOp
 from dialects.graph.reduction import Reduce
 from dialects.graph.shapes import Shape, edges, extents, two
 from dialects.types import dims_of
-from lowering.graph.simplify.values import type_of
-from lowering.rewriting import Pattern, Rewriter, pattern
+from lowering.graph.simplify.values import make_as, type_of
+from lowering.rewriting import Pattern, Rewriter, is_scheduled, pattern, unless_scheduled
 
 WORTH = 1.5
 """So many times the comparisons are made for one kernel and one array less."""
@@ -69,11 +69,7 @@ def pool_of_all(op: GraphOp, rewriter: Rewriter) -> None:
 def max_pool_of_max_pool(op: MaxPool2dOp, rewriter: Rewriter) -> None:
     """max_pool(max_pool(x, k, stride=1, padding=p), l, stride=s) = max_pool(x, k + l - 1, stride=s, padding=p)"""
     inner = op.operands[0].owner
-    if (
-        not isinstance(inner, MaxPool2dOp)
-        or not op.operands[0].has_one_use()
-        or "graph.schedule" in inner.attributes
-    ):
+    if not isinstance(inner, MaxPool2dOp) or not op.operands[0].has_one_use() or is_scheduled(inner):
         return
     values, first = op.values(), inner.values()
     if (
@@ -94,21 +90,15 @@ def max_pool_of_max_pool(op: MaxPool2dOp, rewriter: Rewriter) -> None:
 def reshape_of_kept_dims(op: ReshapeOp, rewriter: Rewriter) -> None:
     """reshape(sum(x, a, keepdims)) = sum(x, a), and the other way round"""
     inner = op.operands[0].owner
-    if not isinstance(inner, Reduce) or not op.operands[0].has_one_use():
+    if not isinstance(inner, Reduce) or is_scheduled(inner) or not op.operands[0].has_one_use():
         return
     values = inner.values()
-    new = make(
-        inner.name.removeprefix("graph."), inner.operands, {**values, "keepdims": not values["keepdims"]}
-    )
-    if new.results[0].type == op.results[0].type:
-        new.attributes.update(inner.attributes)
+    values["keepdims"] = not values["keepdims"]
+    new = make_as(op.results[0].type, inner.name.removeprefix("graph."), inner.operands, values)
+    if new is not None:
         rewriter.replace(op, new, absorbed=(inner,))
 
 
-PATTERNS: tuple[Pattern, ...] = (
-    global_pool,
-    adaptive_pool,
-    pool_of_all,
-    max_pool_of_max_pool,
-    reshape_of_kept_dims,
+PATTERNS: tuple[Pattern, ...] = unless_scheduled(
+    (global_pool, adaptive_pool, pool_of_all, max_pool_of_max_pool, reshape_of_kept_dims)
 )

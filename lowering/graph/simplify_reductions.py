@@ -13,7 +13,7 @@ from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from dialects.dims import ONE, product
-from dialects.graph import OPS, GraphOp, make
+from dialects.graph import OPS, GraphOp
 from dialects.graph.carrying import has_quantised
 from dialects.graph.contraction import MatmulOp, Pool
 from dialects.graph.derived.window import AdaptivePool, GlobalPool
@@ -24,8 +24,8 @@ from dialects.graph.sketch import Sketch, Term
 from dialects.types import dims_of, dtype_name, integer_range, is_float, is_integer
 from lowering.graph.pools import PATTERNS as POOLS
 from lowering.graph.scaled_products import shaped
-from lowering.graph.simplify.values import splat_of, type_of
-from lowering.rewriting import Pattern, Rewriter, pattern, rewrite_greedily
+from lowering.graph.simplify.values import make_as, splat_of, type_of
+from lowering.rewriting import Pattern, Rewriter, is_scheduled, pattern, rewrite_greedily, unless_scheduled
 
 SUM, MEAN, PROD = (OPS[f"reduce_{kind}"] for kind in ("sum", "mean", "prod"))
 
@@ -39,7 +39,8 @@ class GraphSimplifyReductions(ModulePass):
     joins reduced dims, or of a broadcast is one of what these read; (3) a sum or mean of products by one number is the
     product of the sum, and that of rows or columns of a matmul a matmul of sums; (4) a pooling of the whole image, global
     or adaptive ones among them, is a reduction that keeps dims; an adaptive one of equal windows is a plain one, and a
-    maximum of maxima of neighbours is one of larger windows. What others read is not computed twice for that.
+    maximum of maxima of neighbours is one of larger windows. What others read is not computed twice for
+    that, and what the program schedules stays.
     Leaves: a function at the graph level. Sums are taken in another order, which is rounding, and may overflow elsewhere; in
     f32, f64 and integers alone where (3) takes a factor out.
     """
@@ -64,8 +65,9 @@ def source_of(
 ) -> GraphOp | None:
     """The op of some kinds that gives an op's first operand, to it alone; none that the program gives a schedule."""
     inner = op.operands[0].owner
-    is_one = isinstance(inner, kinds) and "graph.schedule" not in inner.attributes
-    return inner if is_one and (not alone or op.operands[0].has_one_use()) else None  # pyright: ignore
+    if not isinstance(inner, kinds) or is_scheduled(inner):
+        return None
+    return inner if not alone or op.operands[0].has_one_use() else None
 
 
 def kind_of(op: GraphOp) -> str:
@@ -75,8 +77,9 @@ def kind_of(op: GraphOp) -> str:
 def reduced_to(result: GraphOp, x: SSAValue, axes: Sequence[int]) -> GraphOp | None:
     """The reduction of the kind of another over dims of x that has its dims, whether it keeps those of size 1 or not."""
     for keepdims in (False, True):
-        new = make(kind_of(result), [x], {"axes": tuple(axes), "keepdims": keepdims})
-        if new.results[0].type == result.results[0].type:
+        values = {"axes": tuple(axes), "keepdims": keepdims}
+        new = make_as(result.results[0].type, kind_of(result), [x], values)
+        if new is not None:
             return new
     return None
 
@@ -220,8 +223,9 @@ def sum_of_scaled(op: GraphOp, rewriter: Rewriter) -> None:
     is_division = isinstance(inner, OPS["div"])
     if at is None or (is_division and (at == 0 or not is_float(type_of(op.operands[0]).element_type))):
         return
-    x, number = sketch.term(inner.operands[1 - at]), shaped(sketch.term(inner.operands[at]), ())
-    if x.value.type == op.operands[0].type:
+    x = sketch.term(inner.operands[1 - at])
+    if x.type == op.operands[0].type:
+        number = shaped(sketch.term(inner.operands[at]), ())
         out = x.of(kind_of(op), **op.values()).of(kind_of(inner), number)
         rewriter.replace(op, sketch.ops, [out.value], absorbed=(inner,))
 
@@ -255,11 +259,15 @@ def sum_of_matmul(op: GraphOp, rewriter: Rewriter) -> None:
 
 PATTERNS: tuple[Pattern, ...] = (
     *POOLS,
-    reduce_of_reduce,
-    reduce_of_transpose,
-    reduce_of_reshape,
-    reduce_of_broadcast,
-    sum_of_scaled,
-    sum_of_matmul,
+    *unless_scheduled(
+        (
+            reduce_of_reduce,
+            reduce_of_transpose,
+            reduce_of_reshape,
+            reduce_of_broadcast,
+            sum_of_scaled,
+            sum_of_matmul,
+        )
+    ),
 )
 """The rules, in the order in which they are tried at an op."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from xdsl.context import Context
-from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, UnitAttr
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, FusedLoc, ModuleOp, UnitAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
+from dialects.errors import MOST_PLACES
 from dialects.graph import GraphOp
+from dialects.graph.contraction import MatmulOp
+from irkit import pipeline
 from irkit.checking import compare, default_sizes, random_inputs, slacks
 from irkit.lang import parse, to_graph
 from lowering.graph.dce import GraphDce
@@ -18,6 +21,7 @@ from lowering.graph.fold_pads import GraphFoldPads
 from lowering.graph.fold_scale import GraphFoldScale
 from lowering.graph.interpret import run_graph
 from lowering.graph.order_products import GraphOrderProducts
+from lowering.graph.recognise import GraphRecognise
 from lowering.graph.simplify import GraphSimplify
 from lowering.graph.simplify_reductions import GraphSimplifyReductions
 from lowering.remarks import Remarks, listening
@@ -186,6 +190,30 @@ def test_only_what_fits_is_folded_and_nothing_where_nothing_runs_once():
     assert changed(text, GraphFoldScale(limit=192))[1] == {"scale_behind_product": 1}
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["f32[4] { return mean((x @ w) * 0.5, axis=0) }", "f32[4, 3] { return tanh(transpose(x @ w) * 0.5) }"],
+)
+def test_factors_that_other_passes_bring_next_to_products_are_folded(text: str):
+    module, func = function_of("param w: f32[4, 4] = he(seed=1)\nfn main(x: f32[3, 4]) -> " + text)
+    pipeline.run_passes(module, pipeline.passes_to("graph", "graph"), pipeline.context())
+    left = in_each_run(func)
+    assert "matmul" in left and "mul" not in left
+
+
+def test_long_chains_hand_on_few_places():
+    rest = "  h = h * 2.0 + 1.0\n" * 40
+    text = f"param w: f32[4, 4] = he(seed=1)\nfn main(x: f32[3, 4]) -> f32[3, 4] {{\n  h = x @ w\n{rest}  return h\n}}"
+    module, func = function_of(text)
+    (matmul,) = (op for op in func.walk() if isinstance(op, MatmulOp))
+    first = matmul.location
+    GraphFoldScale().apply(Context(), module)
+    (matmul,) = (op for op in func.walk() if isinstance(op, MatmulOp))
+    assert isinstance(matmul.location, FusedLoc)
+    places = matmul.location.locations.data  # pyright: ignore[reportAttributeAccessIssue]
+    assert len(places) == MOST_PLACES and places[-1] == first
+
+
 # -- pads -----------------------------------------------------------------------------------------------------------
 
 IMAGE = "param w: f32[4, 3, 3, 3] = he(seed=1)\nfn main(x: f32[2, 3, 5, 6], i: i8[3, 5, 6]) -> "
@@ -335,6 +363,22 @@ def test_reductions_stay(name: str):
     assert not changed(INPUTS + REDUCTIONS_KEPT[name], GraphSimplifyReductions())[1]
 
 
+SUMMARIES = """param w: f32[4, 4] = normal(seed=1)
+fn main(x: f32[3, 4]) -> (f32[1, 3], f32[1, 1], f32[4]) {
+  a = reshape(mean((x @ w) / 0.25, axis=1), [1, 3])
+  return a, max(reshape(x, [2, 6]), axis=[0, 1], keepdims=true), sum(x[0] * ones([1, 1], f32), axis=0)
+}"""
+SCORES = "fn main(q: f32[2, 4, 8], k: f32[8, 4], v: f32[4, 8]) -> f32[2, 4, 8] { return softmax(q @ k) @ v }"
+
+
+@pytest.mark.parametrize("text", [SUMMARIES, SCORES])
+def test_what_rules_try_and_drop_is_no_user(text: str):
+    func, _ = changed(text, GraphRecognise(), GraphSimplifyReductions())
+    inside = set(func.walk())
+    values = [*func.body.block.args, *(r for op in inside for r in op.results)]
+    assert all(use.operation in inside for v in values for use in v.uses)
+
+
 def test_reductions_of_dims_with_ranges():
     text = """dim B = 4 in 2..9
 fn main(x: f32[B, 6, B]) -> (f32[B], f32[B, 6], f32[B * 6]) {
@@ -437,3 +481,40 @@ def test_long_rows_are_left_alone():
     text = "fn main(x: f32[2, 2]) -> f32[2, 2] {{ return {} @ x[:, :1] @ x[:1] }}"
     assert changed(text.format(" @ ".join("x" * 8)), GraphOrderProducts())[1]
     assert not changed(text.format(" @ ".join("x" * 80)), GraphOrderProducts())[1]
+
+
+# -- schedules ------------------------------------------------------------------------------------------------------
+
+WRITTEN: dict[str, tuple[str, str, str, ModulePass]] = {
+    "of a broadcast": ("f32[3]", "sum(broadcast(g, [3, 8]), axis=1)", "y", GraphSimplifyReductions()),
+    "of scaled ones": ("f32[3]", "sum(x * 2.0, axis=1)", "y", GraphSimplifyReductions()),
+    "of a product": ("f32[4]", "sum(x @ w, axis=0)", "y", GraphSimplifyReductions()),
+    "reshaped": ("f32[3, 1]", "sum(x, axis=1)", "reshape(y, [3, 1])", GraphSimplifyReductions()),
+    "a reshape": ("f32[3]", "reshape(sum(x, axis=1, keepdims=true), [3])", "y", GraphSimplifyReductions()),
+    "inner pooling": (
+        "f32[1, 1, 1, 1]",
+        "max_pool2d(reshape(x, [1, 1, 3, 4]), 2, stride=1)",
+        "max_pool2d(y, 2, stride=2)",
+        GraphSimplifyReductions(),
+    ),
+    "behind factors": ("f32[3, 4]", "(x * s + b) @ w", "y", GraphFoldScale()),
+    "before factors": ("f32[3, 4]", "x @ w", "y * s + b", GraphFoldScale()),
+    "a factor": ("f32[3, 4]", "x * s", "y @ w", GraphFoldScale()),
+    "a summand": ("f32[3, 4]", "x @ w + b", "y * s", GraphFoldScale()),
+    "an inner slice": ("f32[1, 4]", "x[1:]", "y[1:]", GraphFoldPads()),
+    "a pad": ("f32[5, 4]", "pad(pad(x, [1, 0, 0, 0]), [1, 0, 0, 0])", "y", GraphFoldPads()),
+    "an inner product": ("f32[3]", "x @ w", "y @ s", GraphOrderProducts()),
+}
+"""A result type, what is scheduled, what is made of it, and the pass that would like to change it."""
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_the_program_schedules_stays(name: str):
+    result, scheduled, last, step = WRITTEN[name]
+    head = (
+        f"{VECTORS}param w: f32[4, 4] = normal(seed=1)\nfn main(x: f32[3, 4], g: f32[3, 1]) -> {result} {{\n"
+    )
+    free = f"{head}  y = {scheduled}\n  return {last}\n}}"
+    fresh = type(step)()  # stats are of one pass
+    assert changed(free, fresh)[1]
+    assert not changed(free.replace(scheduled, scheduled + ', schedule="tile i 2"'), step)[1]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dialects.dims import product
-from dialects.graph import OPS, GraphOp, make, operation_name
+from dialects.graph import OPS, GraphOp, operation_name
 from dialects.graph.derived.base import SMALL
 from dialects.graph.reduction import Reduce
 from dialects.graph.sketch import Term
 from lowering.graph.recognise.forms import NUMBER, Form, either
 from lowering.graph.recognise.match import is_close
 from lowering.graph.recognise.rules import recognised
+from lowering.graph.simplify.values import make_as
 from lowering.rewriting import Pattern, Rewriter, pattern
 
 
@@ -21,11 +22,10 @@ def kept_dims(op: GraphOp, rewriter: Rewriter) -> None:
         return
     if "graph.schedule" in inner.attributes:
         return
-    kept = make(operation_name(inner), inner.operands, {**inner.values(), "keepdims": True})
-    if kept.results[0].type == op.results[0].type:
+    values = {**inner.values(), "keepdims": True}
+    kept = make_as(op.results[0].type, operation_name(inner), inner.operands, values)
+    if kept is not None:
         rewriter.replace(op, kept, absorbed=(inner,))
-    else:
-        kept.erase()
 
 
 def _mean(x: Term, axes: tuple[int, ...], keepdims: bool, factor: float) -> Term | None:

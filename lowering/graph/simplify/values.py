@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from xdsl.dialects.builtin import TensorType
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from dialects.graph import OPS, ConstantOp, GraphOp, dense, make
 from dialects.graph.numerics import cast_array
@@ -37,6 +37,17 @@ def replace_by(op: Operation, value: SSAValue, rewriter: Rewriter) -> None:
         rewriter.replace_with_values(op, [value])
     else:
         rewriter.replace(op, make("broadcast", [value], {"shape": dims_of(op.results[0].type)}))
+
+
+def make_as(
+    wanted: Attribute, name: str, operands: Sequence[SSAValue], values: Mapping[str, object]
+) -> GraphOp | None:
+    """An op that gives a result of a type; None if it would give another, and then nothing of it is left."""
+    op = make(name, operands, values)
+    if op.results[0].type == wanted:
+        return op
+    op.erase()  # or it would stay among the uses of its operands
+    return None
 
 
 def is_positive_zero(number: object) -> bool:
