@@ -200,7 +200,21 @@ def rewrite_greedily(
         _try_rules(op, rules, rewriter, counts)
         if counts.total() > limit:
             raise _over_budget(op, limit, counts)
+    _forget_strays(root)
     return dict(counts)
+
+
+def _forget_strays(root: Operation) -> None:
+    """Takes ops that rules made and threw away from the uses of values, so that what feeds them alone is dead."""
+    for op in root.walk():
+        values = (
+            *op.results,
+            *(arg for region in op.regions for block in region.blocks for arg in block.args),
+        )
+        for stray in [
+            use.operation for value in values for use in value.uses if use.operation.parent is None
+        ]:
+            stray.drop_all_references()
 
 
 def _try_rules(op: Operation, rules: tuple[Pattern, ...], rewriter: Rewriter, counts: Counter[str]) -> None:

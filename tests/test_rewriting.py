@@ -132,3 +132,25 @@ def test_a_long_chain_takes_no_recursion():
     assert rewrite_greedily(module, [add_of_zero]) == {"add_of_zero": 20_000}
     assert len(list(module.walk())) == 3
     assert isinstance(module.location, UnknownLoc)
+
+
+@pattern(MuliOp)
+def made_in_vain(op: MuliOp, rewriter: Rewriter) -> None:
+    """Makes an op, and throws it away."""
+    AddiOp(op.lhs, op.rhs)
+
+
+def test_an_op_that_a_rule_throws_away_uses_nothing():
+    module = read("""
+func.func @f(%x: i32, %y: i32) -> i32 {
+  %zero = arith.constant 0 : i32
+  %a = arith.addi %x, %zero : i32
+  %m = arith.muli %a, %y : i32
+  func.return %m : i32
+}
+""")
+    assert rewrite_greedily(module, [made_in_vain, add_of_zero]) == {"add_of_zero": 1}
+    func = next(iter(module.ops))
+    assert isinstance(func, FuncOp)
+    assert all(arg.has_one_use() for arg in func.args)
+    verify_module(module)

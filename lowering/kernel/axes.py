@@ -8,7 +8,7 @@ from xdsl.dialects.builtin import ArrayAttr, StringAttr
 from xdsl.ir import SSAValue
 from xdsl.rewriter import Rewriter
 
-from dialects.dims import Dim, DimAttr, DimsAttr, Opaque
+from dialects.dims import ONE, Dim, DimAttr, DimsAttr, Opaque
 from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, WriteOp
 from dialects.syntax import AxesAttr
 from dialects.types import RefType, ref
@@ -50,7 +50,8 @@ def merge_axes(kernel: DefOp, first: str, second: str) -> None:
     others are accessed at quotients and remainders of the new axis."""
     extents = kernel.extents()
     merged, inner = extents[first] * extents[second], extents[second]
-    parts = {first: Dim.of(first) // inner, second: Dim.of(first) % inner}
+    divisor = ONE if inner.value == 0 else inner  # no point of an empty axis is ever accessed
+    parts = {first: Dim.of(first) // divisor, second: Dim.of(first) % divisor}
     found = accesses(kernel)
     apart = {op.array for op in found if not walks_together(op, first, second, kernel)}
     places: dict[SSAValue, int | None] = {}

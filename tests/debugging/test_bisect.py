@@ -25,7 +25,7 @@ TEXT = """fn main(x: f32[6, 20], y: f32[20]) -> f32[6, 20] {
   a = exp(x) - y
   b = a @ transpose(x)
   c = softmax(b, axis=1) - max(b - 1000)
-  for t in 0..2 with c { c = c / sum(c * c) + tanh(b) }
+  for t in 0..2 with c { c = c / sum(c * c) + tanh(b + c) }
   return c @ exp(x)
 }
 """

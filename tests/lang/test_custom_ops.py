@@ -150,7 +150,7 @@ def test_symbolic_dims_go_through() -> None:
 def test_the_op_is_whole_until_it_is_decomposed() -> None:
     text = f"""{SWISH}fn f(x: f32[3, 4]) -> f32[3, 4] {{
       y = swish(x, beta=2)
-      z = swish(y), schedule="vector j 4"
+      z = swish(y, beta=3), schedule="vector j 4"
       return z + swish(x, beta=2)
     }}"""
     module = to_graph(parse(text, "t.tg"))
