@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from math import floor, isclose
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -193,7 +195,7 @@ def _along(n: Node, x: Tensor, table: np.ndarray, axis: int) -> Tensor:
             * n.table("factors", factors[:, t].reshape(shape))
             for t in range(terms)
         ]
-        return sum(parts[1:], parts[0])
+        return reduce(add, parts)
     if axis == x.ndim - 2:
         return n.table("rows", table) @ x
     columns = n.table("columns", np.ascontiguousarray(table.T))
