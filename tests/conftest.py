@@ -10,7 +10,19 @@ import pytest
 from irkit.runtime.compiler import USERS_FLAGS
 
 QUICK = frozenset(
-    {"debugging", "derivatives", "from_onnx", "fuzz_onnx", "graph", "ops", "random_graphs", "trace"}
+    {
+        "bench",
+        "buffer",
+        "debugging",
+        "derivatives",
+        "from_onnx",
+        "fuzz_onnx",
+        "graph",
+        "levels",
+        "ops",
+        "random_graphs",
+        "trace",
+    }
 )
 """Folders whose tests ask whether what was emitted is right, and not what a compiler makes of it: they build it with little
 optimisation, as half of their time is the compiler's. `IRKIT_CFLAGS=-O3 pytest` builds all as users do."""

@@ -29,7 +29,7 @@ fn main(x: f32[B, 150], n: i32) -> (f32[B, 70], f32[B, 90], f32[90]) {
   return y, z @ u, b * b
 }""",
     "conv": "fn main(x: f32[2, 3, 9, 8], w: f32[4, 3, 3, 3]) -> f32[2, 4, 9, 8] { return conv2d(x, w, padding=1) }",
-    "folded": """dim B = 2 in 1..2
+    "folded": """dim B = 2 in 1..6
 param w: f32[4, 1, 2, 2] = he(seed=1)
 param g: f32[4] = normal(seed=2)
 param u: f32[4, 5] = glorot(seed=3)
@@ -49,7 +49,7 @@ param k2: f32[2, 1, 2, 2] = normal(seed=6)
 fn main(x: f32[2, 3], im: f32[1, 1, 3, 3]) -> (f32[2, 20], f32[2, 17], f32[1, 3, 2, 2], f32[1, 2, 2, 2]) {
   return tanh(relu(x @ wq + bq)), exp(relu(x @ transpose(wk) + bk)), exp(conv2d(im, k1)), conv2d(im, k2)
 }""",
-    "moved": """dim B = 2 in 1..3
+    "moved": """dim B = 2 in 1..6
 fn main(x: f32[B, 2, 3], w: f32[3, 4], b: f32[4], t: f16[3, 2], i: i32[2])
     -> (f32[B, 3, 2], f32[B, 4, 2], f32[B, 3], f32[2, 2], f16[6, 2]) {
   y = relu(exp(transpose(x, [0, 2, 1]) * 0.5))
