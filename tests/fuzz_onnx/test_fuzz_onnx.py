@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -23,7 +22,13 @@ ROTATING = 1_000_000 + 1000 * change()
 
 
 @pytest.mark.parametrize(
-    ("first", "count", "level"), [(0, 12, None), (ROTATING, 12, None), (ROTATING + 500, 4, "-O0")]
+    ("first", "count", "level"),
+    [
+        (0, 12, None),
+        (0, 4, "-O0"),
+        pytest.param(ROTATING, 12, None, marks=pytest.mark.slow),
+        pytest.param(ROTATING + 500, 4, "-O0", marks=pytest.mark.slow),
+    ],
 )
 def test_some_models(first: int, count: int, level: str | None):
     """Compared with ONNX's evaluator; ONNX Runtime, which knows more, is asked by `python -m tests.fuzz_onnx`."""
@@ -112,8 +117,7 @@ def test_what_onnx_leaves_open_is_told(text: str, why: str):
 
 def test_crashes_are_wrong_and_refusals_are_not(monkeypatch: pytest.MonkeyPatch):
     one = checker(reference, None)
-    shape = written("y = BitCast<to=6>(x)", x=X)
-    assert one(replace(shape, model=_in_opset(shape.model, 26))).kind == "refused"
+    assert one(written("y = Cast<to=8>(x)", x=X)).kind == "refused"
 
     def broken(n: Node) -> Value:
         raise KeyError("planted")
@@ -121,10 +125,3 @@ def test_crashes_are_wrong_and_refusals_are_not(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(RULES, ("", "Tanh"), broken)
     assert "KeyError" in one(written("y = Tanh(x)", x=X)).reason
     assert one(written("y = Tanh(x)", x=X)).kind == "wrong"
-
-
-def _in_opset(proto: onnx.ModelProto, version: int) -> onnx.ModelProto:
-    made = onnx.ModelProto()
-    made.CopyFrom(proto)
-    made.opset_import[0].version = version
-    return made

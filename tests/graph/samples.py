@@ -63,7 +63,8 @@ def random_array(type_: AnyTensor, seed: int = 0) -> np.ndarray:
     if name == "bool":
         return rng.random(shape) < 0.5  # pyright: ignore
     if name[0] in "iu":
-        return rng.integers(0 if name[0] == "u" else -7, 8, shape).astype(dtype)
+        low, high = (-2, 2) if name == "i2" else (0 if name[0] == "u" else -7, 4 if name == "u2" else 8)
+        return rng.integers(low, high, shape).astype(dtype)
     if name[0] == "c":
         return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(dtype)  # pyright: ignore
     return rng.standard_normal(shape).astype(np.float32).astype(dtype)  # pyright: ignore
