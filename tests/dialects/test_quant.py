@@ -13,7 +13,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from dialects.graph import quant
 from dialects.quant import STORAGES, QuantType, stored_range
-from dialects.types import DTYPES, dims_of, element_bytes, np_dtype, storage, tensor, type_text
+from dialects.types import DTYPES, dims_of, element_bytes, is_float, np_dtype, storage, tensor, type_text
 from irkit.mlir_parser import parse_mlir
 from irkit.pipeline import context
 
@@ -28,7 +28,7 @@ def quantised(draw: st.DrawFn) -> QuantType:
     count = draw(st.integers(1, 5))
     positive = st.floats(min_value=0, exclude_min=True, allow_infinity=False, allow_nan=False)
     scales = draw(st.lists(positive, min_size=count, max_size=count))
-    low, high = stored_range(stored) if "f8" not in str(stored) else (0, 0)
+    low, high = (0, 0) if is_float(stored) else stored_range(stored)
     zeros = draw(st.lists(st.integers(int(low), int(high)), min_size=count, max_size=count))
     return quant(stored, DTYPES[expressed], scales, zeros, draw(st.integers(0, 3)), draw(st.integers(0, 9)))
 
