@@ -273,6 +273,16 @@ def put_before(new: Operation, op: Operation, needed: Sequence[Operation]) -> No
     block.insert_ops_before([*needed, new], op)
 
 
+def put_in_place(new: Operation, op: Operation, kept: Sequence[int]) -> None:
+    """Puts an op that gives some of another's results in its place, under their names, and erases the other one."""
+    put_before(new, op, [])
+    for i, result in zip(kept, new.results, strict=True):
+        result.name_hint = op.results[i].name_hint
+        op.results[i].replace_all_uses_with(result)
+    op.detach()
+    op.erase()
+
+
 def replace_by(op: Operation, values: Sequence[SSAValue]) -> None:
     """Puts values that exist in the place of an op's results, with their names where they have none, and erases it."""
     for old, new in zip(op.results, values, strict=True):

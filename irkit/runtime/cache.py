@@ -24,7 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from dialects.errors import IrkitError
-from irkit.runtime.compiler import FLAGS, INCLUDE, THREADS, Compiler, users_flags
+from irkit.runtime.compiler import INCLUDE, Compiler
 from lowering.c.abi import ABI_VERSION, ProgramSpec
 
 MAX_BYTES = 2 << 30
@@ -163,11 +163,7 @@ def library(spec: ProgramSpec, compiler: Compiler, cflags: Sequence[str], again:
             spec.source,
             spec.header,
             *headers,
-            *FLAGS,
-            *compiler.raceless,
-            *THREADS,
-            *cflags,
-            *users_flags(),
+            *compiler.flags(cflags),
             compiler.identity(),
             machine,
         ]

@@ -53,6 +53,10 @@ class Compiler:
         """What keeps it from writing where the program does not; GCC by its name, but where that is Clang's too."""
         return (RACELESS,) if "gcc" in self.path.resolve().name and sys.platform != "darwin" else ()
 
+    def flags(self, cflags: Sequence[str] = ()) -> tuple[str, ...]:
+        """How it builds a library: our flags, those of a target, then the user's. Raises IrkitError."""
+        return (*FLAGS, *self.raceless, *THREADS, *cflags, *users_flags())
+
     def version(self) -> str:
         """The first line of `--version`."""
         done = subprocess.run([*self.command, "--version"], capture_output=True, text=True, check=False)
@@ -62,11 +66,7 @@ class Compiler:
         """Compiles one C file to a shared library. Raises IrkitError with what the compiler said."""
         words = [
             *self.command,
-            *FLAGS,
-            *self.raceless,
-            *THREADS,
-            *cflags,
-            *users_flags(),
+            *self.flags(cflags),
             f"-I{INCLUDE}",
             str(source),
             "-o",

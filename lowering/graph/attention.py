@@ -98,11 +98,11 @@ def by_products(op: AttentionOp) -> tuple[list[Operation], list[SSAValue]]:
     sketch = Sketch(op.location if isinstance(op.location, LocationAttr) else None)
     x, values = [sketch.term(o) for o in op.operands], op.values()
     rows, keys = x[0].dims[-2], x[1].dims[-2]
-    if rows.value is None or keys.value is None or product(x[0].dims[:-2]).value is None:
+    heads = product(x[0].dims[:-2]).value
+    if heads is None or rows.value is None or keys.value is None or not is_large(op):
         return sketch.ops, [attention(x, values).value]
-    heads = product(x[0].dims[:-2]).value or 1
-    count, most = rows.value, max(ROWS, SCORES // (heads * max(1, keys.value)))
-    if most >= count or not is_large(op):
+    count, most = rows.value, max(ROWS, SCORES // (max(1, heads) * max(1, keys.value)))
+    if most >= count:
         return sketch.ops, [attention(x, values).value]
     # As many rows in each block, since the last one computes anew what it lacks.
     block = -(-count // -(-count // most))

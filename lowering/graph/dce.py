@@ -11,7 +11,7 @@ from xdsl.ir import Block, Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from dialects.graph import CustomOp, ForOp, IfOp, YieldOp
-from lowering.rewriting import is_dead
+from lowering.rewriting import is_dead, put_in_place
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,7 @@ def without_dead_values(loop: ForOp) -> ForOp:
         loop.block.erase_arg(arg)
     body = loop.detach_region(0)
     new = ForOp(*loop.bounds(), [loop.inits[i] for i in kept], body, loop.conditional is not None)
-    new.location = loop.location
-    new.attributes.update(loop.attributes)
-    parent = loop.parent
-    assert parent is not None
-    parent.insert_op_before(new, loop)
-    for i, result in zip(kept, new.results, strict=True):
-        result.name_hint = loop.results[i].name_hint
-        loop.results[i].replace_all_uses_with(result)
-    parent.erase_op(loop)
+    put_in_place(new, loop, kept)
     return new
 
 

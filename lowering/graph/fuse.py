@@ -223,8 +223,6 @@ class _Grouping:
 
     def _in_block(self, op: Operation) -> Operation:
         """The op of this block that an op is, or lies in."""
-        while op.parent is not self.block:
-            parent = op.parent_op()
-            assert parent is not None
-            op = parent
-        return op
+        around = self.block.find_ancestor_op_in_block(op)
+        assert around is not None
+        return around

@@ -21,6 +21,7 @@ from dialects.graph.quantised import stored_value
 from dialects.graph.sketch import Sketch, Term
 from dialects.quant import QuantType, stored_range
 from dialects.types import AnyTensor, dtype_name, element_bytes, is_float, np_dtype
+from lowering.graph.simplify.values import type_of
 
 FAR = 2.0**40
 """Steps beyond this saturate in any storage; 64-bit integers hold them."""
@@ -84,12 +85,6 @@ def _lower(func: FuncOp) -> int:
             if isinstance(facts, ArrayAttr):
                 func.properties[key] = ArrayAttr(map(_marked, facts.data, types))
     return len(quantised)
-
-
-def type_of(value: SSAValue) -> AnyTensor:
-    """The tensor type of a value."""
-    assert isinstance(value.type, TensorType)
-    return value.type
 
 
 def _quantised(type_: object) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from xdsl.context import Context
 from xdsl.dialects import builtin, func
-from xdsl.dialects.builtin import ArrayAttr, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
@@ -110,6 +110,12 @@ def structure(group: GroupOp, inputs: list[SSAValue]) -> Hashable:
             )
         )
     return tuple(parts)
+
+
+def symbols_of(module: ModuleOp) -> set[str]:
+    """The names that ops of a module have taken."""
+    symbols = (op.properties.get("sym_name") for op in module.ops)
+    return {symbol.data for symbol in symbols if isinstance(symbol, StringAttr)}
 
 
 def unique(title: str, taken: set[str]) -> str:

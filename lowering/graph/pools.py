@@ -11,7 +11,7 @@ from dialects.graph.movement import ReshapeOp
 from dialects.graph.reduction import Reduce
 from dialects.graph.shapes import Shape, edges, extents, two
 from dialects.types import dims_of
-from lowering.graph.simplify.values import make_as, type_of
+from lowering.graph.simplify.values import reduce_to_shape, type_of
 from lowering.rewriting import Pattern, Rewriter, is_scheduled, pattern, unless_scheduled
 
 WORTH = 1.5
@@ -89,14 +89,8 @@ def max_pool_of_max_pool(op: MaxPool2dOp, rewriter: Rewriter) -> None:
 @pattern(ReshapeOp)
 def reshape_of_kept_dims(op: ReshapeOp, rewriter: Rewriter) -> None:
     """reshape(sum(x, a, keepdims)) = sum(x, a), and the other way round"""
-    inner = op.operands[0].owner
-    if not isinstance(inner, Reduce) or is_scheduled(inner) or not op.operands[0].has_one_use():
-        return
-    values = inner.values()
-    values["keepdims"] = not values["keepdims"]
-    new = make_as(op.results[0].type, inner.name.removeprefix("graph."), inner.operands, values)
-    if new is not None:
-        rewriter.replace(op, new, absorbed=(inner,))
+    if isinstance(inner := op.operands[0].owner, Reduce):
+        reduce_to_shape(op, inner, rewriter)
 
 
 PATTERNS: tuple[Pattern, ...] = unless_scheduled(

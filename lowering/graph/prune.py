@@ -14,6 +14,7 @@ from dialects.graph import ConstantOp, CustomOp, IfOp, YieldOp
 from dialects.types import dims_of, ref_of, type_text
 from dialects.updates import updated_arguments
 from lowering.remarks import counted, listener
+from lowering.rewriting import is_scheduled, put_in_place
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def without_idle_operands(op: CustomOp) -> int:
     """Drops the operands of which the formula reads nothing, where no rule of its own counts them; returns how many."""
     block = op.body.block
     idle = [arg for arg in block.args if arg.first_use is None]
-    if op.backward is not None or not idle or "graph.schedule" in op.attributes:
+    if op.backward is not None or not idle or is_scheduled(op):
         return 0
     gone = {arg.index for arg in idle}
     op.operands = [v for i, v in enumerate(op.operands) if i not in gone]
@@ -173,7 +174,7 @@ def without_idle_values(op: IfOp) -> int:
             way.erase_arg(way.args[i])
     regions = [op.detach_region(r) for r in list(op.regions)]
     new = IfOp(op.condition, [op.inits[i] for i in kept], regions[0], regions[1])
-    _put_in_place(op, new, kept)
+    put_in_place(new, op, kept)
     return len(idle)
 
 
@@ -182,15 +183,3 @@ def _is_idle(ways: tuple[Block, Block], number: int) -> bool:
     return all(
         use.operation is way.last_op and use.index == number for way in ways for use in way.args[number].uses
     )
-
-
-def _put_in_place(old: IfOp, new: IfOp, kept: list[int]) -> None:
-    new.location = old.location
-    new.attributes.update(old.attributes)
-    parent = old.parent
-    assert parent is not None
-    parent.insert_op_before(new, old)
-    for i, result in zip(kept, new.results, strict=True):
-        result.name_hint = old.results[i].name_hint
-        old.results[i].replace_all_uses_with(result)
-    parent.erase_op(old)

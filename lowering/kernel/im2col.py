@@ -67,7 +67,7 @@ class KernelIm2col(ModulePass):
         for kernel in [k for k in op.ops if isinstance(k, DefOp)]:
             if not kernel.in_axes_form or kernel.schedule is not None:
                 continue
-            found = _flattened(kernel, target)
+            found = _flatten(kernel, target)
             if found is not None:
                 self._count("sums flattened", len(found.k) > 1)
                 column = found.n[0]
@@ -102,8 +102,9 @@ def _windows(kernel: DefOp, column: str | None) -> Iterator[ReadOp]:
             yield read
 
 
-def _flattened(kernel: DefOp, target: Target) -> Contraction | None:
-    """The contraction of a kernel that is worth packing, as it was before its sum got one axis; None where there is none."""
+def _flatten(kernel: DefOp, target: Target) -> Contraction | None:
+    """Gives the groups of a kernel that is worth packing an axis of their own, and its sum a single one. Returns the
+    contraction as it was before the sum got that; None where the kernel stays as it is."""
     found = next(contractions(kernel), None)
     if found is None:
         return None

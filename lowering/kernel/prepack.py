@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
+from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, BlockArgument, Region, SSAValue
 from xdsl.passes import ModulePass
@@ -16,7 +16,7 @@ from xdsl.rewriter import Rewriter
 from dialects.dims import Dim, DimsAttr, ceildiv
 from dialects.kernel import DefOp, LaunchOp, ReadOp, ScheduleAttr, WriteOp, arg
 from dialects.types import RefType, ref
-from lowering.graph.outline import unique
+from lowering.graph.outline import symbols_of, unique
 from lowering.kernel.builder import Builder
 from lowering.kernel.contraction import Contraction, panel_index
 from lowering.kernel.fields import field_axes
@@ -60,7 +60,7 @@ class KernelPrepack(ModulePass):
         for func in [o for o in op.ops if isinstance(o, FuncOp)]:
             for launch in [o for o in func.body.walk() if isinstance(o, LaunchOp)]:
                 launches[launch.callee.root_reference.data].append((launch, func))
-        packers = _Packers(op, _names(op), lambda k: choose(k, target))
+        packers = _Packers(op, symbols_of(op), lambda k: choose(k, target))
         for name, kernel in kernels.items():
             if kernel.schedule is None or RHS not in kernel.schedule.data or name not in launches:
                 continue
@@ -76,11 +76,6 @@ class KernelPrepack(ModulePass):
                 tell.applied(
                     kernel, "reads its right operand from panels that are packed once", "it is a parameter"
                 )
-
-
-def _names(module: ModuleOp) -> set[str]:
-    symbols = (op.properties.get("sym_name") for op in module.ops)
-    return {symbol.data for symbol in symbols if isinstance(symbol, StringAttr)}
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.ir import Block, BlockArgument, Region, SSAValue
 from xdsl.rewriter import Rewriter
 
 from dialects.dims import Dim, DimsAttr, product
 from dialects.kernel import DefOp, LaunchOp, ReadOp, WriteOp, arg
 from dialects.types import RefType, ref, tensor
-from lowering.graph.outline import unique
+from lowering.graph.outline import symbols_of, unique
 from lowering.kernel.axes import plain
 from lowering.kernel.builder import Builder
 from lowering.remarks import label_of, listener
@@ -120,8 +120,7 @@ class Copies:
     made: dict[tuple[SSAValue, DefOp, Block], LaunchOp] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        symbols = (op.properties.get("sym_name") for op in self.module.ops)
-        self.taken = {symbol.data for symbol in symbols if isinstance(symbol, StringAttr)}
+        self.taken = symbols_of(self.module)
 
     def put(self, kernel: DefOp, read: ReadOp, layout: Layout, launches: Sequence[LaunchOp]) -> None:
         """Makes a kernel read a copy, and has each of its launches make it first."""

@@ -148,7 +148,7 @@ class _Packed:
             nest.close()
 
     def _tiles_of_rows(self) -> Dim:
-        """At least as many as there are tiles of rows."""
+        """At least as many as there are tiles of rows: of an unknown number each smaller size is needed once at most."""
         return ceildiv(self.m, self.mr) + (0 if self.m.value else self.mr.bit_length())
 
     # -- memory -----------------------------------------------------------------------------------------------
@@ -260,6 +260,7 @@ class _Packed:
         return rows
 
     def _open_row_tiles(self) -> list[_Rows]:
+        """An unknown number of rows: full tiles, then of each smaller size one or none."""
         rows: list[_Rows] = []
         first, start, left, size = ZERO, ZERO, self.m, self.mr
         while True:

@@ -428,12 +428,15 @@ class Nest:
         lanewise = any(g.names() & set(shape) or any(n.startswith("_") for n in g.names()) for g in guard)
         if along is None or lanewise or any(self.shapes(o) for o in operands):
             return self._select_in_range(array, exprs, operands, guard, op.otherwise, shape)
+        valid = self.valid(shape)
+        if valid is not None and self._has_room(exprs, array.type, shape):
+            valid = None
         load = loop.LoadOp(
             array,
             exprs,
             shape=[self.size_of(a) for a in shape],
             along=along,
-            valid=None if self._has_room(exprs, array.type, shape) else self.valid(shape),
+            valid=valid,
             guard=guard or None,
             otherwise=op.otherwise if guard else None,
             indices=[self._as_i64(o) for o in operands],

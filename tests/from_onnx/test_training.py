@@ -114,6 +114,8 @@ def test_dropout():
     assert from_onnx(old).interpret(x)[0] is not None
     given = {"x": x, "ratio": np.array(0.5, np.float32), "t": np.array(True)}
     training = node_model("Dropout", given, ["y"])
+    with pytest.raises(Unsupported, match="needs to know the training mode"):
+        from_onnx(training)
     for known in ({"t": np.array(False)},):
         rest = [a for name, a in given.items() if name not in known]
         np.testing.assert_array_equal(from_onnx(training, known=known).interpret(*rest)[0], x)

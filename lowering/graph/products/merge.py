@@ -18,7 +18,7 @@ from dialects.types import dims_of
 from lowering.graph.cse import exact
 from lowering.graph.products.parallel import Parallel, parallel_products, per_column
 from lowering.graph.products.weights import Weights
-from lowering.rewriting import locate
+from lowering.rewriting import is_scheduled, locate
 from lowering.target import get_target
 
 
@@ -128,7 +128,7 @@ class _Merging:
         places: set[int] = set()
         for part in self.parts:
             use = part.results[0].get_user_of_unique_use()
-            if not isinstance(use, Elementwise) or "graph.schedule" in use.attributes:
+            if not isinstance(use, Elementwise) or is_scheduled(use):
                 return None
             if use.parent is not part.parent or dims_of(use.results[0].type) != dims_of(part.results[0].type):
                 return None

@@ -15,6 +15,7 @@ from dialects.graph.kernels import runs_by_hand
 from dialects.graph.ranges import symbol_ranges
 from dialects.types import dims_of, is_complex
 from lowering.graph.products.weights import Weights
+from lowering.rewriting import is_scheduled
 from lowering.target import Target
 
 FEW_ROWS = 16
@@ -75,7 +76,7 @@ def parallel_products(block: Block, weights: Weights) -> list[Parallel]:
 def _key(op: MatmulOp | Conv2dOp, weights: Weights) -> Hashable | None:
     """Equal for products that can be one; None for what is not a product of weights."""
     left, right = op.operands[0], dims_of(op.operands[1].type)
-    if "graph.schedule" in op.attributes or runs_by_hand(op) or weights.includes(left):
+    if is_scheduled(op) or runs_by_hand(op) or weights.includes(left):
         return None
     if has_quantised([left.type]) or is_complex(left.type.element_type):  # pyright: ignore
         return None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import StringAttr
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import BlockArgument, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from dialects.dims import product
 from dialects.graph import ConstantOp, GraphOp, make, operation_name
 from dialects.graph.carrying import has_quantised
 from dialects.types import dims_of
+from lowering.graph.fixed import is_parameter
 
 COPIES = frozenset({"transpose", "reshape", "cast"})
 """What may stand between a parameter and the product that reads it."""
@@ -21,13 +21,8 @@ class Weights:
     """The weights of one function."""
 
     def __init__(self, func: FuncOp):
+        self.func = func
         self.block = func.body.block
-        facts = func.arg_attrs.data if func.arg_attrs is not None else ()
-        self.params = {
-            arg
-            for arg, fact in zip(self.block.args, facts, strict=False)
-            if fact.data.get("graph.kind") == StringAttr("param") and "graph.donated" not in fact.data
-        }
 
     def includes(self, value: SSAValue) -> bool:
         """Whether a value is a parameter that no run writes or a constant, of known size, or a copy of one."""
@@ -35,7 +30,7 @@ class Weights:
             return False
         while isinstance(op := value.owner, GraphOp) and operation_name(op) in COPIES:
             value = op.operands[0]
-        return isinstance(op, ConstantOp) or (isinstance(value, BlockArgument) and value in self.params)
+        return isinstance(op, ConstantOp) or is_parameter(value, self.func)
 
     def copied(self, value: SSAValue, ops: list[Operation]) -> SSAValue:
         """The value, made by ops of its own where ops make it: it may be wanted ahead of them."""
@@ -53,8 +48,6 @@ class Weights:
 
     def ahead_of(self, op: Operation) -> Operation:
         """The op of the function's own block that an op is, or lies in: ahead of it weights are made."""
-        while op.parent is not self.block:
-            around = op.parent_op()
-            assert around is not None
-            op = around
-        return op
+        around = self.block.find_ancestor_op_in_block(op)
+        assert around is not None
+        return around

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dialects.dims import product
-from dialects.graph import OPS, GraphOp, operation_name
+from dialects.graph import OPS, GraphOp
 from dialects.graph.derived.base import SMALL
 from dialects.graph.reduction import Reduce
 from dialects.graph.sketch import Term
 from lowering.graph.recognise.forms import NUMBER, Form, either
 from lowering.graph.recognise.match import is_close
 from lowering.graph.recognise.rules import recognised
-from lowering.graph.simplify.values import make_as
+from lowering.graph.simplify.values import reduce_to_shape
 from lowering.rewriting import Pattern, Rewriter, pattern
 
 
@@ -18,14 +18,8 @@ from lowering.rewriting import Pattern, Rewriter, pattern
 def kept_dims(op: GraphOp, rewriter: Rewriter) -> None:
     """reshape(reduce(x, keepdims=false)) = reduce(x, keepdims=true) where it puts the dims back"""
     inner = op.operands[0].owner
-    if not isinstance(inner, Reduce) or inner.values()["keepdims"] or not inner.results[0].has_one_use():
-        return
-    if "graph.schedule" in inner.attributes:
-        return
-    values = {**inner.values(), "keepdims": True}
-    kept = make_as(op.results[0].type, operation_name(inner), inner.operands, values)
-    if kept is not None:
-        rewriter.replace(op, kept, absorbed=(inner,))
+    if isinstance(inner, Reduce) and not inner.values()["keepdims"]:
+        reduce_to_shape(op, inner, rewriter)
 
 
 def _mean(x: Term, axes: tuple[int, ...], keepdims: bool, factor: float) -> Term | None:

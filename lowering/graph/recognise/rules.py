@@ -14,7 +14,7 @@ from dialects.graph.sketch import Sketch, Term
 from dialects.types import is_float
 from lowering.graph.recognise.forms import Form, form
 from lowering.graph.recognise.match import Match, is_cheap, is_other_product, matches
-from lowering.rewriting import Pattern, Rewriter
+from lowering.rewriting import Pattern, Rewriter, is_scheduled
 
 
 def recognised(name: str, found: Callable[..., Form], made: Callable[..., Term | None]) -> Pattern:
@@ -56,7 +56,7 @@ def computes_floats(op: Operation) -> bool:
 def is_free(op: Operation, match: Match) -> bool:
     """Whether what an op is made of may go with it: nothing else uses it, and nobody has said how it is to run."""
     inside = {id(o) for o in match.ops}
-    if any("graph.schedule" in o.attributes for o in match.ops):
+    if any(map(is_scheduled, match.ops)):
         return False
     return all(
         o is op or is_cheap(o) or all(id(use.operation) in inside for r in o.results for use in r.uses)

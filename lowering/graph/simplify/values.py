@@ -8,10 +8,11 @@ import numpy as np
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 
-from dialects.graph import OPS, ConstantOp, GraphOp, dense, make
+from dialects.graph import OPS, ConstantOp, GraphOp, dense, make, operation_name
 from dialects.graph.numerics import cast_array
+from dialects.graph.reduction import Reduce
 from dialects.types import AnyTensor, dims_of
-from lowering.rewriting import Rewriter
+from lowering.rewriting import Rewriter, is_scheduled
 
 
 def splat_of(value: SSAValue) -> float | int | bool | complex | None:
@@ -48,6 +49,17 @@ def make_as(
         return op
     op.erase()  # or it would stay among the uses of its operands
     return None
+
+
+def reduce_to_shape(op: GraphOp, inner: Reduce, rewriter: Rewriter) -> None:
+    """Puts a reduction that keeps its dims, or that drops them, in the place of a reshape that does so behind it."""
+    if is_scheduled(inner) or not inner.results[0].has_one_use():
+        return
+    values = inner.values()
+    values["keepdims"] = not values["keepdims"]
+    new = make_as(op.results[0].type, operation_name(inner), inner.operands, values)
+    if new is not None:
+        rewriter.replace(op, new, absorbed=(inner,))
 
 
 def is_positive_zero(number: object) -> bool:

@@ -15,6 +15,7 @@ from dialects.graph.reduction import LayerNormOp, Reduce, SoftmaxOp
 from dialects.graph.shapes import ints
 from dialects.types import dims_of, element_bytes
 from lowering.graph.fuse_groups import is_view
+from lowering.rewriting import is_scheduled
 
 View = TransposeOp | ReshapeOp
 
@@ -47,7 +48,7 @@ def is_made_for(value: SSAValue) -> bool:
 def can_move(op: Operation) -> bool:
     """Whether an op has no schedule of its own, no kernel by hand, and no quantised operands or results."""
     types = [v.type for v in (*op.operands, *op.results)]
-    return "graph.schedule" not in op.attributes and not runs_by_hand(op) and not has_quantised(types)  # pyright: ignore
+    return not is_scheduled(op) and not runs_by_hand(op) and not has_quantised(types)  # pyright: ignore
 
 
 def view_of(value: SSAValue) -> View | None:
