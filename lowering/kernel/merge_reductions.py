@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import prod
 
 from xdsl.context import Context
 from xdsl.dialects import arith, builtin, math
@@ -12,6 +11,7 @@ from xdsl.dialects.builtin import FloatAttr, IntegerAttr, LocationAttr, i1
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
+from dialects.dims import product
 from dialects.errors import union_location
 from dialects.kernel import DefOp, ReduceOp, YieldOp
 from dialects.types import RefType
@@ -59,8 +59,8 @@ class KernelMergeReductions(ModulePass):
 def is_worth(kernel: DefOp, top: ReduceOp) -> bool:
     """Whether the elements of a maximum are dear to come by again: sums of their own, or rows that leave the caches."""
     extents = kernel.extents()
-    sizes = [extents[axis].value for axis in top.axes]
-    if any(size is None for size in sizes) or prod(size or 1 for size in sizes) > CACHED_ROW:
+    row = product(extents[axis] for axis in top.axes)
+    if row.bounds(kernel.symbols.ranges())[1] > CACHED_ROW:
         return True
     work, seen = list(top.inputs), set[Operation]()
     while work:

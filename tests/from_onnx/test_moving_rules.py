@@ -101,6 +101,14 @@ def test_older_opsets():
             [PIXELS],
             [smooth[None, None].astype(np.float32)],
         ),
+        case(  # one row left of three, by half: it is the first, as of any single row
+            "resize_to_one",
+            "(float[3, 2] x) => (float[a, b] y) { s = Constant<value = float[2] {0.5, 1}>()"
+            ' y = Resize<mode = "linear", coordinate_transformation_mode = "pytorch_half_pixel">(x, , s) }',
+            13,
+            [np.array([[1, 2], [3, 4], [5, 6]], np.float32)],
+            [np.array([[1, 2]], np.float32)],
+        ),
         case(
             "resize_nan",
             "(float[2, 4] x) => (float[a, b] y)"

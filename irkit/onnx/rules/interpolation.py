@@ -35,7 +35,7 @@ class Axis:
             return (i + 0.5) / self.scale
         if mode == "tf_crop_and_resize":
             return self._cropped(i, length)
-        if mode == "pytorch_half_pixel" and length == 1:
+        if mode == "pytorch_half_pixel" and self.out == 1:
             return np.full_like(i, -0.5)
         if mode in ("half_pixel", "pytorch_half_pixel"):
             return (i + 0.5) / self.scale - 0.5
