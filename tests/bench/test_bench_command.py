@@ -29,6 +29,7 @@ RACE = {
     "versions": {"numpy": "2.4", "torch": "2.13"},
     "skipped": {"jax": "ImportError: no"},
     "memory": {},
+    "shipped": {},
     "passed": False,
 }
 TO_COME = {"kind": "not yet", "row": "spmm", "threads": 1, "reason": "no sparse tensors"}
@@ -162,15 +163,23 @@ def test_every_candidate_is_held_to_the_threads():
 
 def test_memory_of_a_candidate_counts_its_arrays():
     found = dict(memory.measured("gemm512", 1, [("numpy", None)]))
-    assert 3 * 512 * 512 * 4 <= found["numpy"] < 1 << 30
+    assert 3 * 512 * 512 * 4 <= found["numpy"].memory < 1 << 30
+    assert found["numpy"].shipped is None
+
+
+def test_what_is_shipped_is_what_a_program_saves():
+    found = dict(memory.measured("gemm64", 1, [("irkit", None)]))
+    assert 10_000 < (found["irkit"].shipped or 0) < 1 << 20
 
 
 def test_memory_is_measured_once_for_each_candidate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     asked: list[tuple] = []
 
-    def measured(row: str, threads: int, candidates: list[tuple[str, str | None]]) -> list[tuple[str, int]]:
+    def measured(
+        row: str, threads: int, candidates: list[tuple[str, str | None]]
+    ) -> list[tuple[str, memory.Needs]]:
         asked.extend((row, threads, *c) for c in candidates)
-        return [(name, 1 << 20) for name, _ in candidates]
+        return [(name, memory.Needs(1 << 20, 5 if name == "irkit" else None)) for name, _ in candidates]
 
     races = [RACE | {"cc": "gcc", "memory": {}}, RACE | {"cc": "clang", "memory": {}}]
     monkeypatch.setattr(worker, "start", lambda job: races)
@@ -179,6 +188,7 @@ def test_memory_is_measured_once_for_each_candidate(monkeypatch: pytest.MonkeyPa
     peers = [("gemm64", 1, "numpy", None), ("gemm64", 1, "torch", None)]
     assert asked == [*peers, ("gemm64", 1, "irkit", "gcc"), ("gemm64", 1, "irkit", "clang")]
     assert all(r["memory"].keys() == {"numpy", "torch", "irkit"} for r in races)
+    assert all(r["shipped"] == {"irkit": 5} for r in races)
 
 
 # -- tables ---------------------------------------------------------------------------------------------------
@@ -198,6 +208,7 @@ def test_a_race_is_a_line_with_the_best_peers_first():
         "50% FLOPs",
         "1.00",
         "arena 1.0",
+        "",
     )
 
 
@@ -208,7 +219,7 @@ def test_the_bandwidth_that_would_do_is_told_and_colours_the_line():
 
 def test_measured_memory_stands_beside_the_least_of_the_peers():
     found = {"irkit": 3 << 20, "numpy": 2 << 20, "torch": 9 << 20}
-    assert report.memory(RACE | {"memory": found}) == "3.0; numpy 2.0"
+    assert report.memory(RACE | {"memory": found}) == report.least(found) == "3.0; numpy 2.0"
 
 
 def test_remarks_tell_the_mean_the_skipped_and_the_faults():

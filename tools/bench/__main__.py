@@ -30,7 +30,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cc", default="", help="build ours with each of these: gcc,clang")
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="rounds of a race (default: 15)")
     parser.add_argument(
-        "--memory", action="store_true", help="also measure peak memory, in processes of their own"
+        "--memory",
+        action="store_true",
+        help="also measure peak memory and what is shipped, in processes of their own",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here, row by row")
     parser.add_argument("--markdown", metavar="FILE", help="also write the tables as Markdown")
@@ -123,13 +125,15 @@ def _keep(results: list[dict], file: Path | None) -> None:
 
 def _add_memory(results: list[dict]) -> None:
     """Measures each candidate of each race once, and writes it to every result of that race."""
-    peers: dict[tuple[str, int], dict[str, int]] = {}
+    peers: dict[tuple[str, int], dict[str, memory.Needs]] = {}
     for result in (r for r in results if r.get("kind") == "race"):
         row, threads = key = result["row"], result["threads"]
         if key not in peers:
             peers[key] = dict(memory.measured(row, threads, [(peer, None) for peer in result["versions"]]))
         own = memory.measured(row, threads, [("irkit", result["cc"] or None)])
-        result["memory"] = peers[key] | dict(own)
+        found = peers[key] | dict(own)
+        result["memory"] = {name: n.memory for name, n in found.items()}
+        result["shipped"] = {name: n.shipped for name, n in found.items() if n.shipped is not None}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -15,13 +16,15 @@ class Candidate:
     """`call` is timed. `result` runs once from the row's inputs and gives the array that came out; it is called before
     any timing. `turn` is entered around each turn, untimed. `allocates` says that every call makes its result anew, on
     pages that come from the system where it is large. `load_seconds` is what compiling or loading took, where preparing
-    it did more than that."""
+    it did more than that. `save` writes to a folder what is shipped to run the model elsewhere, weights included and a
+    peer's library not."""
 
     call: Callable[[], object]
     result: Callable[[], np.ndarray]
     allocates: bool = False
     turn: Callable[[], AbstractContextManager[object]] = nullcontext
     load_seconds: float | None = None
+    save: Callable[[Path], object] | None = None
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4

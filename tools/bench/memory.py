@@ -1,8 +1,8 @@
-"""Peak memory of a candidate: what a process that runs it holds at most, the row's arrays among it, over what it holds
-after its imports.
+"""What a candidate needs: the most memory that a process that runs it holds, the row's arrays among it, over what it
+holds after its imports; and the bytes of what is shipped to run it elsewhere.
 
-`memory '{"row": ..., "threads": 1, "candidate": ..., "cc": null}'` prints the bytes. Compiling is not counted where what
-was compiled lies in a folder: a first run fills it, and the second, in a process of its own, is measured.
+`memory '{"row": ..., "threads": 1, "candidate": ..., "cc": null}'` prints both as JSON. Compiling is not counted where
+what was compiled lies in a folder: a first run fills it, and the second, in a process of its own, is measured.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tools.bench.worker import ROOT, environment
@@ -22,10 +23,18 @@ from tools.bench.worker import ROOT, environment
 CALLS = 3
 
 
+@dataclass(frozen=True)
+class Needs:
+    """The bytes of memory at the peak, and of what is shipped where that is known."""
+
+    memory: int
+    shipped: int | None
+
+
 def measured(
     row: str, threads: int, candidates: Sequence[tuple[str, str | None]]
-) -> Iterator[tuple[str, int]]:
-    """The peak of each candidate that runs: a peer, or `irkit` with a C compiler."""
+) -> Iterator[tuple[str, Needs]]:
+    """The needs of each candidate that runs: a peer, or `irkit` with a C compiler."""
     with tempfile.TemporaryDirectory() as cache:
         for name, cc in candidates:
             asked = json.dumps({"row": row, "threads": threads, "candidate": name, "cc": cc})
@@ -39,11 +48,11 @@ def measured(
                     check=False,
                 )
             if done.returncode == 0:
-                yield name, int(done.stdout.splitlines()[-1])
+                yield name, Needs(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def peak(row_name: str, threads: int, candidate: str, cc: str | None) -> int:
-    """The bytes, in this process, whose peak it resets."""
+def needs(row_name: str, threads: int, candidate: str, cc: str | None) -> Needs:
+    """Measured in this process, whose peak it resets."""
     from tools.bench import data, ours, rows
     from tools.bench.peers import PEERS
 
@@ -60,7 +69,12 @@ def peak(row_name: str, threads: int, candidate: str, cc: str | None) -> int:
     with made.turn():
         for _ in range(CALLS):
             made.call()
-    return resident("VmHWM") - before
+    peak = resident("VmHWM") - before
+    if made.save is None:
+        return Needs(peak, None)
+    with tempfile.TemporaryDirectory() as folder:
+        made.save(Path(folder))
+        return Needs(peak, sum(f.stat().st_size for f in Path(folder).iterdir()))
 
 
 def resident(field: str) -> int:
@@ -80,4 +94,4 @@ def tidy() -> None:
 
 if __name__ == "__main__":
     told = json.loads(sys.argv[1])
-    print(peak(told["row"], told["threads"], told["candidate"], told["cc"]))
+    print(json.dumps(asdict(needs(told["row"], told["threads"], told["candidate"], told["cc"]))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -38,4 +39,10 @@ def prepare(row: Row, data: Data, threads: int, cc: str | None = None) -> Ours:
     def result() -> np.ndarray:
         return call.run()[0]
 
-    return Ours(Candidate(call.run, result), seconds, program.peak_bytes)
+    def save(folder: Path) -> None:
+        whole = compile_text(
+            row.text(), row.file, dims=row.sizes(), threads=threads, cc=cc
+        )  # holds its weights
+        whole.save(folder / "model.irk")
+
+    return Ours(Candidate(call.run, result, save=save), seconds, program.peak_bytes)

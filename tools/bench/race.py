@@ -64,6 +64,7 @@ class Result:
     skipped: dict[str, str]
     rounds: int
     memory: dict[str, int] = field(default_factory=dict)
+    shipped: dict[str, int] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool | None:

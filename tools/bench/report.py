@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isinf
 
@@ -25,6 +25,7 @@ RACE = (
     "of the limit",
     "compile, s",
     "memory, MiB",
+    "shipped, MiB",
 )
 WIDTH = 180
 """Columns of a table that goes to a file."""
@@ -45,7 +46,7 @@ def race_lines(results: Iterable[dict]) -> list[Line]:
     lines: list[Line] = []
     for r in results:
         if r.get("kind") == "not yet":
-            lines.append(Line((r["row"], str(r["threads"]), "not yet", r["reason"], *[""] * 6)))
+            lines.append(Line((r["row"], str(r["threads"]), "not yet", r["reason"], *[""] * (len(RACE) - 4))))
         elif r.get("kind") == "race":
             shown = [s for s in r["standings"] if s["goal"] is not None] or r["standings"][:1]
             lines += [_race_line(r, s) for s in shown]
@@ -78,6 +79,7 @@ def _race_line(r: dict, standing: dict) -> Line:
             f"{r['of_limit']['median']:.0%} {r['binds']}",
             f"{r['compile_seconds'][r['name']]:.2f}",
             memory(r),
+            least(r["shipped"]),
         ),
         passed,
     )
@@ -85,14 +87,19 @@ def _race_line(r: dict, standing: dict) -> Line:
 
 def memory(r: dict) -> str:
     """Ours, then the least of the peers; where they were not measured, our arena."""
-    found = dict(r["memory"])
+    return least(r["memory"]) or f"arena {r['peak_bytes'] / 2**20:.1f}"
+
+
+def least(sizes: Mapping[str, int]) -> str:
+    """Our bytes in MiB, then the fewest of the peers; nothing where ours are not known."""
+    found = dict(sizes)
     if "irkit" not in found:
-        return f"arena {r['peak_bytes'] / 2**20:.1f}"
+        return ""
     own = f"{found.pop('irkit') / 2**20:.1f}"
     if not found:
         return own
-    least = min(found, key=lambda peer: found[peer])
-    return f"{own}; {least} {found[least] / 2**20:.1f}"
+    peer = min(found, key=lambda peer: found[peer])
+    return f"{own}; {peer} {found[peer] / 2**20:.1f}"
 
 
 def budget_lines(results: Iterable[dict]) -> list[Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -37,4 +38,8 @@ def prepare(row: Row, data: Data, threads: int) -> Candidate | None:
         session.run_with_iobinding(binding)
         return out
 
-    return Candidate(lambda: session.run_with_iobinding(binding), result, load_seconds=seconds)
+    def save(folder: Path) -> None:
+        options.optimized_model_filepath = os.fspath(folder / "model.onnx")
+        onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+
+    return Candidate(lambda: session.run_with_iobinding(binding), result, load_seconds=seconds, save=save)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 import openvino
@@ -35,4 +36,7 @@ def prepare(row: Row, data: Data, threads: int) -> Candidate | None:
         request.infer()
         return np.array(request.get_output_tensor(0).data)
 
-    return Candidate(request.infer, result, load_seconds=seconds)
+    def save(folder: Path) -> None:
+        openvino.save_model(openvino.convert_model(path), folder / "model.xml", compress_to_fp16=False)
+
+    return Candidate(request.infer, result, load_seconds=seconds, save=save)
