@@ -109,6 +109,14 @@ def test_older_opsets():
             [np.array([[1, 2], [3, 4], [5, 6]], np.float32)],
             [np.array([[1, 2]], np.float32)],
         ),
+        case(  # place 4 of 9 is place 3 of 7, which 4.5 / (9 / 7) - 0.5 misses
+            "resize_to_a_place",
+            "(float[7] x) => (float[a] y) { s = Constant<value = int64[1] {9}>() y = Resize<mode = "
+            '"nearest", nearest_mode = "floor", coordinate_transformation_mode = "half_pixel">(x, , , s) }',
+            13,
+            [np.arange(7, dtype=np.float32)],
+            [np.array([0, 0, 1, 2, 3, 3, 4, 5, 6], np.float32)],
+        ),
         case(
             "resize_nan",
             "(float[2, 4] x) => (float[a, b] y)"

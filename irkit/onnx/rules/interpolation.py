@@ -51,6 +51,9 @@ class Axis:
         return (places < 0) | (places > self.size - 1)
 
 
+F32 = 2.0**-23
+"""The distance of 1 from the next number of f32."""
+
 ROUNDINGS: dict[str, Callable[[Array], Array]] = {
     "round_prefer_floor": lambda x: np.ceil(x - 0.5),
     "round_prefer_ceil": lambda x: np.floor(x + 0.5),
@@ -60,9 +63,11 @@ ROUNDINGS: dict[str, Callable[[Array], Array]] = {
 
 
 def nearest(places: Array, size: int, rounding: str) -> Array:
-    """The nearest old elements."""
+    """The nearest old elements. A place that misses a half by no more than f32 would is that half."""
     if rounding not in ROUNDINGS:
         raise Unsupported(f"nearest_mode={rounding!r}")
+    halves = np.round(2 * places) / 2
+    places = np.where(np.isclose(places, halves, rtol=F32, atol=F32), halves, places)
     return np.clip(ROUNDINGS[rounding](places), 0, size - 1).astype(np.int64)
 
 
