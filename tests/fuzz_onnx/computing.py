@@ -160,10 +160,12 @@ def windows(d: Drawing, x: Value, kernel: list[int], dilates: bool = True) -> di
     how = d.integer(0, 3)
     if how == 0:
         found["auto_pad"] = d.one(("SAME_UPPER", "SAME_LOWER", "VALID"))
-        if (
-            found["auto_pad"] != "VALID"
-        ):  # ONNX Runtime refuses dilation here for Conv, and forgets it for pooling
+        if found["auto_pad"] != "VALID":
+            # ONNX Runtime refuses dilation here for Conv, and forgets it for pooling; steps over more than a window would
+            # need less than no padding: ONNX Runtime refuses that, the evaluator of onnx cuts, we pad nothing.
             found.pop("dilations", None)
+            if "strides" in found:
+                found["strides"] = [min(s, k) for s, k in zip(found["strides"], kernel, strict=True)]
     elif how < 3:
         found["pads"] = [d.integer(0, (k - 1) // 2 + (k > 1 and d.chance(0.2))) for k in kernel * 2]
     return found
