@@ -25,6 +25,7 @@ from pathlib import Path
 
 from dialects.errors import IrkitError
 from irkit.runtime.compiler import INCLUDE, Compiler
+from irkit.runtime.units import units
 from lowering.c.abi import ABI_VERSION, ProgramSpec
 
 MAX_BYTES = 2 << 30
@@ -184,12 +185,14 @@ def library(spec: ProgramSpec, compiler: Compiler, cflags: Sequence[str], again:
 
 def _compile(spec: ProgramSpec, compiler: Compiler, cflags: Sequence[str], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=BUILD) as folder:
-        source = Path(folder) / f"{spec.name}.c"
-        source.write_text(spec.source, encoding="utf-8")
+        texts = units(spec)
+        sources = [Path(folder) / f"{spec.name}{n or ''}.c" for n in range(len(texts))]
+        for source, text in zip(sources, texts, strict=True):
+            source.write_text(text, encoding="utf-8")
         (Path(folder) / f"{spec.name}.h").write_text(spec.header, encoding="utf-8")
         built = Path(folder) / path.name
         try:
-            compiler.shared_library(source, built, cflags)
+            compiler.shared_library_of(sources, built, cflags)
         except IrkitError:
             if shutil.disk_usage(folder).free < LITTLE:  # no fault of the program
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None

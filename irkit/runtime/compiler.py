@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ RACELESS = "-fno-predictive-commoning"
 """GCC, from -O3 on, carries elements that later rounds of a loop store, and where these do not come stores what the array held
 before: over what another thread has written there meanwhile. Clang does no such thing, and does not know the flag."""
 
-FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-ffp-contract=fast", "-fno-math-errno")
+FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-ffp-contract=fast", "-fno-math-errno")
 USERS_FLAGS = "IRKIT_CFLAGS"
 """The environment variable with further flags; they come last, and so win over ours."""
 
@@ -64,15 +65,26 @@ class Compiler:
 
     def shared_library(self, source: Path, output: Path, cflags: Sequence[str] = ()) -> None:
         """Compiles one C file to a shared library. Raises IrkitError with what the compiler said."""
-        words = [
-            *self.command,
-            *self.flags(cflags),
-            f"-I{INCLUDE}",
-            str(source),
-            "-o",
-            str(output),
-            "-lm",
-        ]
+        self._run(
+            [*self.flags(cflags), "-shared", f"-I{INCLUDE}", str(source), "-o", str(output), "-lm"], output
+        )
+
+    def shared_library_of(self, sources: Sequence[Path], output: Path, cflags: Sequence[str] = ()) -> None:
+        """Compiles C files side by side, and links them to a shared library. Raises IrkitError as `shared_library` does."""
+        if len(sources) == 1:
+            return self.shared_library(sources[0], output, cflags)
+        objects = [source.with_suffix(".o") for source in sources]
+
+        def build(source: Path, built: Path) -> None:
+            self._run([*self.flags(cflags), f"-I{INCLUDE}", "-c", str(source), "-o", str(built)], built)
+
+        with ThreadPoolExecutor(len(sources)) as pool:
+            list(pool.map(build, sources, objects))
+        self._run([*self.flags(cflags), "-shared", *map(str, objects), "-o", str(output), "-lm"], output)
+        return None
+
+    def _run(self, arguments: Sequence[str], output: Path) -> None:
+        words = [*self.command, *arguments]
         try:
             done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
         except OSError as fault:

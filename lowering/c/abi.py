@@ -75,7 +75,8 @@ class ProgramSpec:
     `name` is the prefix of all its C names. `symbols` are the dims given at run time, each with its least and greatest
     value. `arena_bytes` holds all but the scratch memory, of which each thread needs `scratch_bytes`; `peak_bytes` and
     `lower_bound_bytes` are the live bytes of intermediates, as placed and the least possible. A program with
-    `prepared_bytes` has an entry `NAME_init`, which fills so many with what depends on the parameters alone.
+    `prepared_bytes` has an entry `NAME_init`, which fills so many with what depends on the parameters alone. `cuts` are the
+    places in `source` at which its kernels begin, in their order, and the end of the last.
     """
 
     name: str
@@ -89,6 +90,7 @@ class ProgramSpec:
     source: str
     header: str
     prepared_bytes: int = 0
+    cuts: tuple[int, ...] = ()
 
     @property
     def prepared_field(self) -> str:
@@ -117,7 +119,8 @@ class ProgramSpec:
         data = json.loads(text)
         args = tuple(ArgSpec(**{**a, "dims": tuple(a["dims"])}) for a in data.pop("args"))
         symbols = tuple((str(n), int(low), int(high)) for n, low, high in data.pop("symbols"))
-        return ProgramSpec(args=args, symbols=symbols, kernels=tuple(data.pop("kernels")), **data)
+        kernels, cuts = (tuple(data.pop(what)) for what in ("kernels", "cuts"))
+        return ProgramSpec(args=args, symbols=symbols, kernels=kernels, cuts=cuts, **data)
 
 
 CProgram: TypeAlias = ProgramSpec

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +70,9 @@ def emit_program(
         "",
         *([] if recorder is None else [recorder.prelude(name)]),
     ]
-    source = "\n".join(head) + "\n" + "\n\n".join(texts) + "\n"
-    return replace(spec, source=source + "\n" + info_text(spec), header=header_text(spec))
+    pieces = ["\n".join(head) + "\n", *(f"{text}\n\n" for text in texts), info_text(spec)]
+    cuts = tuple(accumulate(map(len, pieces[:-2])))
+    return replace(spec, source="".join(pieces), header=header_text(spec), cuts=cuts)
 
 
 def emit_c(module: ModuleOp, target: Target, prefix: str | None = None) -> str:
