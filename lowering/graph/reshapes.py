@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from dialects.dims import product
+from collections.abc import Sequence
+
+from dialects.dims import Dim, product
 from dialects.graph.shapes import Shape
+from dialects.graph.sketch import Term
+
+
+def shaped(x: Term, dims: Sequence[Dim]) -> Term:
+    """A tensor with other dims."""
+    return x if x.dims == tuple(dims) else x.reshape(dims)
 
 
 def matching(old: Shape, new: Shape) -> list[tuple[list[int], list[int]]]:

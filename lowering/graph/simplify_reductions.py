@@ -23,8 +23,7 @@ from dialects.graph.shapes import ints
 from dialects.graph.sketch import Sketch, Term
 from dialects.types import dims_of, dtype_name, integer_range, is_float, is_integer
 from lowering.graph.pools import PATTERNS as POOLS
-from lowering.graph.reshapes import matching
-from lowering.graph.scaled_products import shaped
+from lowering.graph.reshapes import matching, shaped
 from lowering.graph.simplify.values import make_as, splat_of, type_of
 from lowering.rewriting import Pattern, Rewriter, is_scheduled, pattern, rewrite_greedily, unless_scheduled
 

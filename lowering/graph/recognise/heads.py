@@ -9,8 +9,7 @@ from dialects.graph import OPS, GraphOp, operation_name
 from dialects.graph.shapes import Shape
 from dialects.graph.sketch import Sketch, Term
 from dialects.types import dims_of
-from lowering.graph.reshapes import matching
-from lowering.graph.scaled_products import shaped
+from lowering.graph.reshapes import matching, shaped
 from lowering.graph.sink.places import is_result
 from lowering.rewriting import Pattern, Rewriter, pattern, unless_scheduled
 
