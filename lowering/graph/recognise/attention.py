@@ -13,7 +13,7 @@ from lowering.graph.recognise.masks import Scores, one_mask, without_masks
 from lowering.graph.recognise.match import Match, matches
 from lowering.graph.recognise.rules import computes_floats, is_free
 from lowering.graph.recognise.scores import scaled_product
-from lowering.rewriting import Pattern, Rewriter, pattern
+from lowering.rewriting import Pattern, Rewriter, is_scheduled, pattern
 
 
 def _safe(weights: Form) -> Form:
@@ -73,7 +73,7 @@ def _swapped(x: Term) -> Term:
     rank = len(x.dims)
     perm = [*range(rank - 2), rank - 1, rank - 2]
     owner = x.value.owner
-    if not isinstance(owner, GraphOp) or operation_name(owner) != "transpose":
+    if not isinstance(owner, GraphOp) or operation_name(owner) != "transpose" or is_scheduled(owner):
         return x.of("transpose", perm=perm)
     source, first = x.sketch.term(owner.operands[0]), ints(owner.values(), "perm")
     both = [first[p] for p in perm]

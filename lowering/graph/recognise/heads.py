@@ -5,11 +5,12 @@ from __future__ import annotations
 from xdsl.ir import SSAValue
 
 from dialects.dims import ONE, Dim
-from dialects.graph import OPS, GraphOp, operation_name
+from dialects.graph import OPS, GraphOp
 from dialects.graph.shapes import Shape
 from dialects.graph.sketch import Sketch, Term
 from dialects.types import dims_of
 from lowering.graph.reshapes import matching, shaped
+from lowering.graph.simplify.values import produced_by
 from lowering.graph.sink.places import is_result
 from lowering.rewriting import Pattern, Rewriter, pattern, unless_scheduled
 
@@ -39,11 +40,9 @@ def attention_of_repeated(op: GraphOp, rewriter: Rewriter) -> None:
 
 def _repeated(value: SSAValue) -> tuple[SSAValue, Shape] | None:
     """What is broadcast and then joined to a tensor [..., t, d], and the dims before these two that it is broadcast to."""
-    joined = value.owner
-    if not isinstance(joined, GraphOp) or operation_name(joined) not in ("reshape", "broadcast"):
-        return None
-    wide = joined.operands[0].owner if operation_name(joined) == "reshape" else joined
-    if not isinstance(wide, GraphOp) or operation_name(wide) != "broadcast":
+    joined = produced_by(value, "reshape")
+    wide = produced_by(value if joined is None else joined.operands[0], "broadcast")
+    if wide is None:
         return None
     source, to, own = wide.operands[0], dims_of(wide.results[0].type), dims_of(value.type)
     if len(to) < 2 or to[-2:] != own[-2:] or dims_of(source.type)[-2:] != own[-2:]:

@@ -14,6 +14,8 @@ from dialects.types import dims_of
 from lowering.graph.recognise.forms import NUMBER, form
 from lowering.graph.recognise.match import matches
 from lowering.graph.recognise.scores import scaled_product
+from lowering.graph.simplify.values import produced_by
+from lowering.rewriting import is_scheduled
 
 Shape = tuple[Dim, ...]
 SUMMED = form(lambda s, mask: s + mask)
@@ -78,9 +80,10 @@ def _has_product(value: SSAValue) -> bool:
 def one_mask(scores: Scores, sketch: Sketch) -> Term | None:
     """The one mask that the op takes."""
     if scores.mask is not None:
-        mask, seen, owner = scores.mask, scores.seen, scores.mask.owner
-        if not seen and isinstance(owner, GraphOp) and operation_name(owner) == "logical_not":
-            mask, seen = owner.operands[0], True
+        mask, seen = scores.mask, scores.seen
+        inverse = produced_by(mask, "logical_not")
+        if not seen and inverse is not None:
+            mask, seen = inverse.operands[0], True
         return sketch.term(mask) if seen else sketch.term(mask).of("logical_not")
     if not scores.added:
         return None
@@ -130,6 +133,8 @@ def _computed(value: SSAValue) -> np.ndarray | None:
     while work:
         op = work.pop()
         if not isinstance(op, GraphOp) or operation_name(op) not in COMPUTED or len(order) > 32:
+            return None
+        if is_scheduled(op):
             return None
         order.append(op)
         seen.add(op)

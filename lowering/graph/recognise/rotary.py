@@ -7,13 +7,14 @@ from collections.abc import Callable
 from xdsl.ir import SSAValue
 
 from dialects.dims import ONE, ZERO, Dim
-from dialects.graph import OPS, GraphOp, make, operation_name
+from dialects.graph import OPS, GraphOp, make
 from dialects.graph.base import Values
 from dialects.graph.shapes import dims, ints
 from dialects.graph.sketch import Term
 from dialects.types import dims_of
 from lowering.graph.recognise.forms import NUMBER, Form, either
 from lowering.graph.recognise.rules import recognised
+from lowering.graph.simplify.values import produced_by
 from lowering.rewriting import Pattern, Rewriter, pattern, unless_scheduled
 
 Shape = tuple[Dim, ...]
@@ -117,25 +118,20 @@ def rotary_of_equal_pairs(op: GraphOp, rewriter: Rewriter) -> None:
 
 def _half_of(table: SSAValue, is_inner: bool) -> SSAValue | None:
     """What a table of cosines or sines has for the pairs, where both features of each have the same."""
-    joined = table.owner
-    if not isinstance(joined, GraphOp):
-        return None
     if not is_inner:
-        is_twice = operation_name(joined) == "concat" and len(joined.operands) == 2
-        same = is_twice and joined.operands[0] is joined.operands[1]
-        return (
-            joined.operands[0] if same and joined.values()["axis"] == len(dims_of(table.type)) - 1 else None
-        )
-    source: SSAValue = table
+        joined = produced_by(table, "concat")
+        is_last = joined is not None and joined.values()["axis"] == len(dims_of(table.type)) - 1  # pyright: ignore
+        parts = list(joined.operands) if joined is not None and is_last else []
+        return parts[0] if len(parts) == 2 and parts[0] is parts[1] else None
+    values: list[SSAValue] = [table]
     for name in ("reshape", "broadcast", "reshape"):
-        inner = source.owner
-        if not isinstance(inner, GraphOp) or operation_name(inner) != name:
+        inner = produced_by(values[-1], name)
+        if inner is None:
             return None
-        source = inner.operands[0]
+        values.append(inner.operands[0])
+    _, twice, narrow, source = values
     *front, features = dims_of(table.type)
     half = (*front, features // 2)
-    twice = joined.operands[0]
-    narrow = twice.owner.operands[0]  # pyright: ignore[reportAttributeAccessIssue]
     is_repeated = dims_of(twice.type) == (*half, Dim.of(2)) and dims_of(narrow.type) == (*half, ONE)
     return source if is_repeated and dims_of(source.type) == half else None
 

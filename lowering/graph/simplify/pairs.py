@@ -5,7 +5,7 @@ from __future__ import annotations
 from xdsl.dialects import builtin
 from xdsl.ir import Attribute
 
-from dialects.graph import OPS, GraphOp, make
+from dialects.graph import OPS, GraphOp, make, operation_name
 from dialects.graph.carrying import has_quantised
 from dialects.graph.elementwise import Elementwise
 from dialects.graph.shapes import dims, ints
@@ -17,7 +17,7 @@ from lowering.rewriting import Pattern, Rewriter, pattern
 @pattern(OPS["neg"], OPS["logical_not"])
 def involution_twice(op: GraphOp, rewriter: Rewriter) -> None:
     """neg(neg(x)) = x; not(not(x)) = x"""
-    if (inner := op.operands[0].owner) and isinstance(inner, GraphOp) and type(inner) is type(op):
+    if (inner := produced_by(op.operands[0], operation_name(op))) is not None:
         rewriter.replace_with_values(op, [inner.operands[0]])
 
 
