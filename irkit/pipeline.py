@@ -156,6 +156,10 @@ TARGETED = {
 """Passes whose options name the target, and the compiler."""
 
 
+FAST_MATH = frozenset({"graph-simplify", "graph-recognise"})
+"""Passes that have rules for numbers that are finite, and overflow nowhere."""
+
+
 def all_passes() -> dict[str, Callable[[], type[ModulePass]]]:
     """Every pass of ours by name, as a function that imports it."""
 
@@ -172,7 +176,7 @@ def make_pass(
     cls = all_passes()[name]()
     options = {"target": target, "cc": cc}
     chosen: dict[str, str | bool] = {n: options[n] for n in TARGETED.get(name, ())}
-    if name == "graph-simplify" and fast_math:
+    if name in FAST_MATH and fast_math:
         chosen["fast_math"] = True
     if name == "kernel-schedule" and tuned:
         chosen["tuned"] = tuned
@@ -188,7 +192,7 @@ def passes_to(
     fast_math: bool = False,
 ) -> list[ModulePass]:
     """The standard passes that bring a module of one level to another; `tuned` is a folder of tuned schedules, `fast_math`
-    lets `graph-simplify` go by the algebra of real numbers.
+    lets the passes of `FAST_MATH` go by the algebra of real numbers.
 
     From `graph` to `graph` runs the graph optimiser; from another level to itself nothing.
     """

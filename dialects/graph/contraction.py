@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from xdsl.dialects.builtin import i1
 
-from dialects.dims import ZERO, Dim, dims_text
+from dialects.dims import ONE, ZERO, Dim, dims_text
 from dialects.graph.base import (
     Array,
     GraphOp,
@@ -255,16 +255,19 @@ class AvgPool2dOp(Pool):
 class AttentionOp(GraphOp):
     """softmax(scale * q k^T + mask) v over the two last dims; scale is 1 / sqrt(d) unless given.
 
-    q [..., s, d], k [..., t, d], v [..., t, e]; the mask broadcasts to [..., s, t] and is added, or, if bool, says
-    which keys count. With `causal` position i sees keys up to i + t - s, where torch's is_causal says i, whatever the
-    sizes. A row that sees no key gives zeros, or NaN, as softmax does, with `unseen` so.
+    q [..., s, d], k [..., t, d], v [..., t, e], where k and v have a dim of 1 before these two if all along it in q read the
+    same. The mask broadcasts to [..., s, t] and is added, or, if bool, says which keys count. With `causal` position i sees
+    keys up to i + t - s, where torch's is_causal says i, whatever the sizes. Other keys have the score `hidden`: -inf where
+    none is given. A row that sees no key gives zeros, or NaN, as softmax does, with `unseen` so; "safe" gives zeros
+    wherever softmax gives NaN, as exports of torch say it.
     """
 
     name = "graph.attention"
     PARAMS: ClassVar = {
         "scale": Param("float", None),
         "causal": Param("bool", False),
-        "unseen": Param("str", "zero", ("zero", "nan")),
+        "unseen": Param("str", "zero", ("zero", "nan", "safe")),
+        "hidden": Param("float", None),
     }
     ARITY: ClassVar = (3, 4)
     OPERANDS: ClassVar = ("q", "k", "v", "mask")
@@ -284,14 +287,14 @@ class AttentionOp(GraphOp):
         q, k, v = (dims_of(t) for t in types[:3])
         if (
             min(len(q), len(k), len(v)) < 2
-            or not q[:-2] == k[:-2] == v[:-2]
+            or not (_reads(q[:-2], k[:-2]) and _reads(q[:-2], v[:-2]))
             or q[-1] != k[-1]
             or k[-2] != v[-2]
         ):
             raise Mismatch(
                 "shapes of attention do not fit",
                 found=", ".join(dims_text(x) for x in (q, k, v)),
-                expected="q [..., s, d], k [..., t, d], v [..., t, e]",
+                expected="q [..., s, d], k [..., t, d], v [..., t, e]; before these the dims of q, or 1",
             )
         if len(types) == 4:
             cls._check_mask(types[3], types[0], (*q[:-1], k[-2]))
@@ -310,16 +313,29 @@ class AttentionOp(GraphOp):
     def reference(cls, arrays: Sequence[Array], values: Values, results: Sequence[AnyTensor]) -> list[Array]:
         q, k, v, *mask = widened(arrays)
         scores = (q @ np.swapaxes(k, -1, -2)) * q.dtype.type(number(values, "scale"))
+        hidden = q.dtype.type(hidden_score(values))
         if mask:
-            scores = np.where(mask[0], scores, -np.inf) if mask[0].dtype == np.bool_ else scores + mask[0]
+            scores = np.where(mask[0], scores, hidden) if mask[0].dtype == np.bool_ else scores + mask[0]
         if values["causal"]:
             s, t = scores.shape[-2:]
-            scores = np.where(np.arange(t) <= np.arange(s)[:, None] + (t - s), scores, -np.inf)
+            scores = np.where(np.arange(t) <= np.arange(s)[:, None] + (t - s), scores, hidden)
         scores = scores.astype(q.dtype)
-        if values["unseen"] == "nan":
-            return [cast_array(softmax(scores, -1).astype(q.dtype) @ v, results[0].element_type)]
+        if values["unseen"] != "zero":
+            weights = softmax(scores, -1).astype(q.dtype)
+            weights = np.where(np.isnan(weights), 0, weights) if values["unseen"] == "safe" else weights
+            return [cast_array(weights.astype(q.dtype) @ v, results[0].element_type)]
         sees = (scores > least(q.dtype)).any(axis=-1, keepdims=True) | np.isnan(scores).any(
             axis=-1, keepdims=True
         )
         weights = np.where(sees, softmax(np.where(sees, scores, 0), -1), 0).astype(q.dtype)
         return [cast_array(weights @ v, results[0].element_type)]
+
+
+def hidden_score(values: Values) -> float:
+    """The score of the keys that attention does not count."""
+    return -np.inf if values["hidden"] is None else number(values, "hidden")
+
+
+def _reads(rows: tuple[Dim, ...], shared: tuple[Dim, ...]) -> bool:
+    """Whether rows of these leading dims read keys or values of others: of the same ones, or of 1."""
+    return len(rows) == len(shared) and all(b in (a, ONE) for a, b in zip(rows, shared, strict=True))

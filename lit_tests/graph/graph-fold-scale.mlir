@@ -79,3 +79,41 @@ func.func @keeps_factors_that_are_data(%x: tensor<2x4xf32>, %w: tensor<4x3xf32> 
   %1 = graph.mul %0, %s : (tensor<2x3xf32>, tensor<3xf32>) -> tensor<2x3xf32>
   func.return %1 : tensor<2x3xf32>
 }
+
+// CHECK-LABEL: func.func @folds_a_factor_behind_a_transpose
+// CHECK: %[[W:.*]] = graph.mul %w, %{{.*}} : (tensor<2x3x3x3xf32>, tensor<2x1x1x1xf32>)
+// CHECK-NEXT: %[[Y:.*]] = graph.conv2d %x, %[[W]] {
+// CHECK-NEXT: %[[T:.*]] = graph.transpose %[[Y]] {perm = array<i64: 0, 2, 3, 1>}
+// CHECK-NEXT: func.return %[[T]]
+func.func @folds_a_factor_behind_a_transpose(%x: tensor<1x3x4x4xf32>, %w: tensor<2x3x3x3xf32> {graph.kind = "param"},
+    %s: tensor<2xf32> {graph.kind = "param"}) -> tensor<1x2x2x2xf32> {
+  %0 = graph.conv2d %x, %w : (tensor<1x3x4x4xf32>, tensor<2x3x3x3xf32>) -> tensor<1x2x2x2xf32>
+  %1 = graph.transpose %0 {perm = array<i64: 0, 2, 3, 1>} : (tensor<1x2x2x2xf32>) -> tensor<1x2x2x2xf32>
+  %2 = graph.mul %1, %s : (tensor<1x2x2x2xf32>, tensor<2xf32>) -> tensor<1x2x2x2xf32>
+  func.return %2 : tensor<1x2x2x2xf32>
+}
+
+// CHECK-LABEL: func.func @folds_a_factor_ahead_of_a_transpose
+// CHECK: %[[W:.*]] = graph.mul %w, %{{.*}} : (tensor<2x3x3x3xf32>, tensor<1x3x1x1xf32>)
+// CHECK-NEXT: %[[T:.*]] = graph.transpose %x {perm = array<i64: 0, 3, 1, 2>}
+// CHECK-NEXT: %[[Y:.*]] = graph.conv2d %[[T]], %[[W]] {
+// CHECK-NEXT: func.return %[[Y]]
+func.func @folds_a_factor_ahead_of_a_transpose(%x: tensor<1x4x4x3xf32>, %w: tensor<2x3x3x3xf32> {graph.kind = "param"},
+    %s: tensor<3xf32> {graph.kind = "param"}) -> tensor<1x2x2x2xf32> {
+  %0 = graph.mul %x, %s : (tensor<1x4x4x3xf32>, tensor<3xf32>) -> tensor<1x4x4x3xf32>
+  %1 = graph.transpose %0 {perm = array<i64: 0, 3, 1, 2>} : (tensor<1x4x4x3xf32>) -> tensor<1x3x4x4xf32>
+  %2 = graph.conv2d %1, %w : (tensor<1x3x4x4xf32>, tensor<2x3x3x3xf32>) -> tensor<1x2x2x2xf32>
+  func.return %2 : tensor<1x2x2x2xf32>
+}
+
+// The last dim is that of columns.
+// CHECK-LABEL: func.func @keeps_a_factor_of_other_dims
+// CHECK: graph.transpose
+// CHECK-NEXT: graph.mul
+func.func @keeps_a_factor_of_other_dims(%x: tensor<1x3x4x4xf32>, %w: tensor<2x3x3x3xf32> {graph.kind = "param"},
+    %s: tensor<2xf32> {graph.kind = "param"}) -> tensor<1x2x2x2xf32> {
+  %0 = graph.conv2d %x, %w : (tensor<1x3x4x4xf32>, tensor<2x3x3x3xf32>) -> tensor<1x2x2x2xf32>
+  %1 = graph.transpose %0 {perm = array<i64: 0, 1, 3, 2>} : (tensor<1x2x2x2xf32>) -> tensor<1x2x2x2xf32>
+  %2 = graph.mul %1, %s : (tensor<1x2x2x2xf32>, tensor<2xf32>) -> tensor<1x2x2x2xf32>
+  func.return %2 : tensor<1x2x2x2xf32>
+}

@@ -135,3 +135,40 @@ func.func @limited() -> tensor<3xf32> {
   %0 = graph.neg %a : (tensor<3xf32>) -> tensor<3xf32>
   func.return %0 : tensor<3xf32>
 }
+
+// CHECK-LABEL: func.func @joins_no_batches_around_a_transpose
+// CHECK-NEXT: %[[T:.*]] = graph.transpose %x {perm = array<i64: 0, 1, 3, 2>}
+// CHECK-NEXT: func.return %[[T]]
+func.func @joins_no_batches_around_a_transpose(%x: tensor<2x3x4x5xf32>) -> tensor<2x3x5x4xf32> {
+  %0 = graph.reshape %x {shape = #dim.list<[6, 4, 5]>} : (tensor<2x3x4x5xf32>) -> tensor<6x4x5xf32>
+  %1 = graph.transpose %0 {perm = array<i64: 0, 2, 1>} : (tensor<6x4x5xf32>) -> tensor<6x5x4xf32>
+  %2 = graph.reshape %1 {shape = #dim.list<[2, 3, 5, 4]>} : (tensor<6x5x4xf32>) -> tensor<2x3x5x4xf32>
+  func.return %2 : tensor<2x3x5x4xf32>
+}
+
+// The outer reshape takes apart what the transpose moves.
+// CHECK-LABEL: func.func @keeps_dims_that_move
+// CHECK: graph.reshape
+// CHECK: graph.transpose
+// CHECK: graph.reshape
+func.func @keeps_dims_that_move(%x: tensor<2x3x4x5xf32>) -> tensor<6x5x2x2xf32> {
+  %0 = graph.reshape %x {shape = #dim.list<[6, 4, 5]>} : (tensor<2x3x4x5xf32>) -> tensor<6x4x5xf32>
+  %1 = graph.transpose %0 {perm = array<i64: 0, 2, 1>} : (tensor<6x4x5xf32>) -> tensor<6x5x4xf32>
+  %2 = graph.reshape %1 {shape = #dim.list<[6, 5, 2, 2]>} : (tensor<6x5x4xf32>) -> tensor<6x5x2x2xf32>
+  func.return %2 : tensor<6x5x2x2xf32>
+}
+
+// CHECK-LABEL: func.func @repeats_ones_by_a_view
+// CHECK-NEXT: graph.broadcast %x {shape = #dim.list<[3, 4]>}
+// CHECK-NEXT: func.return
+func.func @repeats_ones_by_a_view(%x: tensor<1x4xf32>) -> tensor<3x4xf32> {
+  %0 = graph.tile %x {repeats = #dim.list<[3, 1]>} : (tensor<1x4xf32>) -> tensor<3x4xf32>
+  func.return %0 : tensor<3x4xf32>
+}
+
+// CHECK-LABEL: func.func @keeps_tiles_of_more
+// CHECK-NEXT: graph.tile %x
+func.func @keeps_tiles_of_more(%x: tensor<1x4xf32>) -> tensor<3x8xf32> {
+  %0 = graph.tile %x {repeats = #dim.list<[3, 2]>} : (tensor<1x4xf32>) -> tensor<3x8xf32>
+  func.return %0 : tensor<3x8xf32>
+}

@@ -14,7 +14,7 @@ from xdsl.ir import Operation, SSAValue
 from dialects.dims import Dim, product
 from dialects.graph import symbol_ranges
 from dialects.graph.base import Value
-from dialects.graph.contraction import AttentionOp
+from dialects.graph.contraction import AttentionOp, hidden_score
 from dialects.graph.derived.base import SMALL
 from dialects.graph.shapes import number
 from dialects.graph.sketch import Sketch, Term
@@ -42,27 +42,30 @@ def attention(
 ) -> Term:
     """softmax(scale q k^T + mask) v; q may be a block of the rows, from `first` on of so many `rows`.
 
-    A row that sees no key gives zeros, or NaN.
+    A row that sees no key gives zeros, or NaN; with "safe" every row that would be NaN gives zeros.
     """
     q, k, v = (t.cast("f32") if t.dtype in SMALL else t for t in x[:3])
     mask = x[3] if len(x) == 4 else None
     scores = q.of("matmul", swapped(k)) * number(values, "scale")
-    every_row_sees = mask is None or values["unseen"] == "nan"
+    hidden, is_zero = hidden_score(values), values["unseen"] == "zero"
+    may_see_none = is_zero and mask is not None
     if mask is not None:
-        hidden = float("-inf")
         scores = mask.where(scores, hidden) if mask.dtype == "bool" else scores + mask.cast(scores.dtype)
     if values["causal"]:
         s, t = scores.dims[-2:]
         ahead = t - (s if rows is None else rows)
         row, column = (q.sketch.make("iota", shape=(s, t), axis=axis, dtype="i64") for axis in (0, 1))
         last = row + first + integer_of(q.sketch, ahead)
-        scores = (column <= last).where(scores, float("-inf"))
-        every_row_sees = every_row_sees and (ahead.bounds({})[0] >= 0 or values["unseen"] == "nan")
-    return _weights(scores, every_row_sees).of("matmul", v).cast(x[2].dtype)
+        scores = (column <= last).where(scores, hidden)
+        may_see_none = may_see_none or (is_zero and ahead.bounds({})[0] < 0)
+    weights = _weights(scores, may_see_none)
+    if values["unseen"] == "safe":
+        weights = weights.of("is_nan").where(0.0, weights)
+    return weights.of("matmul", v).cast(x[2].dtype)
 
 
-def _weights(scores: Term, every_row_sees: bool) -> Term:
-    if every_row_sees:
+def _weights(scores: Term, may_see_none: bool) -> Term:
+    if not may_see_none:
         return scores.of("softmax", axis=-1)
     counts = (scores > float("-inf")).of("logical_or", scores.differs(scores))
     sees = counts.of("reduce_any", axes=(len(scores.dims) - 1,), keepdims=True)
@@ -89,8 +92,8 @@ def is_large(op: AttentionOp) -> bool:
 
 def goes_by_products(op: AttentionOp) -> bool:
     """Whether products serve an attention better than a kernel that goes from key to key: where it is large, and where it
-    was written as products, which give NaN to rows that see no key."""
-    return is_large(op) or op.values()["unseen"] == "nan"
+    was written as products, which do not give zeros to rows because they see no key."""
+    return is_large(op) or op.values()["unseen"] != "zero"
 
 
 def by_products(op: AttentionOp) -> tuple[list[Operation], list[SSAValue]]:

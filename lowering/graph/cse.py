@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from struct import pack
 
@@ -48,58 +48,16 @@ class GraphCse(ModulePass):
                 self.stats["ops replaced"] = self.stats.get("ops replaced", 0) + walk.count
 
 
-class _Walk:
-    """The state of a walk over one function."""
+class Keys:
+    """Tells ops that compute the same from others."""
 
     def __init__(self) -> None:
-        self.scopes: list[dict[Hashable, Operation]] = []
         self.numbers: dict[Hashable, int] = {}
         self.known: dict[int, tuple[Attribute, int]] = {}
-        self.merged: dict[Operation, list[Operation]] = {}
-        self.count = 0
 
-    def block(self, block: Block) -> None:
-        self.scopes.append({})
-        for op in list(block.ops):
-            if not op.results or not (
-                isinstance(op, GraphOp | IndexOp | ForOp | IfOp) or is_side_effect_free(op)
-            ):
-                continue
-            if isinstance(op, ForOp | IfOp):
-                for region in op.regions:
-                    self.block(region.block)
-            elif isinstance(op, CustomOp):
-                around, self.scopes = self.scopes, []
-                self.block(op.body.block)
-                self.scopes = around
-            key = self.key(op)
-            first = next((scope[key] for scope in reversed(self.scopes) if key in scope), None)
-            if first is None:
-                self.scopes[-1][key] = op
-            else:
-                self.replace(op, first)
-        self.scopes.pop()
-
-    def replace(self, op: Operation, first: Operation) -> None:
-        self.count += 1
-        self.merged.setdefault(first, [first]).append(op)
-        for old, new in zip(op.results, first.results, strict=True):
-            if new.name_hint is None:
-                new.name_hint = old.name_hint
-            old.replace_all_uses_with(new)
-        op.detach()
-
-    def unite_locations(self) -> None:
-        for first, ops in self.merged.items():
-            first.location = union_location(ops)
-            for op in ops[1:]:
-                op.erase()
-
-    # -- keys ---------------------------------------------------------------------------------------------------
-
-    def key(self, op: Operation) -> Hashable:
-        """Equal for ops that compute the same."""
-        operands = list(op.operands)
+    def key(self, op: Operation, values: Sequence[SSAValue] | None = None) -> Hashable:
+        """Equal for ops that compute the same; of other values than their operands where these are given."""
+        operands = list(op.operands if values is None else values)
         if op.name in COMMUTATIVE:
             operands.sort(key=id)
         facts = [
@@ -137,6 +95,53 @@ class _Walk:
                     yield self.number(value.type)
                 for nested in op.regions:
                     yield from self.body(nested)
+
+
+class _Walk:
+    """The state of a walk over one function."""
+
+    def __init__(self) -> None:
+        self.scopes: list[dict[Hashable, Operation]] = []
+        self.keys = Keys()
+        self.merged: dict[Operation, list[Operation]] = {}
+        self.count = 0
+
+    def block(self, block: Block) -> None:
+        self.scopes.append({})
+        for op in list(block.ops):
+            if not op.results or not (
+                isinstance(op, GraphOp | IndexOp | ForOp | IfOp) or is_side_effect_free(op)
+            ):
+                continue
+            if isinstance(op, ForOp | IfOp):
+                for region in op.regions:
+                    self.block(region.block)
+            elif isinstance(op, CustomOp):
+                around, self.scopes = self.scopes, []
+                self.block(op.body.block)
+                self.scopes = around
+            key = self.keys.key(op)
+            first = next((scope[key] for scope in reversed(self.scopes) if key in scope), None)
+            if first is None:
+                self.scopes[-1][key] = op
+            else:
+                self.replace(op, first)
+        self.scopes.pop()
+
+    def replace(self, op: Operation, first: Operation) -> None:
+        self.count += 1
+        self.merged.setdefault(first, [first]).append(op)
+        for old, new in zip(op.results, first.results, strict=True):
+            if new.name_hint is None:
+                new.name_hint = old.name_hint
+            old.replace_all_uses_with(new)
+        op.detach()
+
+    def unite_locations(self) -> None:
+        for first, ops in self.merged.items():
+            first.location = union_location(ops)
+            for op in ops[1:]:
+                op.erase()
 
 
 def exact(attr: Attribute) -> Hashable:

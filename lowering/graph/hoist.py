@@ -1,4 +1,4 @@
-"""graph-hoist: what is the same in every round of a loop is computed before it."""
+"""graph-hoist: what is the same in every round of a loop, or both ways of a choice, is computed before it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from xdsl.passes import ModulePass
 from dialects.graph import ConstantOp, CustomOp, ForOp, GraphOp, IfOp, IndexOp, operation_name
 from dialects.graph.elementwise import Elementwise
 from dialects.graph.kernels import runs_by_hand
+from lowering.graph.choices import join
 from lowering.graph.fuse_groups import CHEAP, is_view
 
 FILLS = frozenset(
@@ -24,15 +25,15 @@ FILLS = frozenset(
 
 @dataclass(frozen=True)
 class GraphHoist(ModulePass):
-    """Moves out of loops what their rounds do not change.
+    """Moves out of loops what their rounds do not change, and out of choices what both ways compute.
 
     Expects: functions at the graph level, derivatives in place.
     Does: from the inner loops to the outer ones, moves ops of which all operands come from around the loop ahead of it, if
     they cost more than reading a result: products, reductions, functions like exp, concats, gathers, random numbers, whole
     loops and choices; with them goes what feeds them. Cheap arithmetic and views alone stay: each kernel of a round computes
     them on the way, for nothing. No op of a graph fails or has an effect, so a loop of no rounds (bounds of a run, `while`)
-    only computes in vain what one round of it would take; what is moved lives until the loop has ended. Nothing leaves a
-    choice: at most one of its ways runs, and an op of both runs once as it is.
+    only computes in vain what one round of it would take; what is moved lives until the loop has ended. Of a choice only
+    what both ways compute, of the same values, moves ahead, since one of them runs.
     Leaves: a function at the graph level, the same numbers.
     """
 
@@ -43,9 +44,11 @@ class GraphHoist(ModulePass):
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
         for function in op.ops:
             if isinstance(function, FuncOp):
-                loops = [o for o in function.walk() if isinstance(o, ForOp)]
-                moved = sum(hoist(loop) for loop in reversed(loops))
-                self.stats["ops hoisted"] = self.stats.get("ops hoisted", 0) + moved
+                for outer in reversed([o for o in function.walk() if isinstance(o, ForOp | IfOp)]):
+                    is_loop = isinstance(outer, ForOp)
+                    moved = hoist(outer) if is_loop else join(outer, lambda op: not is_cheap(op))
+                    what = "ops hoisted" if is_loop else "ops of both ways"
+                    self.stats[what] = self.stats.get(what, 0) + moved
 
 
 def hoist(loop: ForOp) -> int:

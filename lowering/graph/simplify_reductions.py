@@ -19,11 +19,11 @@ from dialects.graph.contraction import MatmulOp, Pool
 from dialects.graph.derived.window import AdaptivePool, GlobalPool
 from dialects.graph.movement import BroadcastOp, ReshapeOp, TransposeOp
 from dialects.graph.reduction import Reduce
-from dialects.graph.shapes import Shape, ints
+from dialects.graph.shapes import ints
 from dialects.graph.sketch import Sketch, Term
 from dialects.types import dims_of, dtype_name, integer_range, is_float, is_integer
 from lowering.graph.pools import PATTERNS as POOLS
-from lowering.graph.scaled_products import shaped
+from lowering.graph.reshapes import matching, shaped
 from lowering.graph.simplify.values import make_as, splat_of, type_of
 from lowering.rewriting import Pattern, Rewriter, is_scheduled, pattern, rewrite_greedily, unless_scheduled
 
@@ -147,29 +147,6 @@ def reduce_of_reshape(op: GraphOp, rewriter: Rewriter) -> None:
     new = reduced_to(op, inner.operands[0], axes)
     if new is not None:
         rewriter.replace(op, new, absorbed=(inner,))
-
-
-def matching(old: Shape, new: Shape) -> list[tuple[list[int], list[int]]]:
-    """Runs of dims of two shapes that hold the same elements, as short as they can be; all in one where sizes are not
-    known to differ."""
-    found: list[tuple[list[int], list[int]]] = []
-    i = j = 0
-    while i < len(old) or j < len(new):
-        before, after = list(range(i, min(i + 1, len(old)))), list(range(j, min(j + 1, len(new))))
-        a, b = (product(s[d] for d in run) for s, run in ((old, before), (new, after)))
-        i, j = i + len(before), j + len(after)
-        while a != b:
-            is_less = a.value is None or b.value is None or a.value < b.value
-            if i < len(old) and (is_less or j == len(new)):
-                before.append(i)
-                a, i = a * old[i], i + 1
-            elif j < len(new):
-                after.append(j)
-                b, j = b * new[j], j + 1
-            else:
-                break
-        found.append((before, after))
-    return found
 
 
 @pattern(Reduce)

@@ -113,6 +113,43 @@ fn main(x: f32[2, 3, 4], r: f32[2, 3, 1]) -> (f32[2, 3, 5], f32[2, 3, 5], f32[2,
 }""",
         ["mul", *["matmul", "add"] * 3],
     ),
+    "channels last, between transposes": (
+        """param w: f32[4, 3, 2, 2] = he(seed=1)
+param u: f32[3, 4, 1, 1] = he(seed=2)
+fn main(x: f32[2, 3, 5, 6]) -> f32[2, 3, 4, 5] {
+  y = tanh(transpose(conv2d(x, w, s), [0, 2, 3, 1]) * s + b)
+  z = (transpose(y, [0, 3, 1, 2]) - 2) * reshape(m, [4, 1, 1])
+  return conv2d(z, u)
+}""",
+        ["conv2d", "transpose", "tanh", "transpose", "conv2d"],
+    ),
+    "channels last, ahead": (
+        """param w: f32[6, 2, 2, 2] = he(seed=1)
+fn main(x: f32[2, 5, 6, 4]) -> f32[2, 6, 4, 5] { return conv2d(transpose(x * s / v - b, [0, 3, 1, 2]), w, groups=2) }""",
+        ["transpose", "conv2d"],
+    ),
+    "heads": (
+        """dim B = 2 in 1..3
+param w: f32[3, 8] = he(seed=1)
+param c: f32[8] = he(seed=2)
+param d: f32[2, 1] = he(seed=2)
+fn main(x: f32[B, 5, 3]) -> f32[B, 2, 5, 4] {
+  h = reshape(x @ w + c, [B, 5, 2, 4]) * s * d
+  return transpose(h, [0, 2, 1, 3]) * reshape(m, [1, 4]) * 0.5
+}""",
+        ["matmul", "add", "reshape", "transpose"],
+    ),
+    "heads in another order": (
+        """param w: f32[3, 8] = he(seed=1)
+param e: f32[4, 1, 2] = he(seed=3)
+fn main(x: f32[5, 3]) -> f32[4, 5, 2] { return transpose(reshape(x @ w, [5, 2, 4]), [2, 0, 1]) * e }""",
+        ["matmul", "reshape", "transpose"],
+    ),
+    "one factor of all that is joined": (
+        """param w: f32[4, 3, 2, 2] = he(seed=1)
+fn main(x: f32[2, 3, 5, 6]) -> f32[2, 80] { return reshape(conv2d(x, w), [2, 80]) * -0.3 }""",
+        ["conv2d", "reshape"],
+    ),
     "in a loop": (
         """param w: f32[4, 4] = he(seed=1)
 fn main(x: f32[3, 4]) -> f32[3, 4] {
@@ -158,6 +195,17 @@ fn main(x: f16[2, 3, 5, 6]) -> f16[2, 4, 3, 4] { return conv2d(x, h) * reshape(u
 fn main(x: i32[2, 3]) -> i32[2, 4] { return x @ i * 2 }""",
     "weights stored in few bits": """param i: i8[3, 4] = zeros()
 fn main(x: f32[2, 3]) -> f32[2, 4] { return x @ cast(i, f32) * s }""",
+    "factors for each row of channels last": """param c: f32[3, 1, 1] = zeros()
+fn main(x: f32[2, 3, 5, 6]) -> f32[2, 3, 4, 4] { return transpose(conv2d(x, w), [0, 2, 3, 1]) * c }""",
+    "channels that are joined with rows": """param c: f32[12] = zeros()
+fn main(x: f32[2, 3, 5, 6]) -> f32[2, 12, 4] { return reshape(conv2d(x, w), [2, 12, 4]) * reshape(c, [12, 1]) }""",
+    "a view that is read twice": """fn main(x: f32[2, 3, 5, 6]) -> (f32[2, 3, 4, 4], f32[2, 3, 4, 4]) {
+  y = transpose(conv2d(x, w), [0, 2, 3, 1])
+  return y * s, tanh(y)
+}""",
+    "a summand seen beside padding": """fn main(x: f32[2, 5, 6, 3]) -> f32[2, 4, 5, 6] {
+  return conv2d(transpose(x * 2 + 1, [0, 3, 1, 2]), w, padding=1)
+}""",
     "a product before a loop": """fn main(x: f32[2, 3, 5, 6]) -> f32[2, 4, 3, 4] {
   y = conv2d(x, w)
   z = y * 0

@@ -274,6 +274,8 @@ def test_attention(cc: str, threads: int):
     added = normal(5, 7)
     added[1] = -np.inf  # a row that sees nothing
     added[2, 3:] = -np.inf
+    odd = added.copy()
+    odd[3, 0], odd[4, 0] = np.inf, np.nan
     seen = RNG.random((5, 7)) < 0.5
     seen[0], seen[1] = False, True
     check_all(
@@ -290,6 +292,11 @@ def test_attention(cc: str, threads: int):
             attention((5, 4), (7, 4), (7, 3), seen, unseen="nan"),
             attention((5, 4), (7, 4), (7, 3), added, unseen="nan"),
             attention((9, 8), (4, 8), (4, 8), causal=True, unseen="nan"),
+            attention((5, 4), (7, 4), (7, 3), seen, hidden=-1e9),
+            attention((9, 8), (4, 8), (4, 8), causal=True, hidden=-3.0, unseen="nan"),
+            attention((5, 4), (7, 4), (7, 3), odd, unseen="safe"),
+            attention((2, 3, 5, 4), (2, 1, 7, 4), (1, 3, 7, 4), seen, causal=True),
+            attention((2, 3, 5, 4), (1, 3, 7, 4), (2, 1, 7, 4), added, unseen="nan"),
             attention((5, 4), (0, 4), (0, 3), unseen="nan"),
             attention((5, 4), (1, 4), (1, 3)),
             attention((1, 4), (1, 4), (1, 1)),
@@ -330,6 +337,7 @@ def test_attention_in_blocks_of_rows(monkeypatch: pytest.MonkeyPatch, threads: i
         attention((2, 31, 16), (2, 40, 16), (2, 40, 17), seen, unseen="nan"),
         attention((2, 31, 16), (2, 40, 16), (2, 40, 17), normal(2, 31, 40)),
         attention((2, 31, 16), (2, 40, 16), (2, 40, 17), normal(1, 40), scale=0.5),
+        attention((2, 3, 31, 16), (2, 1, 40, 16), (2, 1, 40, 17), seen, hidden=-1e9, causal=True),
     ]
     check_all(calls, threads=threads)
 

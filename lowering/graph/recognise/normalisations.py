@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dialects.dims import ONE, ZERO, Dim, product
-from dialects.graph import GraphOp, operation_name
 from dialects.graph.derived.base import SMALL
 from dialects.graph.sketch import Term
 from lowering.graph.recognise.forms import NUMBER, Form, either
 from lowering.graph.recognise.rules import recognised
+from lowering.graph.simplify.values import produced_by
 from lowering.rewriting import Pattern
 
 Axes = tuple[int, ...]
@@ -49,9 +49,8 @@ def _behind(norm: Form, shape: Form) -> Form:
 
 def _source(x: Term) -> Term:
     """What a value is before it is reshaped."""
-    owner = x.value.owner
-    is_reshaped = isinstance(owner, GraphOp) and operation_name(owner) == "reshape"
-    return x.sketch.term(owner.operands[0]) if is_reshaped else x  # pyright: ignore
+    reshape = produced_by(x.value, "reshape")
+    return x if reshape is None else x.sketch.term(reshape.operands[0])
 
 
 def _in_shape(x: Term, shape: Shape) -> Term:

@@ -11,7 +11,7 @@ from lowering.graph.recognise.forms import NUMBER, Form, either
 from lowering.graph.recognise.match import is_close
 from lowering.graph.recognise.rules import recognised
 from lowering.graph.simplify.values import reduce_to_shape
-from lowering.rewriting import Pattern, Rewriter, pattern
+from lowering.rewriting import Pattern, Rewriter, pattern, unless_scheduled
 
 
 @pattern(OPS["reshape"])
@@ -51,7 +51,7 @@ def _narrow_softmax(x: Term, axis: int, dtype: str) -> Term | None:
 
 
 RULES: tuple[Pattern, ...] = (
-    kept_dims,
+    *unless_scheduled((kept_dims,)),
     recognised(
         "mean",
         lambda x, factor=NUMBER, axes=NUMBER, keepdims=NUMBER: (

@@ -16,7 +16,7 @@ from lowering.graph.simplify.idle import IDLE
 from lowering.graph.simplify.loops import LOOPS
 from lowering.graph.simplify.neutral import NEUTRAL
 from lowering.graph.simplify.pairs import PAIRS
-from lowering.rewriting import rewrite_greedily
+from lowering.rewriting import rewrite_greedily, unless_scheduled
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class GraphSimplify(ModulePass):
     neg neg, not not, transposes, reshapes, broadcasts, casts; (3) drops what changes nothing: a cast to the same
     dtype, an identity transpose, a reduction over dims of size 1, ...; (4) takes cheaper ops of the same bits: a division by
     a power of two is a product; (5) computes ops on constants by their references, up to `fold-limit` elements;
-    (6) takes what a loop does not change out of its carried values.
+    (6) takes what a loop does not change out of its carried values. An op that the program schedules stays.
     With `fast-math` it also goes by the algebra of real numbers (`fast.py`): x * 0 = 0, x / x = 1, x / c = x * (1 / c),
     constants of sums and products come together, a * b + a * c = a * (b + c), exp(a) * exp(b) = exp(a + b), log(exp(x)) = x,
     x ** 2 = x * x, ... Then results change by rounding, and are anything where numbers are NaN, infinite or overflow.
@@ -46,5 +46,5 @@ class GraphSimplify(ModulePass):
         patterns = (*NEUTRAL, *fast, *PAIRS, *IDLE, *CHEAPER, *constants(self.fold_limit), *LOOPS)
         for function in op.ops:
             if isinstance(function, FuncOp):
-                for name, count in rewrite_greedily(function, patterns).items():
+                for name, count in rewrite_greedily(function, unless_scheduled(patterns)).items():
                     self.stats[name] = self.stats.get(name, 0) + count

@@ -7,9 +7,10 @@ from math import frexp
 from xdsl.dialects import builtin
 from xdsl.ir import Attribute
 
+from dialects.dims import ONE
 from dialects.graph import OPS, GraphOp, make
 from dialects.graph.carrying import has_quantised
-from dialects.types import is_integer
+from dialects.types import dims_of, is_integer
 from lowering.graph.simplify.values import constant, produced_by, put, splat_of, type_of
 from lowering.rewriting import Pattern, Rewriter, pattern
 
@@ -52,4 +53,12 @@ def square_of_integer(op: GraphOp, rewriter: Rewriter) -> None:
         put(op, [make("mul", [op.operands[0], op.operands[0]])], rewriter)
 
 
-CHEAPER: tuple[Pattern, ...] = (div_by_power_of_two, product_of_negs, square_of_integer)
+@pattern(OPS["tile"])
+def tile_of_ones(op: GraphOp, rewriter: Rewriter) -> None:
+    """tile(x, n) = broadcast(x) where only dims of size 1 are repeated"""
+    own, shape = (dims_of(v.type) for v in (op.operands[0], op.results[0]))
+    if all(a in (ONE, b) for a, b in zip(reversed(own), reversed(shape), strict=False)):
+        rewriter.replace(op, make("broadcast", op.operands, {"shape": shape}))
+
+
+CHEAPER: tuple[Pattern, ...] = (div_by_power_of_two, product_of_negs, square_of_integer, tile_of_ones)

@@ -58,8 +58,9 @@ def div_by_constant(op: GraphOp, rewriter: Rewriter) -> None:
 def constants_of_sum(op: GraphOp, rewriter: Rewriter) -> None:
     """(x + c) + d = x + (c + d), and with x - c, c - x"""
     for place in (0, 1):
-        outer, inner = number_in(op, place), op.operands[1 - place].owner
-        if outer is None or not isinstance(inner, GraphOp) or type(inner) not in (OPS["add"], OPS["sub"]):
+        outer, value = number_in(op, place), op.operands[1 - place]
+        inner = produced_by(value, "add") or produced_by(value, "sub")
+        if outer is None or inner is None:
             continue
         for at in (0, 1):
             number = number_in(inner, at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xdsl.dialects import builtin
 from xdsl.ir import Attribute
 
-from dialects.graph import OPS, GraphOp, make
+from dialects.graph import OPS, GraphOp, make, operation_name
 from dialects.graph.carrying import has_quantised
 from dialects.graph.elementwise import Elementwise
 from dialects.graph.shapes import dims, ints
@@ -17,7 +17,7 @@ from lowering.rewriting import Pattern, Rewriter, pattern
 @pattern(OPS["neg"], OPS["logical_not"])
 def involution_twice(op: GraphOp, rewriter: Rewriter) -> None:
     """neg(neg(x)) = x; not(not(x)) = x"""
-    if (inner := op.operands[0].owner) and isinstance(inner, GraphOp) and type(inner) is type(op):
+    if (inner := produced_by(op.operands[0], operation_name(op))) is not None:
         rewriter.replace_with_values(op, [inner.operands[0]])
 
 
@@ -66,6 +66,27 @@ def reshape_of_reshape(op: GraphOp, rewriter: Rewriter) -> None:
     elif (inner := produced_by(op.operands[0], "reshape")) is not None:
         shape = {"shape": dims(op.values(), "shape")}
         rewriter.replace(op, make("reshape", inner.operands, shape), absorbed=(inner,))
+
+
+@pattern(OPS["reshape"])
+def reshape_around_transpose(op: GraphOp, rewriter: Rewriter) -> None:
+    """reshape(transpose(reshape(x), p)) = transpose(reshape(x), q) where p leaves the dims first that the outer reshape changes,
+    and the inner one leaves those that p moves: batches that are joined around a transpose"""
+    moved = produced_by(op.operands[0], "transpose")
+    joined = None if moved is None else produced_by(moved.operands[0], "reshape")
+    if moved is None or joined is None or has_quantised([type_of(joined.operands[0])]):
+        return
+    perm = ints(moved.values(), "perm")
+    lead = next((i for i, p in enumerate(perm) if i != p), len(perm))
+    count = len(perm) - lead
+    source, after = (dims_of(v.type) for v in (joined.operands[0], op.results[0]))
+    before, wanted = (dims_of(v.results[0].type)[lead:] for v in (joined, moved))
+    if not count or source[-count:] != before or after[-count:] != wanted:
+        return
+    front = len(after) - count
+    first = make("reshape", joined.operands, {"shape": (*after[:front], *before)})
+    order = [*range(front), *(p - lead + front for p in perm[lead:])]
+    rewriter.replace(op, [first, make("transpose", first.results, {"perm": order})], absorbed=(moved, joined))
 
 
 @pattern(OPS["broadcast"])
@@ -144,6 +165,7 @@ PAIRS: tuple[Pattern, ...] = (
     add_or_sub_of_neg,
     transpose_of_transpose,
     reshape_of_reshape,
+    reshape_around_transpose,
     broadcast_of_broadcast,
     elementwise_of_broadcast,
     cast_of_cast,

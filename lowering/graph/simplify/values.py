@@ -21,9 +21,11 @@ def splat_of(value: SSAValue) -> float | int | bool | complex | None:
 
 
 def produced_by(value: SSAValue, name: str) -> GraphOp | None:
-    """The op that makes a value, if it is the graph op of that name."""
+    """The op that makes a value, if it is the graph op of that name, and the program does not say how it is to run."""
     owner = value.owner
-    return owner if isinstance(owner, GraphOp) and type(owner) is OPS[name] else None
+    if not isinstance(owner, GraphOp) or type(owner) is not OPS[name] or is_scheduled(owner):
+        return None
+    return owner
 
 
 def type_of(value: SSAValue) -> AnyTensor:

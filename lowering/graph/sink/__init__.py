@@ -18,9 +18,12 @@ from lowering.graph.simplify.pairs import (
 from lowering.graph.sink.casts import CASTS
 from lowering.graph.sink.reductions import REDUCTIONS
 from lowering.graph.sink.views import VIEWS
-from lowering.rewriting import rewrite_greedily
+from lowering.rewriting import Pattern, rewrite_greedily, unless_scheduled
 
 CANCEL = (transpose_of_transpose, reshape_of_reshape, broadcast_of_broadcast, cast_of_cast)
+
+PATTERNS: tuple[Pattern, ...] = (*unless_scheduled(CANCEL), *VIEWS, *REDUCTIONS, *CASTS)
+"""The rules, in the order in which they are tried at an op."""
 
 
 @dataclass(frozen=True)
@@ -48,5 +51,5 @@ class GraphSink(ModulePass):
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
         for function in op.ops:
             if isinstance(function, FuncOp):
-                for name, count in rewrite_greedily(function, (*CANCEL, *VIEWS, *REDUCTIONS, *CASTS)).items():
+                for name, count in rewrite_greedily(function, PATTERNS).items():
                     self.stats[name] = self.stats.get(name, 0) + count

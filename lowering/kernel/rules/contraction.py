@@ -12,7 +12,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from dialects.dims import ONE, ZERO, Dim, dmax, dmin
 from dialects.graph import OPS, IndexOp
-from dialects.graph.contraction import Conv2dOp, Pool
+from dialects.graph.contraction import AttentionOp, Conv2dOp, Pool, hidden_score
 from dialects.graph.shapes import edges
 from dialects.graph.structure import Access, YieldOp as GraphYield
 from dialects.types import is_integer, is_unsigned, np_dtype
@@ -101,24 +101,27 @@ def _least(element: Attribute) -> float:
 def _attention(b: Builder, op: Operation, index: Index) -> SSAValue:
     """Maximum, sum of exponentials, weighted sum: a chain of which kernel-merge-reductions makes one reduction."""
     q, k, v, *mask = op.operands
+    assert isinstance(op, AttentionOp)
+    values = op.values()
     depth, keys = b.shape(q)[-1], b.shape(k)[-2]
     batch, i, e = index[:-2], index[-2], index[-1]
-    scale = number(op, "scale")
+    of_keys, of_values = (broadcast_index(batch, b.shape(x)[:-2]) for x in (k, v))
+    scale, hidden = number(op, "scale"), hidden_score(values)
 
     def score(j: Dim) -> SSAValue:
         d = b.axis("d", depth)
-        total = sum_of_products(b, [d], b.at(q, (*batch, i, d)), b.at(k, (*batch, j, d)))
+        total = sum_of_products(b, [d], b.at(q, (*batch, i, d)), b.at(k, (*of_keys, j, d)))
         out = b.binary(arith.MulfOp, total, b.constant(scale, total.type))
         if mask:
             where = broadcast_index((*batch, i, j), b.shape(mask[0]))
             field = b.at(mask[0], where)
             if field.type == i1:
-                out = b.add(arith.SelectOp(field, out, b.constant(-INF, out.type)))
+                out = b.add(arith.SelectOp(field, out, b.constant(hidden, out.type)))
             else:
                 out = b.binary(arith.AddfOp, out, field)
         if flag(op, "causal"):
             ahead = b.compare(5, b.index(i + (keys - b.shape(q)[-2]) - j), b.constant(0, b.index(ZERO).type))
-            out = b.add(arith.SelectOp(ahead, out, b.constant(-INF, out.type)))
+            out = b.add(arith.SelectOp(ahead, out, b.constant(hidden, out.type)))
         return out
 
     j = b.axis("j", keys)
@@ -128,9 +131,12 @@ def _attention(b: Builder, op: Operation, index: Index) -> SSAValue:
     # a row that sees no key has the maximum -inf; its weights are zero, and so is its result
     base = b.add(arith.SelectOp(b.compare(FLOAT_PREDICATES["eq"], top, low), zero, top))
     weight = b.add(math.ExpOp(b.binary(arith.SubfOp, x, base)))
+    if values["unseen"] == "safe":
+        is_number = b.compare(FLOAT_PREDICATES["lt"], top, b.constant(INF, x.type))
+        weight = b.add(arith.SelectOp(is_number, weight, zero))
     total = fold(b, "sum", [j], weight, b.element(q))
-    weighted = sum_of_products(b, [j], weight, b.at(v, (*batch, j, e)))
-    if str(op.values()["unseen"]) == "zero":  # pyright: ignore[reportAttributeAccessIssue]
+    weighted = sum_of_products(b, [j], weight, b.at(v, (*of_values, j, e)))
+    if values["unseen"] != "nan":
         empty = b.compare(FLOAT_PREDICATES["eq"], total, zero)
     elif keys.value:
         return b.binary(arith.DivfOp, weighted, total)

@@ -5,8 +5,6 @@ A vector here is a term of one dim, a number for each channel, or of none: one n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from xdsl.ir import Operation, SSAValue
 
 from dialects.dims import ONE, Dim
@@ -18,12 +16,13 @@ from dialects.graph.sketch import Term
 from dialects.types import dims_of
 
 Convolving = (Conv2dOp, Convolution, Transposed)
-PRODUCTS = (MatmulOp, *Convolving)
+WEIGHTED = (MatmulOp, *Convolving)
+"""Ops that multiply what they read by weights."""
 
 
 def is_product(op: object) -> bool:
     """Whether an op multiplies what it reads by a weight: a matmul by a matrix on its right, or a convolution."""
-    if not isinstance(op, PRODUCTS):
+    if not isinstance(op, WEIGHTED):
         return False
     return not isinstance(op, MatmulOp) or min(len(dims_of(v.type)) for v in op.operands) > 1  # pyright: ignore
 
@@ -31,24 +30,6 @@ def is_product(op: object) -> bool:
 def channel_dim(op: Operation, rank: int) -> int:
     """Which dim of what a product reads, or gives, has a weight of its own for each place."""
     return rank - 1 if isinstance(op, MatmulOp) else 1
-
-
-def is_vector(dims: Shape, rank: int, channel: int) -> bool:
-    """Whether a tensor of these dims, broadcast to a rank, differs between channels alone."""
-    first = rank - len(dims)
-    return first >= 0 and all(d == ONE or first + i == channel for i, d in enumerate(dims))
-
-
-def vector(x: Term, rank: int, channel: int) -> Term:
-    """A tensor that differs between channels alone, as a vector."""
-    at = channel - (rank - len(x.dims))
-    size = x.dims[at] if at >= 0 else ONE
-    return shaped(x, [] if size == ONE else [size])
-
-
-def shaped(x: Term, dims: Sequence[Dim]) -> Term:
-    """A tensor with other dims."""
-    return x if x.dims == tuple(dims) else x.reshape(dims)
 
 
 def out_scaled(op: GraphOp, w: Term, s: Term) -> Term:
