@@ -33,8 +33,8 @@
 #define IRK_INLINE static inline
 #define IRK_COLD static inline
 #elif defined(__CUDACC__)
-#define IRK_INLINE static __device__ __forceinline__
-#define IRK_COLD static __device__ __noinline__
+#define IRK_INLINE static __host__ __device__ __forceinline__ /* hosts reckon sizes */
+#define IRK_COLD static __host__ __device__ __noinline__
 #elif defined(__GNUC__)
 #define IRK_INLINE static inline __attribute__((always_inline, unused))
 #define IRK_COLD static __attribute__((noinline, cold, unused))

@@ -14,6 +14,7 @@
 #include <cuda_runtime.h>
 #pragma nv_diag_suppress 186 /* comparisons with constants that are always true */
 #define IRK_DEVICE static __device__ __forceinline__
+#define IRK_ANYWHERE static __host__ __device__ __forceinline__
 #define IRK_MISALIGNED ((int)cudaErrorMisalignedAddress)
 #define IRK_LAUNCH(kernel, blocks, threads, stream, ...) \
   (kernel<<<(unsigned)(blocks), threads, 0, (cudaStream_t)(stream)>>>(__VA_ARGS__), (int)cudaGetLastError())
@@ -23,8 +24,8 @@
 #include "irk_math.h"
 
 /* Of numbers of two widths: emitted text counts by int where that is enough. */
-template <class A, class B> IRK_DEVICE auto irk_min_i64(A a, B b) -> decltype(a + b) { return a < b ? a : b; }
-template <class A, class B> IRK_DEVICE auto irk_max_i64(A a, B b) -> decltype(a + b) { return a > b ? a : b; }
+template <class A, class B> IRK_ANYWHERE auto irk_min_i64(A a, B b) -> decltype(a + b) { return a < b ? a : b; }
+template <class A, class B> IRK_ANYWHERE auto irk_max_i64(A a, B b) -> decltype(a + b) { return a > b ? a : b; }
 
 /* Moves bytes at once; both addresses are multiples of their number. */
 template <int bytes> struct irk_word;

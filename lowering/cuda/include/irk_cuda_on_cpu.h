@@ -29,6 +29,7 @@
 #endif
 
 #define IRK_DEVICE static inline __attribute__((unused))
+#define IRK_ANYWHERE IRK_DEVICE
 #define IRK_MISALIGNED 716
 #define __global__
 #define __device__
@@ -234,10 +235,11 @@ template <class F> int launch(int64_t blocks, unsigned threads, F body) {
 
 extern "C" __attribute__((weak)) const char *irk_cpu_fault() { return irk_cpu::machine().fault; }
 
-#define threadIdx (irk_cpu::machine().thread)
-#define blockIdx (irk_cpu::machine().number)
-#define blockDim (irk_cpu::machine().block)
-#define gridDim (irk_cpu::machine().grid)
+/* No macros: a field of a program's arguments may have such a name. */
+__attribute__((unused)) static irk_cpu::Index &threadIdx = irk_cpu::machine().thread;
+__attribute__((unused)) static irk_cpu::Index &blockIdx = irk_cpu::machine().number;
+__attribute__((unused)) static irk_cpu::Index &blockDim = irk_cpu::machine().block;
+__attribute__((unused)) static irk_cpu::Index &gridDim = irk_cpu::machine().grid;
 #define __syncthreads() irk_cpu::wait_for_block(__LINE__)
 #define __shfl_xor_sync(mask, value, bits) irk_cpu::exchange(value, (irk_cpu::machine().current ^ (unsigned)(bits)), __LINE__)
 #define IRK_LAUNCH(kernel, blocks, threads, stream, ...) \
