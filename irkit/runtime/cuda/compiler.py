@@ -26,7 +26,7 @@ class CpuCompiler(Compiler):
     FOLDERS: ClassVar[tuple[Path, ...]] = (INCLUDE, CUDA_INCLUDE)
 
     def flags(self, cflags: Sequence[str] = ()) -> tuple[str, ...]:
-        return ("-fPIC", "-shared", *cflags, *users_flags(), *HOST_FLAGS)
+        return ("-fPIC", "-shared", *HOST_FLAGS, *cflags, *users_flags())
 
 
 @dataclass(frozen=True)

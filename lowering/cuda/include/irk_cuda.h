@@ -14,7 +14,6 @@
 #include <cuda_runtime.h>
 #pragma nv_diag_suppress 186 /* comparisons with constants that are always true */
 #define IRK_DEVICE static __device__ __forceinline__
-#define IRK_ANYWHERE static __host__ __device__ __forceinline__
 #define IRK_MISALIGNED ((int)cudaErrorMisalignedAddress)
 #define IRK_LAUNCH(kernel, blocks, threads, stream, ...) \
   (kernel<<<(unsigned)(blocks), threads, 0, (cudaStream_t)(stream)>>>(__VA_ARGS__), (int)cudaGetLastError())

@@ -14,6 +14,7 @@
   } while (0)
 
 #ifdef __CUDACC__
+#pragma nv_diag_suppress 550 /* arrays that one of the functions has no use for */
 #define IRK_CONSTANT static __device__ const
 #define IRK_HOST static inline
 
