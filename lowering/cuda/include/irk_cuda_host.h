@@ -34,6 +34,15 @@ IRK_HOST int irk_read(void *to, const void *from, size_t bytes, void *stream) {
   return (int)(code ? code : cudaStreamSynchronize((cudaStream_t)stream));
 }
 
+/* The array of the host may change once it returns. */
+IRK_HOST int irk_write(void *to, const void *from, size_t bytes, void *stream) {
+  const cudaError_t code = cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, (cudaStream_t)stream);
+  return (int)(code ? code : cudaStreamSynchronize((cudaStream_t)stream));
+}
+
+IRK_HOST int irk_allocate(void **place, size_t bytes) { return (int)cudaMalloc(place, bytes ? bytes : 1); }
+IRK_HOST int irk_release(void *place) { return (int)cudaFree(place); }
+
 IRK_HOST const char *irk_error(int code) { return cudaGetErrorString((cudaError_t)code); }
 #else
 #define IRK_CONSTANT static const
@@ -47,6 +56,11 @@ IRK_HOST int irk_copy(void *to, const void *from, int64_t bytes, void *) {
 }
 
 IRK_HOST int irk_read(void *to, const void *from, size_t bytes, void *) { return memcpy(to, from, bytes), 0; }
+
+IRK_HOST int irk_write(void *to, const void *from, size_t bytes, void *) { return memcpy(to, from, bytes), 0; }
+
+IRK_HOST int irk_allocate(void **place, size_t bytes) { return *place = aligned_alloc(64, (bytes + 64) / 64 * 64), !*place; }
+IRK_HOST int irk_release(void *place) { return free(place), 0; }
 
 IRK_HOST const char *irk_error(int) { return irk_cpu_fault(); }
 #endif
