@@ -92,7 +92,7 @@ class DeviceSteps(HostSteps):
         return lines
 
     def run(self) -> list[str]:
-        lines = [f"  need({self.spec.name}_run(&device, arena, NULL));"]
+        lines = [f"  code = {self.spec.name}_run(&device, arena, NULL);", "  need(code);"]
         for number, arg in enumerate(self.spec.args):
             if arg.role == "output":
                 place = c_field(arg.name)

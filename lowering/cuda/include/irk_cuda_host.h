@@ -62,7 +62,7 @@ IRK_HOST int irk_write(void *to, const void *from, size_t bytes, void *) { retur
 IRK_HOST int irk_allocate(void **place, size_t bytes) { return *place = aligned_alloc(64, (bytes + 64) / 64 * 64), !*place; }
 IRK_HOST int irk_release(void *place) { return free(place), 0; }
 
-IRK_HOST const char *irk_error(int) { return irk_cpu_fault(); }
+IRK_HOST const char *irk_error(int code) { return code == IRK_MISALIGNED ? "misaligned address" : irk_cpu_fault(); }
 #endif
 
 static __global__ void irk_set_cell(int64_t *cell, int64_t value) { *cell = value; }
