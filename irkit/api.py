@@ -132,7 +132,7 @@ def _compile_cuda(origin: Origin, threads: int | None, given: frozenset[str]) ->
 
     if threads is not None:
         raise IrkitError(
-            "a program for a GPU runs on its threads, not on those of this machine",
+            "a program for a GPU takes no number of threads",
             found=f"threads = {threads}",
             hint="leave the number of threads out",
         )

@@ -150,6 +150,11 @@ class Program:
         """The results in order."""
         return tuple(a.spec for a in self._outputs)
 
+    @property
+    def runs_on(self) -> str:
+        """What runs it, for people."""
+        return _plural("thread", range(self.threads), count=True)
+
     def __repr__(self) -> str:
         shown = ", ".join(f"{a.name}: {a.type_text}" for a in self.inputs)
         results = ", ".join(f"{a.name}: {a.type_text}" for a in self.outputs)

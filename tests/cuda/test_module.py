@@ -207,7 +207,7 @@ def test_what_has_no_meaning_is_refused(machine: Machine, tmp_path: Path):
     for act, said in (
         (lambda: program.save(tmp_path / "p.irk"), "not saved in one file"),
         (lambda: program.profile(X), "not profiled"),
-        (lambda: cuda(SCORES, threads=2), "runs on its threads"),
+        (lambda: cuda(SCORES, threads=2), "takes no number of threads"),
         (lambda: cuda(SCORES, tuned=True), "no tuned schedules"),
         (lambda: program.set_params({"w": Lent(aligned(X))}), "lies on a device"),  # pyright: ignore
     ):

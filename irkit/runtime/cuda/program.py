@@ -65,6 +65,10 @@ class CudaProgram(Program):
             self._stale.clear()
         return self._values
 
+    @property
+    def runs_on(self) -> str:
+        return self.machine.name
+
     def set_params(self, values: Mapping[str, ArrayLike]) -> None:
         super().set_params(values)
         for name in values:
