@@ -16,13 +16,14 @@ from irkit.plugins import fingerprints
 from irkit.runtime import cache
 from irkit.runtime.compiler import Compiler, find_compiler
 from lowering.c.abi import ProgramSpec, c_prefix
+from lowering.target import get_target, is_cuda
 
 if TYPE_CHECKING:
     import numpy as np
     from xdsl.dialects.builtin import ModuleOp
 
     from irkit.lang.tree import Module
-    from irkit.runtime.module import Program
+    from irkit.runtime.module import Origin, Program
 
 TEXT_NAME = "<text>"
 
@@ -40,7 +41,8 @@ def compile(
     """Compiles a `.tg` or `.mlir` file, or `.tg` text, to a callable.
 
     fn names the function: by default `main`, or else the last of the file. dims gives dims their sizes. target is
-    `native` or a declared machine; threads the number of threads of each call, by default one for each core; cc the C
+    `native` or a declared machine; `cuda` is the GPU of this one, which needs nvcc and PyCUDA, `cuda:cpu` runs what is made
+    for a GPU on the CPU; threads the number of threads of each call, by default one for each core; cc the C
     compiler; with tuned, kernels that `irkit tune` has tuned on this machine run by what it found; with fast_math, the
     algebra of real numbers holds, so that results differ by rounding, and are anything where numbers are NaN, infinite or
     overflow. Parameters are read from their files. Raises IrkitError, or ErrorList for several errors.
@@ -110,25 +112,56 @@ def compile_text(
     """Compiles a text that stands in the file of a name; parameters and inputs in `given` are not read from files."""
     from irkit.runtime.module import Origin, Program
 
-    compiler = find_compiler(cc)
-    what = [text, name, fn or "", repr(sorted((dims or {}).items())), target, *fingerprints()]
-    what += imported_texts(text, name)
-    if tuned:
-        what += ["tuned", *cache.tuned_texts(cache.tuned_dir(target, compiler))]
-    if fast_math:
-        what.append("fast math")
-    key = cache.program_key(what, compiler)
-    entry = cache.load_program(key)
-    if entry is None:
-        entry = _build(text, name, fn, dims, target, compiler, tuned, fast_math)
-        cache.store_program(key, entry)
-    values = read_defaults(entry.spec, entry.places, name, given)
     origin = Origin(text, name, fn, dict(dims or {}), target, cc, tuned, fast_math)
+    if is_cuda(target):
+        return _compile_cuda(origin, threads, given)
+    compiler = find_compiler(cc)
+    entry = _entry(origin, target, compiler, tuple(get_target(target, compiler.name).cflags))
+    values = read_defaults(entry.spec, entry.places, name, given)
     try:
         return Program(entry.spec, entry.library, values, threads, origin)
     except OSError:  # the library in the cache is damaged
         path = cache.library(entry.spec, compiler, entry.cflags, again=True)
         return Program(entry.spec, path, values, threads, origin)
+
+
+def _compile_cuda(origin: Origin, threads: int | None, given: frozenset[str]) -> Program:
+    """The same for a target with blocks and threads."""
+    from irkit.runtime.cuda.program import CudaProgram
+    from irkit.runtime.cuda.setup import set_up
+
+    if threads is not None:
+        raise IrkitError(
+            "a program for a GPU takes no number of threads",
+            found=f"threads = {threads}",
+            hint="leave the number of threads out",
+        )
+    setup = set_up(origin.target, origin.cc)
+    entry = _entry(origin, setup.target, setup.compiler, setup.cflags)
+    values = read_defaults(entry.spec, entry.places, origin.name, given)
+    try:
+        return CudaProgram(entry.spec, entry.library, setup.machine, values, origin)
+    except OSError:
+        path = cache.library(entry.spec, setup.compiler, entry.cflags, again=True)
+        return CudaProgram(entry.spec, path, setup.machine, values, origin)
+
+
+def _entry(origin: Origin, target: str, compiler: Compiler, cflags: tuple[str, ...]) -> cache.Entry:
+    """A program from the cache, or compiled and put there."""
+    text, name, fn, dims = origin.text, origin.name, origin.fn, origin.dims
+    what = [text, name, fn or "", repr(sorted(dims.items())), target, *fingerprints()]
+    what += imported_texts(text, name)
+    if origin.tuned:
+        what += ["tuned", *cache.tuned_texts(cache.tuned_dir(target, compiler))]
+    if origin.fast_math:
+        what.append("fast math")
+    key = cache.program_key(what, compiler)
+    entry = cache.load_program(key)
+    if entry is None:
+        spec, places = emit(text, name, fn, dims, target, compiler.name, origin.tuned, origin.fast_math)
+        entry = cache.Entry(spec, cache.library(spec, compiler, cflags), places, cflags)
+        cache.store_program(key, entry)
+    return entry
 
 
 def emit(
@@ -141,19 +174,22 @@ def emit(
     tuned: bool = False,
     fast_math: bool = False,
 ) -> tuple[ProgramSpec, dict[str, cache.Place]]:
-    """The C program of a text, and where its arguments stand in the text."""
+    """The C program of a text, in CUDA C++ for a target with blocks and threads, and where its arguments stand in the text."""
     from irkit import pipeline
     from lowering.c.emit import emit_program
-    from lowering.target import get_target
+    from lowering.cuda.emit import emit_cuda_program
 
     machine = get_target(target, cc)
+    if machine.gpu is not None and tuned:
+        raise IrkitError("there are no tuned schedules for a GPU", hint="leave --tuned out")
     with paused():
         module = graph_of(text, name, fn, dims)
         places = _places(module)
         folder = tuned_folder(target, cc) if tuned else ""
         passes = pipeline.passes_to(pipeline.level_of(module), "buffer", target, cc, folder, fast_math)
         pipeline.run_passes(module, passes, pipeline.context())
-        return emit_program(module, machine, program_prefix(name)), places
+        emitter = emit_program if machine.gpu is None else emit_cuda_program
+        return emitter(module, machine, program_prefix(name)), places
 
 
 def tuned_folder(target: str, cc: str) -> str:
@@ -199,23 +235,6 @@ def read_defaults(
                 hint="give the dim a value (--dim), or leave its range out",
             )
     return fill_all(wants, _folder(name))
-
-
-def _build(
-    text: str,
-    name: str,
-    fn: str | None,
-    dims: Mapping[str, int] | None,
-    target: str,
-    compiler: Compiler,
-    tuned: bool,
-    fast_math: bool,
-) -> cache.Entry:
-    from lowering.target import get_target
-
-    spec, places = emit(text, name, fn, dims, target, compiler.name, tuned, fast_math)
-    cflags = tuple(get_target(target, compiler.name).cflags)
-    return cache.Entry(spec, cache.library(spec, compiler, cflags), places, cflags)
 
 
 def graph_of(text: str, name: str, fn: str | None, dims: Mapping[str, int] | None) -> ModuleOp:

@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
         help="write the outputs of all kernels as .npy, and name the first that differs from the NumPy reference",
     )
     compile_ = commands.add_parser(
-        "compile", help="write a pair of C files, the weights, and an example main.c"
+        "compile", help="write a pair of C or CUDA files, the weights, and an example main.c"
     )
     _add_common(compile_)
     compile_.add_argument(
@@ -355,7 +355,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dim", action="append", default=[], metavar="NAME=SIZE", help="the size of a dim; may be repeated"
     )
-    parser.add_argument("--target", default="native", help="native, or a declared machine such as avx2")
+    parser.add_argument(
+        "--target", default="native", help="native, or a declared machine such as avx2 or cuda"
+    )
     parser.add_argument("--cc", help="the C compiler (default: the CC variable, or gcc, clang, cc, ziglang)")
     parser.add_argument(
         "--load-plugin",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
 from xdsl.context import Context
@@ -19,7 +19,7 @@ from lowering.verify import check_only
 LEVELS = ("graph", "kernel", "loop", "buffer", "c")
 
 CUDA = "cuda"
-"""What CUDA text is called: kernels of the loop level, mapped to blocks and threads."""
+"""What CUDA text is called: kernels mapped to blocks and threads, and the host program that launches them."""
 
 UPSTREAM = "upstream"
 """What the way to MLIR's own dialects is called: it leaves irkit's levels after the buffer level."""
@@ -70,6 +70,9 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 MAPPING: dict[str, tuple[str, ...]] = {"kernel-to-loop": ("loop-map-gpu",)}
 """Passes that follow a standard one where the target has blocks and threads."""
+
+THREADED = frozenset({"buffer-tile-time", "buffer-place-barriers"})
+"""Passes for teams of threads, which a target with blocks and threads does without."""
 
 PASSES: dict[str, tuple[str, str]] = {
     "graph-differentiate": ("lowering.graph.differentiate", "GraphDifferentiate"),
@@ -200,7 +203,9 @@ def passes_to(
     stop = min(LEVELS.index(level_to), len(STAGES) - 1)
     first = start if start == 0 else start + 1
     standard = [name for _, names in STAGES[first : stop + 1] for name in names]
-    mapping = MAPPING if target in CUDA_TARGETS else {}
+    mapping: Mapping[str, tuple[str, ...]] = {}
+    if target in CUDA_TARGETS:
+        mapping, standard = MAPPING, [n for n in standard if n not in THREADED]
     return [
         make_pass(n, target, cc, tuned, fast_math)
         for name in standard
@@ -215,16 +220,9 @@ def split(passes: Sequence[ModulePass], name: str) -> tuple[Sequence[ModulePass]
 
 
 def passes_cuda(level_from: str, target: str) -> list[ModulePass]:
-    """The passes that bring a module of one level to kernels that are mapped to blocks and threads. Raises IrkitError where
-    the module is below the loop level."""
-    if level_from == "loop":
-        return [make_pass("loop-map-gpu", target)]
-    if LEVELS.index(level_from) > LEVELS.index("loop"):
-        raise IrkitError(
-            f"the input is at the {level_from} level already, which is below the loop level",
-            hint="CUDA text is made of kernels at the loop level",
-        )
-    return passes_to(level_from, "loop", target)
+    """The passes that bring a module of one level to a program whose kernels are mapped to blocks and threads."""
+    passes = passes_to(level_from, "buffer", target)
+    return [make_pass("loop-map-gpu", target), *passes] if level_from == "loop" else passes
 
 
 def passes_upstream(

@@ -1,5 +1,6 @@
 """lit's settings: `lit lit_tests -v` from the checkout."""
 
+import ctypes
 import os
 import shutil
 import sys
@@ -18,5 +19,9 @@ config.excludes = ["Inputs"]
 config.test_source_root = here
 config.test_exec_root = os.path.join(root, "build", "lit_tests")
 config.available_features.update(name for name in ("gcc", "clang", "nvcc") if shutil.which(name))
+try:
+    ctypes.CDLL("libcuda.so.1")
+except OSError:
+    config.available_features.add("no-driver")
 config.substitutions.append(("%root", root))
 config.substitutions.append(("%examples", os.path.join(root, "examples")))

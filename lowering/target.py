@@ -122,11 +122,19 @@ CUDA = {
     name: Target(name, 16, gpu.registers, tile=(8, 2), packs=False, whole=64, gpu=gpu)
     for name, gpu in DEVICES.items()
 }
-CUDA_TARGETS = CUDA | {"cuda": CUDA["cuda:sm_90"]}
+ON_CPU = "cuda:cpu"
+"""What is compiled for a GPU, compiled for this CPU: every block and thread in turns."""
+
+CUDA_TARGETS = CUDA | {"cuda": CUDA["cuda:sm_90"], ON_CPU: replace(CUDA["cuda:sm_90"], name=ON_CPU)}
 DECLARED |= CUDA_TARGETS
 
 CLANG_TILES = {"avx512": (12, 2), "avx2": (6, 2)}
 """The tiles that clang keeps in registers."""
+
+
+def is_cuda(name: str) -> bool:
+    """Whether a target has blocks and threads."""
+    return name in CUDA_TARGETS
 
 
 def get_target(name: str = "native", cc: str = "gcc") -> Target:

@@ -13,6 +13,7 @@ QUICK = frozenset(
     {
         "bench",
         "buffer",
+        "cuda",
         "debugging",
         "derivatives",
         "from_onnx",

@@ -1,4 +1,4 @@
-"""`irkit compile`: writes a program as a pair of C files that stand alone, with weights and an example `main.c`."""
+"""`irkit compile`: writes a program as a pair of C or CUDA files that stand alone, with weights and an example `main.c`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec
 from lowering.c.literals import c_words
 from lowering.c.names import c_field
 from lowering.remarks import Remarks, listening
-from lowering.target import get_target
+from lowering.target import ON_CPU, get_target, is_cuda
 
 ALIGNMENT = 64
 PER_LINE = 12
@@ -47,11 +47,17 @@ def execute(args: argparse.Namespace) -> None:
     if args.size_file:
         check_writable(args.size_file)
     name = "<stdin>" if args.file == "-" else args.file
-    compiler = find_compiler(args.cc)
+    cuda = is_cuda(args.target)
+    if cuda:
+        from irkit.commands import compile_cuda
+
+        compile_cuda.check(args)
+    compiler = None if cuda and args.target != ON_CPU else find_compiler(args.cc)
+    cc = compiler.name if compiler is not None else "nvcc"
     text, dims = read_text(args.file), read_dims(args.dim)
     remarks = Remarks(frozenset({"prune"}))
     with listening(remarks):
-        spec, places = emit(text, name, args.fn, dims, args.target, compiler.name, args.tuned, args.fast_math)
+        spec, places = emit(text, name, args.fn, dims, args.target, cc, args.tuned, args.fast_math)
     for remark in remarks.in_order():
         if ("kind", "parameter") in remark.args:
             print(f"warning: {remark.message} ({remark.reason})", file=sys.stderr)
@@ -65,18 +71,20 @@ def execute(args: argparse.Namespace) -> None:
         print(f"wrote {args.output}")
         return
     values = read_defaults(spec, places, name)
-    target = get_target(args.target, compiler.name)
-    files = program_files(spec, values, args.weights, args.golden, target.portable)
+    target = get_target(args.target, cc)
+    files = program_files(spec, values, args.weights, args.golden, target.portable, cuda)
     if args.golden:
         files["golden.h"] = golden_header(spec, graph_of(text, name, args.fn, dims), values).encode()
     folder = Path(args.output)
     write_files(folder, files)
     sources = " ".join(n for n in files if n.endswith(".c"))
     print(f"wrote {', '.join(files)}")
+    if compiler is None or cuda:
+        command = compile_cuda.build_command(args.target, cc, spec.name, sources)
+        print(f"build: cd {folder} && {command} && ./{spec.name}")
+        return
     flags = build_flags(target, compiler)
-    print(
-        f"build: cd {folder} && {compiler.name} {' '.join(flags)} {sources} -o {spec.name} -lm && ./{spec.name}"
-    )
+    print(f"build: cd {folder} && {cc} {' '.join(flags)} {sources} -o {spec.name} -lm && ./{spec.name}")
     if args.size or args.size_file:
         const = sum(values[a.name].nbytes for a in spec.args if a.name in values and not a.is_written)
         found = footprint(spec, files, const, compiler, flags)
@@ -107,13 +115,20 @@ def program_files(
     weights: str,
     golden: bool = False,
     portable: bool = False,
+    cuda: bool = False,
 ) -> dict[str, bytes]:
-    """The content of each file: the C pair, what it includes, the data, the example; `portable` data is C99."""
-    name = spec.name
-    files = {f"{name}.c": spec.source.encode(), f"{name}.h": spec.header.encode()}
-    spare = "irk_vectors.h" if portable else "irk_c99.h"
-    for path in sorted(p for p in INCLUDE.glob("*.h") if p.name != spare):
-        files[path.name] = path.read_bytes()
+    """The content of each file: the C pair, what it includes, the data, the example; `portable` data is C99, with `cuda`
+    the pair and the example are CUDA C++."""
+    name, main, steps = spec.name, "main.c", HostSteps
+    if cuda:
+        from irkit.commands.compile_cuda import DeviceSteps, source_files
+
+        files, main, steps = source_files(spec), "main.cu", DeviceSteps
+    else:
+        files = {f"{name}.c": spec.source.encode(), f"{name}.h": spec.header.encode()}
+        spare = "irk_vectors.h" if portable else "irk_c99.h"
+        for path in sorted(p for p in INCLUDE.glob("*.h") if p.name != spare):
+            files[path.name] = path.read_bytes()
     args = [a for a in spec.args if a.name in values]
     if args and weights == "const":
         files[f"{name}_weights.c"] = const_source(spec, args, values, portable).encode()
@@ -122,7 +137,7 @@ def program_files(
         data, offsets = packed(args, values)
         files[f"{name}_weights.bin"] = data
         files[f"{name}_weights.h"] = bin_header(spec, args, offsets, len(data)).encode()
-    files["main.c"] = example(spec, [a.name for a in args], weights, golden).encode()
+    files[main] = example(spec, [a.name for a in args], weights, golden, steps).encode()
     return files
 
 
@@ -232,12 +247,55 @@ def bin_header(spec: ProgramSpec, args: Sequence[ArgSpec], offsets: Sequence[int
 # -- the example ----------------------------------------------------------------------------------------------
 
 
-def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool = False) -> str:
+class HostSteps:
+    """The statements of the example that depend on where arrays lie: here in the memory that it fills itself."""
+
+    includes: Sequence[str] = ()
+    helpers: Sequence[str] = ()
+
+    def __init__(self, spec: ProgramSpec, most: Mapping[str, int]):
+        self.spec, self.most = spec, most
+
+    def begin(self) -> list[str]:
+        """Once the arguments are set: the arena, and what is prepared."""
+        name, field = self.spec.name, self.spec.prepared_field
+        lines = [f"  void *arena = memory({name}_arena_bytes(&args, 1));"]
+        if field:
+            lines += [
+                f"  args.{field} = memory({name}_prepared_bytes(&args));",
+                f"  if ({name}_init(&args, arena, NULL) != {name.upper()}_OK) return 1;",
+            ]
+        return lines
+
+    def run(self) -> list[str]:
+        """Sets `code`, and ends where the program fails."""
+        name = self.spec.name
+        return [
+            f"  code = {name}_run(&args, arena, NULL);",
+            f"  if (code != {name.upper()}_OK) {{",
+            f'    fprintf(stderr, "{name} failed with code %d\\n", code);',
+            "    return 1;",
+            "  }",
+        ]
+
+    def end(self) -> list[str]:
+        field = self.spec.prepared_field
+        return [*([f"  release(args.{field});"] if field else []), "  release(arena);"]
+
+
+def example(
+    spec: ProgramSpec,
+    bound: Sequence[str],
+    weights: str,
+    golden: bool = False,
+    steps_of: type[HostSteps] = HostSteps,
+) -> str:
     """A `main.c` that fills the inputs, runs the program once, and prints the start of each result; with `golden` it
     compares the results with those in golden.h, and ends with 1 where they lie too far apart."""
     name, upper = spec.name, spec.name.upper()
     trains = any(a.updated is not None for a in spec.args) and not golden
     most = {n: high for n, _, high in spec.symbols}
+    steps = steps_of(spec, most)
     body = [f"  args.{c_field(n)} = {high};" for n, _, high in spec.symbols]
     if bound and weights == "const":
         body.append(f"  {name}_bind_weights(&args);")
@@ -253,19 +311,12 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
             f"  {name}_bind_weights(&args, content);",
         ]
     release = ["  release(content);"] if bound and weights == "bin" else []
-    prepare: list[str] = []
-    if field := spec.prepared_field:
-        prepare = [
-            f"  args.{field} = memory({name}_prepared_bytes(&args));",
-            f"  if ({name}_init(&args, arena, NULL) != {upper}_OK) return 1;",
-        ]
-        release.append(f"  release(args.{field});")
     shown: list[str] = []
     counts: dict[str, int] = {}
     for arg in spec.args:
         if arg.name in bound:
             continue
-        count = _elements(arg, most)
+        count = elements(arg, most)
         kind, field = C_TYPES[arg.dtype], c_field(arg.name)
         body.append(f"  {kind} *{arg.name}_data = ({kind} *)memory({count} * sizeof({kind}));")
         if arg.role != "output":
@@ -300,13 +351,14 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
             "#include <stdlib.h>",
             "#include <string.h>",
             "",
+            *steps.includes,
             f'#include "{name}.h"',
             *(['#include "golden.h"'] if golden else []),
             *([f'#include "{name}_weights.h"'] if bound else []),
             "",
             "// Zeros at a multiple of 64; what malloc gave stands before them.",
             "static void *memory(size_t bytes) {",
-            "  char *whole = malloc(bytes + 64 + sizeof(void *)), *p;",
+            "  char *whole = (char *)malloc(bytes + 64 + sizeof(void *)), *p;",
             "  if (!whole) exit(1);",
             "  p = whole + sizeof(void *);",
             "  p += 63 - ((uintptr_t)p + 63) % 64;",
@@ -320,17 +372,18 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
             "  free(whole);",
             "}",
             "",
+            *steps.helpers,
             *(_UNIFORM if any("uniform()" in line for line in body) else []),
             "int main(void) {",
             f"  {name}_args args;",
             "  memset(&args, 0, sizeof args);",
             *body,
-            f"  void *arena = memory({name}_arena_bytes(&args, 1));",
-            *prepare,
-            *(_steps(spec, shown) if trains else [*_run(spec), *shown]),
+            *steps.begin(),
+            "  int code = 0;",
+            *(_training(steps, shown) if trains else [*steps.run(), *shown]),
             *(compared(spec, counts) if golden else []),
             *release,
-            "  release(arena);",
+            *steps.end(),
             "  return code ? 1 : 0;" if golden else "  return 0;",
             "}",
             "",
@@ -338,23 +391,11 @@ def example(spec: ProgramSpec, bound: Sequence[str], weights: str, golden: bool 
     )
 
 
-def _run(spec: ProgramSpec, declares: bool = True) -> list[str]:
-    """The statements that run a program once, and end where it fails."""
-    return [
-        f"  {'int ' if declares else ''}code = {spec.name}_run(&args, arena, NULL);",
-        f"  if (code != {spec.name.upper()}_OK) {{",
-        f'    fprintf(stderr, "{spec.name} failed with code %d\\n", code);',
-        "    return 1;",
-        "  }",
-    ]
-
-
-def _steps(spec: ProgramSpec, shown: Sequence[str]) -> list[str]:
+def _training(steps: HostSteps, shown: Sequence[str]) -> list[str]:
     """The statements that take some steps of training and print the results of every tenth."""
     return [
-        "  int code = 0;",
         f"  for (int step = 1; step <= {STEPS}; step++) {{",
-        *(f"  {line}" for line in _run(spec, declares=False)),
+        *(f"  {line}" for line in steps.run()),
         "    if (step != 1 && step % 10) continue;",
         '    printf("step %d: ", step);',
         *(f"  {line}" for line in shown),
@@ -362,7 +403,7 @@ def _steps(spec: ProgramSpec, shown: Sequence[str]) -> list[str]:
     ]
 
 
-def _elements(arg: ArgSpec, most: Mapping[str, int]) -> int:
+def elements(arg: ArgSpec, most: Mapping[str, int]) -> int:
     count = 2 if arg.dtype.startswith("c") else 1
     for dim in arg.dims:
         count *= Dim.parse(dim).evaluate(most)

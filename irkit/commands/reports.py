@@ -13,6 +13,7 @@ from dialects.errors import IrkitError
 from irkit.commands.arguments import bytes_text, seconds_text
 from irkit.files import check_writable, write_atomically
 from lowering.c.record import sources_text
+from lowering.target import is_cuda
 
 if TYPE_CHECKING:
     from irkit.profiling import Profile, TaskProfile
@@ -25,6 +26,14 @@ WIDTH = 150
 
 def check(args: argparse.Namespace) -> None:
     """Raises IrkitError for options that cannot work, before any work is done."""
+    watched = {"--profile": args.profile, "--trace-file": args.trace_file}
+    watched["--dump-intermediates"] = args.dump_intermediates
+    for option in (o for o, value in watched.items() if value and is_cuda(args.target)):
+        raise IrkitError(
+            f"{option} does not watch a GPU",
+            found=f"--target={args.target}",
+            hint="leave --target out; on a GPU, NVIDIA's tools show the kernels by the same names",
+        )
     if args.repeat is not None and args.repeat < 1:
         raise IrkitError(
             f"cannot repeat a run {args.repeat} times", expected="at least one, as in --repeat 20"

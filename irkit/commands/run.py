@@ -66,13 +66,12 @@ def execute(args: argparse.Namespace) -> None:
     results = {a.name: r for a, r in zip(program.outputs, call.results, strict=True)}
     for name, array in results.items():
         print(_summary(name, array, program))
-    threads = f"{program.threads} thread{'s' if program.threads > 1 else ''}"
     spread = (
         f", {seconds_text(seconds[0])} to {seconds_text(seconds[-1])} in {len(seconds)} runs"
         if args.time
         else ""
     )
-    print(f"time {seconds_text(seconds[len(seconds) // 2])} ({threads}{spread})")
+    print(f"time {seconds_text(seconds[len(seconds) // 2])} ({program.runs_on}{spread})")
     memory = f"intermediates {bytes_text(program.peak_bytes)} (lower bound {bytes_text(program.lower_bound_bytes)})"
     if program.spec.prepared_bytes:
         memory += f", prepared {bytes_text(program.spec.prepared_bytes)}"

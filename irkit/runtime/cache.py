@@ -24,7 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from dialects.errors import IrkitError
-from irkit.runtime.compiler import INCLUDE, Compiler
+from irkit.runtime.compiler import Compiler
 from irkit.runtime.units import units
 from lowering.c.abi import ABI_VERSION, ProgramSpec
 
@@ -156,7 +156,7 @@ def store_program(key: str, entry: Entry) -> None:
 
 def library(spec: ProgramSpec, compiler: Compiler, cflags: Sequence[str], again: bool = False) -> Path:
     """The shared library of a program, compiled unless the cache holds it. `again` compiles in any case."""
-    headers = [p.read_text(encoding="utf-8") for p in sorted(INCLUDE.glob("*.h"))]
+    headers = [p.read_text(encoding="utf-8") for f in compiler.FOLDERS for p in sorted(f.glob("*.h"))]
     machine = _machine() if any("native" in f for f in cflags) else platform.machine()
     key = digest(
         [
@@ -186,7 +186,7 @@ def library(spec: ProgramSpec, compiler: Compiler, cflags: Sequence[str], again:
 def _compile(spec: ProgramSpec, compiler: Compiler, cflags: Sequence[str], path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=BUILD) as folder:
         texts = units(spec)
-        sources = [Path(folder) / f"{spec.name}{n or ''}.c" for n in range(len(texts))]
+        sources = [Path(folder) / f"{spec.name}{n or ''}{compiler.SUFFIX}" for n in range(len(texts))]
         for source, text in zip(sources, texts, strict=True):
             source.write_text(text, encoding="utf-8")
         (Path(folder) / f"{spec.name}.h").write_text(spec.header, encoding="utf-8")

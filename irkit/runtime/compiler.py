@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from dialects.errors import IrkitError
 
@@ -34,6 +35,11 @@ CANDIDATES = ("gcc", "clang", "cc")
 @dataclass(frozen=True)
 class Compiler:
     """A C compiler: the words that start its command line, and the file that its identity is read from."""
+
+    KIND: ClassVar[str] = "C compiler"
+    SUFFIX: ClassVar[str] = ".c"
+    FOLDERS: ClassVar[tuple[Path, ...]] = (INCLUDE,)
+    """What it is called, the names of its sources, and the folders of the headers that they include."""
 
     command: tuple[str, ...]
     path: Path
@@ -64,10 +70,8 @@ class Compiler:
         return (done.stdout.splitlines() or [""])[0]
 
     def shared_library(self, source: Path, output: Path, cflags: Sequence[str] = ()) -> None:
-        """Compiles one C file to a shared library. Raises IrkitError with what the compiler said."""
-        self._run(
-            [*self.flags(cflags), "-shared", f"-I{INCLUDE}", str(source), "-o", str(output), "-lm"], output
-        )
+        """Compiles one file to a shared library. Raises IrkitError with what the compiler said."""
+        self._run([*self._words(cflags), "-shared", str(source), "-o", str(output), "-lm"], output)
 
     def shared_library_of(self, sources: Sequence[Path], output: Path, cflags: Sequence[str] = ()) -> None:
         """Compiles C files side by side, and links them to a shared library. Raises IrkitError as `shared_library` does."""
@@ -76,32 +80,35 @@ class Compiler:
         objects = [source.with_suffix(".o") for source in sources]
 
         def build(source: Path, built: Path) -> None:
-            self._run([*self.flags(cflags), f"-I{INCLUDE}", "-c", str(source), "-o", str(built)], built)
+            self._run([*self._words(cflags), "-c", str(source), "-o", str(built)], built)
 
         with ThreadPoolExecutor(len(sources)) as pool:
             list(pool.map(build, sources, objects))
-        self._run([*self.flags(cflags), "-shared", *map(str, objects), "-o", str(output), "-lm"], output)
+        self._run([*self._words(cflags), "-shared", *map(str, objects), "-o", str(output), "-lm"], output)
         return None
+
+    def _words(self, cflags: Sequence[str]) -> list[str]:
+        return [*self.flags(cflags), *(f"-I{folder}" for folder in self.FOLDERS)]
 
     def _run(self, arguments: Sequence[str], output: Path) -> None:
         words = [*self.command, *arguments]
         try:
             done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
         except OSError as fault:
-            raise IrkitError(f"cannot start the C compiler '{self.name}': {fault.strerror}") from None
+            raise IrkitError(f"cannot start the {self.KIND} '{self.name}': {fault.strerror}") from None
         if done.returncode:
             shown = "\n".join(line for line in done.stderr.splitlines() if "error" in line)[:2000]
             end = f"failed with exit code {done.returncode}"
             if done.returncode < 0:
                 end = f"was killed by {signal.Signals(-done.returncode).name}"
             raise IrkitError(
-                f"the C compiler '{self.name}' {end}",
+                f"the {self.KIND} '{self.name}' {end}",
                 found=shown or done.stderr[-2000:] or "no message",
                 hint=f"the command was: {shlex.join(words)}",
             )
         if not output.is_file():
             raise IrkitError(
-                f"'{self.name}' is no C compiler: it ended well and wrote nothing",
+                f"'{self.name}' is no {self.KIND}: it ended well and wrote nothing",
                 hint=f"the command was: {shlex.join(words)}",
             )
 

@@ -85,21 +85,30 @@ class Program:
         self.library = library
         self.origin = origin
         self.threads = threads or available_cores()
-        self.values: dict[str, np.ndarray] = {}
-        self._args = {a.name: _Arg.of(a) for a in spec.args}
+        self._values: dict[str, np.ndarray] = {}
+        self._args = {a.name: Arg.of(a) for a in spec.args}
         self._inputs = [a for a in self._args.values() if a.spec.role == "input"]
         self._outputs = [a for a in self._args.values() if a.spec.role == "output"]
-        self._native = _Native(spec, library)
         self._lock = threading.Lock()
+        self._prepared_for: object = None
+        self._load()
+        for name, value in (values or {}).items():
+            self._values[name] = self._kept(self._arg(name), value)
+
+    def _load(self) -> None:
+        """Loads the library; memory follows when it is needed."""
+        self._native = Native(self.spec, self.library)
         self._arena: np.ndarray | None = None
         self._arena_pointer: ctypes.c_void_p | None = None
-        self._prepared = aligned(spec.prepared_bytes) if spec.prepared_bytes else None
-        self._prepared_for: object = None
+        self._prepared = aligned(self.spec.prepared_bytes) if self.spec.prepared_bytes else None
         self._team = _Team(self._native, self.threads)
-        for name, value in (values or {}).items():
-            self.values[name] = self._kept(self._arg(name), value)
 
     # -- what it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def values(self) -> dict[str, np.ndarray]:
+        """The arrays of parameters, of state, and of inputs with default data, as they are now."""
+        return self._values
 
     @property
     def name(self) -> str:
@@ -140,6 +149,11 @@ class Program:
     def outputs(self) -> tuple[ArgSpec, ...]:
         """The results in order."""
         return tuple(a.spec for a in self._outputs)
+
+    @property
+    def runs_on(self) -> str:
+        """What runs it, for people."""
+        return _plural("thread", range(self.threads), count=True)
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{a.name}: {a.type_text}" for a in self.inputs)
@@ -191,7 +205,7 @@ class Program:
             if self._args[name].spec.updated is not None and old is not None and old.shape == value.shape:
                 old[...] = value  # calls that are prepared go on with it
                 ready[name] = old
-        self.values = {**self.values, **ready}  # another dict, which tells that parameters are others
+        self._values = {**self.values, **ready}  # another dict, which tells that parameters are others
 
     # -- calls --------------------------------------------------------------------------------------------------
 
@@ -229,7 +243,16 @@ class Program:
                 self._check_updated(name, given[name], ready)
         results = self._results(out, symbols, ready)
         own = any(self._args[name].spec.role == "param" for name in given)
-        return Call(self, symbols, ready, results, object() if own else values)
+        return self._call(symbols, ready, results, object() if own else values)
+
+    def _call(
+        self,
+        symbols: Mapping[str, int],
+        arrays: Mapping[str, np.ndarray],
+        results: tuple[np.ndarray, ...],
+        parameters: object,
+    ) -> Call:
+        return Call(self, symbols, arrays, results, parameters)
 
     def time(
         self, *args: ArrayLike, repeats: int = 5, out: Outputs | None = None, **named: ArrayLike
@@ -273,7 +296,7 @@ class Program:
             given[name] = value
         return given
 
-    def _arg(self, name: str) -> _Arg:
+    def _arg(self, name: str) -> Arg:
         if name not in self._args:
             known = [a.spec.name for a in self._args.values() if a.spec.role != "output"]
             raise IrkitError(
@@ -283,7 +306,7 @@ class Program:
             )
         return self._args[name]
 
-    def _checked(self, arg: _Arg, value: ArrayLike) -> np.ndarray:
+    def _checked(self, arg: Arg, value: ArrayLike) -> np.ndarray:
         """An array of the right dtype and rank in a layout that C reads."""
         array = arg.array(value)
         if array.flags.c_contiguous and array.flags.aligned:
@@ -295,7 +318,7 @@ class Program:
         )
         return np.array(array, order="C", copy=True)
 
-    def _kept(self, arg: _Arg, value: ArrayLike) -> np.ndarray:
+    def _kept(self, arg: Arg, value: ArrayLike) -> np.ndarray:
         """An array to be kept; a copy of one that runs update."""
         if arg.spec.updated is not None:
             return np.array(arg.array(value), order="C", copy=True)
@@ -311,7 +334,7 @@ class Program:
                 expected="a C-contiguous array that can be written",
             )
         for other, held in ready.items():
-            if other != name and np.may_share_memory(array, held):
+            if other != name and self._overlap(array, held):
                 raise IrkitError(
                     f"argument '{name}' of {self.name} is updated, and overlaps '{other}' in memory",
                     hint="give each an array of its own",
@@ -370,17 +393,32 @@ class Program:
         for arg in self._outputs:
             array = given.get(arg.spec.name)
             if array is None:
-                results.append(np.empty(arg.shape(symbols), arg.dtype))
+                results.append(self._new_result(arg, symbols, arrays))
                 continue
-            arg.check_output(array, symbols)
+            array = self._given_result(arg, array, symbols)
             for other, value in [*arrays.items(), *zip(names, results, strict=False)]:
-                if np.may_share_memory(array, value):
+                if self._overlap(array, value):
                     raise IrkitError(
                         f"the array for result '{arg.spec.name}' overlaps '{other}' in memory",
                         hint="results need memory of their own",
                     )
             results.append(array)
         return tuple(results)
+
+    def _new_result(
+        self, arg: Arg, symbols: Mapping[str, int], arrays: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
+        """An array for a result for which none is given."""
+        return np.empty(arg.shape(symbols), arg.dtype)
+
+    def _given_result(self, arg: Arg, array: np.ndarray, symbols: Mapping[str, int]) -> np.ndarray:
+        """An array of the caller's for a result, if it is one to write to."""
+        arg.check_output(array, symbols)
+        return array
+
+    def _overlap(self, a: np.ndarray, b: np.ndarray) -> bool:
+        """Whether two arrays may have memory in common."""
+        return np.may_share_memory(a, b)
 
     def _run(self, call: Call) -> None:
         with self._lock:
@@ -417,15 +455,20 @@ class Call:
         self.symbols = dict(symbols)
         self.arrays = dict(arrays)
         self.results = results
-        struct = program._native.struct()
+        self._struct = program._native.struct()
+        self._pointer = ctypes.byref(self._struct)
         for name, value in symbols.items():
-            setattr(struct, c_field(name), value)
-        outputs = dict(zip((a.name for a in program.outputs), results, strict=True))
-        for name, array in {**arrays, **outputs}.items():
-            setattr(struct, c_field(name), array.ctypes.data)
+            setattr(self._struct, c_field(name), value)
+        self._bind()
+
+    def _bind(self) -> None:
+        """Points the arguments at the arrays."""
+        program = self.program
+        outputs = dict(zip((a.name for a in program.outputs), self.results, strict=True))
+        for name, array in {**self.arrays, **outputs}.items():
+            setattr(self._struct, c_field(name), array.ctypes.data)
         if program._prepared is not None:
-            setattr(struct, program.spec.prepared_field, program._prepared.ctypes.data)
-        self._pointer = ctypes.byref(struct)
+            setattr(self._struct, program.spec.prepared_field, program._prepared.ctypes.data)
         self._arena_bytes: int = program._native.arena_bytes(self._pointer, program.threads)
 
     def run(self) -> tuple[np.ndarray, ...]:
@@ -442,15 +485,15 @@ class Call:
         return found
 
 
-class _Arg:
+class Arg:
     """An argument with its dtype and dims read."""
 
     def __init__(self, spec: ArgSpec, dtype: np.dtype, dims: tuple[Dim, ...]):
         self.spec, self.dtype, self.dims = spec, dtype, dims
 
     @staticmethod
-    def of(spec: ArgSpec) -> _Arg:
-        return _Arg(spec, np_dtype(spec.dtype), tuple(Dim.parse(d) for d in spec.dims))
+    def of(spec: ArgSpec) -> Arg:
+        return Arg(spec, np_dtype(spec.dtype), tuple(Dim.parse(d) for d in spec.dims))
 
     def shape(self, symbols: Mapping[str, int]) -> tuple[int, ...]:
         return tuple(d.evaluate(symbols) for d in self.dims)
@@ -538,7 +581,7 @@ class _Arg:
         )
 
 
-class _Native:
+class Native:
     """The functions of a loaded library, and the struct that they take."""
 
     def __init__(self, spec: ProgramSpec, library: Path):
@@ -548,15 +591,19 @@ class _Native:
             fields.append((spec.prepared_field, ctypes.c_void_p))
         self.struct: type[ctypes.Structure] = type("Args", (ctypes.Structure,), {"_fields_": fields})
         self.library = ctypes.CDLL(os.fspath(library))
-        self.arena_bytes = self._function(
-            f"{spec.name}_arena_bytes", ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int
-        )
         self.run = self._function(f"{spec.name}_run", ctypes.c_int, *[ctypes.c_void_p] * 3)
         self.init = None
         if spec.prepared_bytes:
             self.init = self._function(f"{spec.name}_init", ctypes.c_int, *[ctypes.c_void_p] * 3)
-        self.team_create = self._function(f"{spec.name}_team_create", ctypes.c_void_p, ctypes.c_int)
-        self.team_destroy = self._function(f"{spec.name}_team_destroy", None, ctypes.c_void_p)
+        self._rest(spec.name)
+
+    def _rest(self, name: str) -> None:
+        """The functions that other machines have none or others of."""
+        self.arena_bytes = self._function(
+            f"{name}_arena_bytes", ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int
+        )
+        self.team_create = self._function(f"{name}_team_create", ctypes.c_void_p, ctypes.c_int)
+        self.team_destroy = self._function(f"{name}_team_destroy", None, ctypes.c_void_p)
 
     def _function(self, name: str, result: type | None, *args: type) -> ctypes._CFuncPtr:  # pyright: ignore
         try:
@@ -570,7 +617,7 @@ class _Native:
 class _Team:
     """The threads of a program, started when first needed, and anew in a forked process."""
 
-    def __init__(self, native: _Native, threads: int):
+    def __init__(self, native: Native, threads: int):
         self.native, self.threads = native, threads
         self.handle: int | None = None
         self.pid = 0
@@ -588,7 +635,7 @@ class _Team:
         return self.handle
 
 
-def _destroy(native: _Native, handle: int, pid: int) -> None:
+def _destroy(native: Native, handle: int, pid: int) -> None:
     if pid == os.getpid():
         native.team_destroy(handle)
 

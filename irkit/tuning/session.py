@@ -101,6 +101,13 @@ def kernels_of(module: ModuleOp) -> list[DefOp]:
 
 def require_here(target: Target) -> None:
     """Raises IrkitError for a target whose code does not run on this machine."""
+    if target.gpu is not None:
+        raise IrkitError(
+            "schedules for a GPU are not tuned",
+            found=f"the target {target.name}",
+            expected="a CPU",
+            hint="leave --target out; kernels for a GPU have the schedules of the cost model",
+        )
     if not runs_here(target):
         raise IrkitError(
             f"what is compiled for the target {target.name} does not run on this machine",

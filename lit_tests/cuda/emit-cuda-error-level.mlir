@@ -3,15 +3,28 @@
 
 // CHECK: error: the module holds no loop.func
 // CHECK: help: run the passes down to the loop level
-func.func @none(%x: tensor<4xf32>) -> (tensor<4xf32>) {
-  func.return %x : tensor<4xf32>
+builtin.module {
 }
 
 // -----
 
-// CHECK: error: the input is at the buffer level already, which is below the loop level
-// CHECK: help: CUDA text is made of kernels at the loop level
+// CHECK: error: @flat is not mapped to blocks and threads
+// CHECK: help: run loop-map-gpu first
+loop.func @flat (in %x: !buffer.ref<[4], f32>, out %y: !buffer.ref<[4], f32>) {
+  loop.for i in 0 to 4 {
+    %v = loop.load %x[i] : f32
+    loop.store %v, %y[i] : f32
+  }
+}
 buffer.program @p () arena_bytes 0 scratch_bytes 0 peak_bytes 0 lower_bound_bytes 0 interface [] {}
+
+// -----
+
+// CHECK: error: the program calls @gone, which is not in the module
+buffer.program @p () arena_bytes 0 scratch_bytes 0 peak_bytes 0 lower_bound_bytes 0 interface [] {
+  %h = buffer.view 0 : !buffer.ref<[4], f32>
+  buffer.call @gone (%h)
+}
 
 // -----
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TypeAlias
 
@@ -133,9 +134,9 @@ def c_prefix(text: str) -> str:
     return f"m_{name}" if name[0].isdigit() or name.startswith(("irk", "_")) else name
 
 
-def header_text(spec: ProgramSpec) -> str:
-    """The C header of a program; uses all of a spec but `source` and `header`."""
-    prefix, upper = spec.name, spec.name.upper()
+def struct_lines(spec: ProgramSpec) -> list[str]:
+    """The argument struct of a program: symbols, arrays, prepared memory."""
+    prefix = spec.name
     fields = [f"  int64_t {c_field(n)};  // {low} to {high}" for n, low, high in spec.symbols]
     for arg in spec.args:
         const = "" if arg.is_written else "const "
@@ -145,16 +146,26 @@ def header_text(spec: ProgramSpec) -> str:
         )
     if spec.prepared_bytes:
         fields.append(f"  void *{spec.prepared_field};  // prepared memory, aligned to 64 bytes")
-    codes = [
-        f"#define {upper}_{n} ({code})  // {meaning}"
+    return [f"typedef struct {prefix}_args {{", *(fields or ["  char unused;"]), f"}} {prefix}_args;"]
+
+
+def code_lines(spec: ProgramSpec) -> list[str]:
+    """The codes that a program returns."""
+    return [
+        f"#define {spec.name.upper()}_{n} ({code})  // {meaning}"
         for n, (code, meaning) in ERRORS.items()
         if n != "BAD_PREPARED" or spec.prepared_bytes
     ]
+
+
+def guarded(spec: ProgramSpec, head: str, lines: Sequence[str]) -> str:
+    """A header for C and C++ around lines."""
+    guard = f"{spec.name.upper()}_H"
     return "\n".join(
         [
-            f"// The interface of {prefix}, written by irkit. Arrays are contiguous, the last dim fastest.",
-            f"#ifndef {upper}_H",
-            f"#define {upper}_H",
+            head,
+            f"#ifndef {guard}",
+            f"#define {guard}",
             "",
             "#include <stddef.h>",
             "#include <stdint.h>",
@@ -163,39 +174,47 @@ def header_text(spec: ProgramSpec) -> str:
             'extern "C" {',
             "#endif",
             "",
-            _SHARED,
-            f"#define {upper}_ABI_VERSION {ABI_VERSION}",
-            *codes,
-            f"#define {upper}_ARENA_ALIGNMENT 64",
-            f"#define {upper}_PEAK_BYTES {spec.peak_bytes}  // intermediates, as placed",
-            f"#define {upper}_LOWER_BOUND_BYTES {spec.lower_bound_bytes}  // intermediates, the least possible",
-            "",
-            f"typedef struct {prefix}_args {{",
-            *(fields or ["  char unused;"]),
-            f"}} {prefix}_args;",
-            "",
-            "// The bytes of working memory that a run needs with so many threads.",
-            f"size_t {prefix}_arena_bytes(const {prefix}_args *args, int nthreads);",
-            "",
-            *(_init_text(spec) if spec.prepared_bytes else []),
-            "// Runs the program; the arena is aligned to 64 bytes, a NULL team is the calling thread alone.",
-            f"// Returns {upper}_OK or one of the codes above.",
-            f"int {prefix}_run(const {prefix}_args *args, void *arena, irk_team *team);",
-            "",
-            "// Teams of threads, for a caller that loads this program as a shared library.",
-            f"irk_team *{prefix}_team_create(int nthreads);",
-            f"void {prefix}_team_destroy(irk_team *team);",
-            "",
-            f"extern const irk_info {prefix}_info;",
+            *lines,
             "",
             "#ifdef __cplusplus",
             "}",
             "#endif",
             "",
-            f"#endif  // {upper}_H",
+            f"#endif  // {guard}",
             "",
         ]
     )
+
+
+def header_text(spec: ProgramSpec) -> str:
+    """The C header of a program; uses all of a spec but `source` and `header`."""
+    prefix, upper = spec.name, spec.name.upper()
+    lines = [
+        SHARED,
+        f"#define {upper}_ABI_VERSION {ABI_VERSION}",
+        *code_lines(spec),
+        f"#define {upper}_ARENA_ALIGNMENT 64",
+        f"#define {upper}_PEAK_BYTES {spec.peak_bytes}  // intermediates, as placed",
+        f"#define {upper}_LOWER_BOUND_BYTES {spec.lower_bound_bytes}  // intermediates, the least possible",
+        "",
+        *struct_lines(spec),
+        "",
+        "// The bytes of working memory that a run needs with so many threads.",
+        f"size_t {prefix}_arena_bytes(const {prefix}_args *args, int nthreads);",
+        "",
+        *(_init_text(spec) if spec.prepared_bytes else []),
+        "// Runs the program; the arena is aligned to 64 bytes, a NULL team is the calling thread alone.",
+        f"// Returns {upper}_OK or one of the codes above.",
+        f"int {prefix}_run(const {prefix}_args *args, void *arena, irk_team *team);",
+        "",
+        "// Teams of threads, for a caller that loads this program as a shared library.",
+        f"irk_team *{prefix}_team_create(int nthreads);",
+        f"void {prefix}_team_destroy(irk_team *team);",
+        "",
+        f"extern const irk_info {prefix}_info;",
+    ]
+    head = f"// The interface of {prefix}, written by irkit. Arrays are contiguous, the last dim fastest."
+    return guarded(spec, head, lines)
 
 
 def _init_text(spec: ProgramSpec) -> list[str]:
@@ -256,7 +275,7 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-_SHARED = f"""#ifndef IRK_ABI
+SHARED = f"""#ifndef IRK_ABI
 #define IRK_ABI {ABI_VERSION}
 #ifndef IRK_TEAM_DECLARED
 #define IRK_TEAM_DECLARED

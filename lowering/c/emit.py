@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate
@@ -56,8 +56,10 @@ def emit_program(
         emitter = _emitter(kernel, target)
         texts.append(emitter.emit())
         lanes |= emitter.lanes
-    spec = _spec(program, name, [k.sym_name.data for k in kernels])
-    texts.append(_Program(program, name, kernels, target.portable, recorder, spec.prepared_field).emit())
+    spec = program_spec(program, name, [k.sym_name.data for k in kernels])
+    texts.append(
+        ProgramEmitter(program, name, kernels, target.portable, recorder, spec.prepared_field).emit()
+    )
     uses = [f"#define IRK_ONLY_X{n}" for n in sorted(lanes)]
     if target.portable:
         uses = ["#define IRK_C99", *([] if _has_doubles(module) else ["#define IRK_NO_F64"])]
@@ -128,13 +130,14 @@ def facts(program: buffer.ProgramOp) -> list[dict[str, str]]:
     return out
 
 
-def _most(dim: Dim, program: buffer.ProgramOp) -> int:
+def greatest(dim: Dim, program: buffer.ProgramOp) -> int:
+    """An expression at the greatest sizes of a program's symbols."""
     value = dim.subst({k: Dim.of(v) for k, v in program.symbols.maxima().items()}).value
     assert value is not None
     return value
 
 
-def _spec(program: buffer.ProgramOp, name: str, kernels: Sequence[str]) -> ProgramSpec:
+def program_spec(program: buffer.ProgramOp, name: str, kernels: Sequence[str]) -> ProgramSpec:
     """All of a program's interface but its texts."""
     args: list[ArgSpec] = []
     for value, entry in zip(program.block.args, facts(program), strict=True):
@@ -149,18 +152,18 @@ def _spec(program: buffer.ProgramOp, name: str, kernels: Sequence[str]) -> Progr
         name=name,
         args=tuple(args),
         symbols=program.symbols.data,
-        arena_bytes=_most(program.arena_bytes.data, program),
-        scratch_bytes=_most(align(program.scratch_bytes.data, 64), program),
-        peak_bytes=_most(program.peak_bytes.data, program),
-        lower_bound_bytes=_most(program.lower_bound_bytes.data, program),
+        arena_bytes=greatest(program.arena_bytes.data, program),
+        scratch_bytes=greatest(align(program.scratch_bytes.data, 64), program),
+        peak_bytes=greatest(program.peak_bytes.data, program),
+        lower_bound_bytes=greatest(program.lower_bound_bytes.data, program),
         kernels=tuple(kernels),
         source="",
         header="",
-        prepared_bytes=_most(program.prepared_bytes.data, program),
+        prepared_bytes=greatest(program.prepared_bytes.data, program),
     )
 
 
-class _Program:
+class ProgramEmitter:
     """The SPMD function that walks the tasks, the one that walks those that run once, and the entry points."""
 
     def __init__(
@@ -182,18 +185,22 @@ class _Program:
         self.lines: list[str] = []
         self.depth = 1
         self.names: dict[SSAValue, str] = {}
-        self.symbols = {name: c_local(name) for name, _, _ in program.symbols.data}
+        self.symbols = {name: self.local(name) for name, _, _ in program.symbols.data}
         self.used: set[str] = set(self.symbols.values())
         self.ranges = program.symbols.ranges()
         self.statics: list[str] = []
         self.scratch = align(program.scratch_bytes.data, 64)
+
+    def local(self, name: str) -> str:
+        """The variable for a symbol or an array."""
+        return c_local(name)
 
     def line(self, text: str) -> None:
         self.lines.append("  " * self.depth + text)
 
     def fresh(self, hint: str | None) -> str:
         base = "".join(ch if ch.isalnum() else "_" for ch in hint or "v")
-        base = c_local(f"v{base}" if base[0].isdigit() or base.startswith(f"{self.name}_") else base)
+        base = self.local(f"v{base}" if base[0].isdigit() or base.startswith(f"{self.name}_") else base)
         name, count = base, 0
         while name in self.used:
             count += 1
@@ -206,19 +213,7 @@ class _Program:
 
     def emit(self) -> str:
         name, program = self.name, self.program
-        for symbol, local in self.symbols.items():
-            self.line(f"const int64_t {local} = args->{c_field(symbol)};")
-            self.line(f"(void){local};")
-        for value, entry, mode in zip(program.block.args, facts(program), program.signature, strict=True):
-            type_ = value.type
-            assert isinstance(type_, RefType)
-            self.names[value] = self.fresh(entry["name"])
-            const = "" if mode.is_output else "const "
-            field, element = f"args->{c_field(entry['name'])}", c_type(type_.element_type)
-            same = element == C_TYPES[entry["dtype"]] and mode.is_output == (entry["kind"] == "output")
-            cast = "" if same else f"({const}{element} *)(void *)(uintptr_t)"
-            self.line(f"{const}{element} *{self.names[value]} = {cast}{field};")
-            self.line(f"(void){self.names[value]};")
+        self._bind()
         self._block(program.block)
         arena, scratch = self.dim(align(program.arena_bytes.data, 64)), self.dim(self.scratch)
         checks = [f"  if (!args) return {name.upper()}_NULL_ARGUMENT;", *self._checks()]
@@ -244,6 +239,23 @@ class _Program:
                 f"void {name}_team_destroy(irk_team *team) {{ irk_team_destroy(team); }}",
             ]
         )
+
+    def _bind(self) -> None:
+        """Symbols and arguments as variables."""
+        program = self.program
+        for symbol, local in self.symbols.items():
+            self.line(f"const int64_t {local} = args->{c_field(symbol)};")
+            self.line(f"(void){local};")
+        for value, entry, mode in zip(program.block.args, facts(program), program.signature, strict=True):
+            type_ = value.type
+            assert isinstance(type_, RefType)
+            self.names[value] = self.fresh(entry["name"])
+            const = "" if mode.is_output else "const "
+            field, element = f"args->{c_field(entry['name'])}", c_type(type_.element_type)
+            same = element == C_TYPES[entry["dtype"]] and mode.is_output == (entry["kind"] == "output")
+            cast = "" if same else f"({const}{element} *)(void *)(uintptr_t)"
+            self.line(f"{const}{element} *{self.names[value]} = {cast}{field};")
+            self.line(f"(void){self.names[value]};")
 
     def _spmd(self, function: str, lines: Sequence[str]) -> list[str]:
         """A function that all threads of a team run."""
@@ -321,7 +333,7 @@ class _Program:
             handler = _TASKS.get(type(op))
             if handler is None:
                 raise IrkitError(f"{op.name} has no C form at buffer level", op)
-            handler(self, op)
+            getattr(self, handler)(op)
 
     def _pointer(self, value: SSAValue) -> str:
         type_ = value.type
@@ -415,8 +427,7 @@ class _Program:
         self.line(f"const int64_t {end} = {upper};")
         self.line(f"for (int64_t {counter} = {lower}; {counter} < {end}; {counter}++) {{")
         self.depth += 1
-        self.line(f"const int64_t {position}[1] = {{{counter}}};")
-        self.line(f"(void){position};")
+        self._count(op, position, counter)
         self.names[op.block.args[0]] = position
         self._block(op.block)
         for carry in carries:
@@ -433,21 +444,27 @@ class _Program:
         self.depth -= 1
         self.line("}")
 
+    def _count(self, op: buffer.ForOp, position: str, counter: str) -> None:
+        """The array of a loop's body that holds the number of the iteration."""
+        self.line(f"const int64_t {position}[1] = {{{counter}}};")
+        self.line(f"(void){position};")
+
     def _leave(self, op: buffer.LeaveOp) -> None:
         self.line(f"if (!*{self.names[op.condition]}) break;")
 
 
-_TASKS: dict[type[Operation], Callable[..., None]] = {
-    buffer.ViewOp: _Program._view,  # pyright: ignore[reportPrivateUsage]
-    buffer.ReshapeOp: _Program._reshape,  # pyright: ignore[reportPrivateUsage]
-    buffer.ConstantOp: _Program._constant,  # pyright: ignore[reportPrivateUsage]
-    buffer.CallOp: _Program._call,  # pyright: ignore[reportPrivateUsage]
-    buffer.CopyOp: _Program._copy,  # pyright: ignore[reportPrivateUsage]
-    buffer.OnceOp: _Program._once,  # pyright: ignore[reportPrivateUsage]
-    buffer.BarrierOp: _Program._barrier,  # pyright: ignore[reportPrivateUsage]
-    buffer.ForOp: _Program._for,  # pyright: ignore[reportPrivateUsage]
-    buffer.LeaveOp: _Program._leave,  # pyright: ignore[reportPrivateUsage]
+_TASKS: dict[type[Operation], str] = {
+    buffer.ViewOp: "_view",
+    buffer.ReshapeOp: "_reshape",
+    buffer.ConstantOp: "_constant",
+    buffer.CallOp: "_call",
+    buffer.CopyOp: "_copy",
+    buffer.OnceOp: "_once",
+    buffer.BarrierOp: "_barrier",
+    buffer.ForOp: "_for",
+    buffer.LeaveOp: "_leave",
 }
+"""The method that writes each op down."""
 
 
 def _never_empty(value: SSAValue) -> bool:

@@ -73,6 +73,7 @@ def _elements(type_: RefType) -> int:
 class CudaEmitter(PortableEmitter):
     """The emitter for targets with blocks and threads."""
 
+    LINKAGE = 'extern "C"'
     UNROLL = UNROLL_FOLD = "IRK_UNROLL "
     RESTRICT = "__restrict__"
 
@@ -94,9 +95,7 @@ class CudaEmitter(PortableEmitter):
         pad = ",\n" + " " * 8
         shape = f"// {self.dim(launch.blocks)} blocks of {launch.threads} threads, {launch.shared} bytes of shared memory"
         params = pad.join(self._params())
-        start = (
-            f'extern "C" __global__ void __launch_bounds__({launch.threads}) {name}(\n{" " * 8}{params}) {{'
-        )
+        start = f"{self.LINKAGE} __global__ void __launch_bounds__({launch.threads}) {name}(\n{' ' * 8}{params}) {{"
         unused = [
             *(self.variables[s] for s in launch.symbols),
             *(self.names[a] for a in self.func.block.args if a.first_use is None),

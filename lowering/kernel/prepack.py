@@ -39,7 +39,7 @@ class KernelPrepack(ModulePass):
     results are much larger; (2) where the right operand of a contraction that the schedule packs is a plain read of an
     argument, and every launch passes a constant there, the argument becomes an array of panels, `pack rhs` leaves the
     schedule, and for each constant one launch of a new kernel makes its panels `once`. `off` turns the pass off; targets
-    that copy no operand are left alone.
+    that copy no operand are left alone, but for GPUs, which have (1).
     Leaves: kernels in axes form with schedules; the same numbers.
     """
 
@@ -52,7 +52,7 @@ class KernelPrepack(ModulePass):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         target = get_target(self.target, self.cc)
-        if self.off or not target.packs:
+        if self.off or (not target.packs and target.gpu is None):
             return
         kernels = {k.sym_name.data: k for k in op.ops if isinstance(k, DefOp) and k.in_axes_form}
         self.stats["once"] = mark_once(op, kernels, self.name)

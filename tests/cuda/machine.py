@@ -32,11 +32,8 @@ def mapped(text: str, target: str = "cuda") -> ModuleOp:
 
 
 def mapped_module(module: ModuleOp, target: str = "cuda") -> ModuleOp:
-    pipeline.run_passes(
-        module,
-        pipeline.passes_cuda(pipeline.level_of(module), target),
-        pipeline.context(),
-    )
+    passes = pipeline.passes_to(pipeline.level_of(module), "loop", target)
+    pipeline.run_passes(module, passes, pipeline.context())
     return module
 
 

@@ -26,7 +26,7 @@ TYPES = {"f64": ("double", 64), "f32": ("float", 32), "f16": ("irk_f16", 16)}
 def program(case: Case, target: str = "cuda") -> str:
     """The kernel of a case with a main around it."""
     module = to_graph(parse(case.text, f"{case.name}.tg"))
-    pipeline.run_passes(module, pipeline.passes_cuda("graph", target), pipeline.context())
+    pipeline.run_passes(module, pipeline.passes_to("graph", "loop", target), pipeline.context())
     emitted = emit_cuda(module, get_target(target))
     (launch,) = emitted.launches
     ctype, bits = TYPES[case.dtype]

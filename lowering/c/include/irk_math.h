@@ -35,12 +35,18 @@
 #elif defined(__CUDACC__)
 #define IRK_INLINE static __device__ __forceinline__
 #define IRK_COLD static __device__ __noinline__
+#define IRK_ANYWHERE static __host__ __device__ __forceinline__
 #elif defined(__GNUC__)
 #define IRK_INLINE static inline __attribute__((always_inline, unused))
 #define IRK_COLD static __attribute__((noinline, cold, unused))
 #else
 #define IRK_INLINE static inline
 #define IRK_COLD static
+#endif
+
+/* For what hosts reckon sizes with. */
+#ifndef IRK_ANYWHERE
+#define IRK_ANYWHERE IRK_INLINE
 #endif
 
 /* Before a loop of constant length: unrolls all of it. */
@@ -286,17 +292,17 @@ IRK_F64(IRK_TO_INTEGERS(f64, double))
 
 /* -- integers: they wrap; x / 0 and x mod 0 are 0; quotients round down, and remainders have the divisor's sign --------- */
 
-IRK_INLINE int64_t irk_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
-IRK_INLINE int64_t irk_max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
+IRK_ANYWHERE int64_t irk_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
+IRK_ANYWHERE int64_t irk_max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* -1 is apart because the least number divided by it would trap. ipow: a negative power is the true quotient truncated. */
 #define IRK_INTEGER(bits, wide) \
-  IRK_INLINE int##bits##_t irk_floordiv_i##bits(int##bits##_t a, int##bits##_t b) { \
+  IRK_ANYWHERE int##bits##_t irk_floordiv_i##bits(int##bits##_t a, int##bits##_t b) { \
     if (b == 0) return 0; \
     if (b == -1) return (int##bits##_t)((wide)0 - (wide)a); \
     return (int##bits##_t)(a / b - (a % b != 0 && (a % b < 0) != (b < 0))); \
   } \
-  IRK_INLINE int##bits##_t irk_mod_i##bits(int##bits##_t a, int##bits##_t b) { \
+  IRK_ANYWHERE int##bits##_t irk_mod_i##bits(int##bits##_t a, int##bits##_t b) { \
     if (b == 0 || b == -1) return 0; \
     return (int##bits##_t)(a % b + (a % b != 0 && (a % b < 0) != (b < 0) ? b : 0)); \
   } \

@@ -23,8 +23,8 @@
 #include "irk_math.h"
 
 /* Of numbers of two widths: emitted text counts by int where that is enough. */
-template <class A, class B> IRK_DEVICE auto irk_min_i64(A a, B b) -> decltype(a + b) { return a < b ? a : b; }
-template <class A, class B> IRK_DEVICE auto irk_max_i64(A a, B b) -> decltype(a + b) { return a > b ? a : b; }
+template <class A, class B> IRK_ANYWHERE auto irk_min_i64(A a, B b) -> decltype(a + b) { return a < b ? a : b; }
+template <class A, class B> IRK_ANYWHERE auto irk_max_i64(A a, B b) -> decltype(a + b) { return a > b ? a : b; }
 
 /* Moves bytes at once; both addresses are multiples of their number. */
 template <int bytes> struct irk_word;

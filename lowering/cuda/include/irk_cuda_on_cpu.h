@@ -26,6 +26,8 @@
 #endif
 #ifdef IRK_CPU_ASAN
 #include <sanitizer/common_interface_defs.h>
+#elif defined(__x86_64__) && defined(__GNUC__)
+#define IRK_CPU_JUMPS 1 /* no call of the system to change fibers, as swapcontext makes */
 #endif
 
 #define IRK_DEVICE static inline __attribute__((unused))
@@ -56,8 +58,10 @@ struct Index {
 
 struct Fiber {
   ucontext_t context;
+  void *place[5]; /* of a jump */
   char *stack;
   State state;
+  bool started;
   int line; /* where it waits */
   uint64_t slot;
   void *shadow; /* of the sanitizer */
@@ -66,6 +70,7 @@ struct Fiber {
 struct Machine {
   Fiber fibers[MOST_THREADS];
   ucontext_t scheduler;
+  void *place[5];
   Index grid, block, number, thread;
   unsigned current;
   void (*body)(void *);
@@ -90,6 +95,31 @@ inline void need_aligned(const void *place, int bytes) {
   if ((uintptr_t)place % (unsigned)bytes) fail("a wide access is not aligned", 0);
 }
 
+#ifdef IRK_CPU_JUMPS
+/* A fiber is started once, and then runs the bodies of all launches, one after another. */
+__attribute__((noinline)) inline void enter_fiber(Machine &m, Fiber &f) {
+  if (__builtin_setjmp(m.place)) return;
+  if (f.started) __builtin_longjmp(f.place, 1);
+  f.started = true;
+  setcontext(&f.context);
+}
+
+__attribute__((noinline)) inline void leave_fiber(State state, int line) {
+  Machine &m = machine();
+  Fiber &f = m.fibers[m.current];
+  f.state = state;
+  f.line = line;
+  if (!__builtin_setjmp(f.place)) __builtin_longjmp(m.place, 1);
+}
+
+inline void start_fiber() {
+  Machine &m = machine();
+  for (;;) {
+    m.body(m.argument);
+    leave_fiber(ENDED, 0);
+  }
+}
+#else
 inline void enter_fiber(Machine &m, Fiber &f) {
 #ifdef IRK_CPU_ASAN
   __sanitizer_start_switch_fiber(&m.shadow, f.stack, STACK);
@@ -122,6 +152,7 @@ inline void start_fiber() {
   m.body(m.argument);
   leave_fiber(ENDED, 0);
 }
+#endif
 
 inline void wait_for_block(int line) { leave_fiber(IN_BLOCK, line); }
 
@@ -180,20 +211,29 @@ inline bool run_warp(unsigned first, unsigned last) {
   }
 }
 
+/* Makes a fiber ready to run the body from its start. */
+inline void prepare_fiber(Fiber &f) {
+#ifdef IRK_CPU_JUMPS
+  const bool again = f.started && f.state == ENDED; /* and was not stopped on its way by a fault */
+#else
+  const bool again = false;
+#endif
+  f.state = READY;
+  if (again) return;
+  f.started = false;
+  if (!f.stack) f.stack = (char *)malloc(STACK);
+  getcontext(&f.context);
+  f.context.uc_stack.ss_sp = f.stack;
+  f.context.uc_stack.ss_size = STACK;
+  f.context.uc_link = 0;
+  makecontext(&f.context, start_fiber, 0);
+}
+
 inline bool run_block() {
   Machine &m = machine();
   const unsigned count = m.block.x, warps = (count + WARP - 1) / WARP;
   spoil_shared();
-  for (unsigned at = 0; at < count; at++) {
-    Fiber &f = m.fibers[at];
-    if (!f.stack) f.stack = (char *)malloc(STACK);
-    f.state = READY;
-    getcontext(&f.context);
-    f.context.uc_stack.ss_sp = f.stack;
-    f.context.uc_stack.ss_size = STACK;
-    f.context.uc_link = 0;
-    makecontext(&f.context, start_fiber, 0);
-  }
+  for (unsigned at = 0; at < count; at++) prepare_fiber(m.fibers[at]);
   for (;;) {
     for (unsigned n = 0; n < warps; n++) {
       const unsigned first = (unsigned)ordered(n, warps) * WARP;
@@ -234,10 +274,11 @@ template <class F> int launch(int64_t blocks, unsigned threads, F body) {
 
 extern "C" __attribute__((weak)) const char *irk_cpu_fault() { return irk_cpu::machine().fault; }
 
-#define threadIdx (irk_cpu::machine().thread)
-#define blockIdx (irk_cpu::machine().number)
-#define blockDim (irk_cpu::machine().block)
-#define gridDim (irk_cpu::machine().grid)
+/* No macros: a field of a program's arguments may have such a name. */
+__attribute__((unused)) static irk_cpu::Index &threadIdx = irk_cpu::machine().thread;
+__attribute__((unused)) static irk_cpu::Index &blockIdx = irk_cpu::machine().number;
+__attribute__((unused)) static irk_cpu::Index &blockDim = irk_cpu::machine().block;
+__attribute__((unused)) static irk_cpu::Index &gridDim = irk_cpu::machine().grid;
 #define __syncthreads() irk_cpu::wait_for_block(__LINE__)
 #define __shfl_xor_sync(mask, value, bits) irk_cpu::exchange(value, (irk_cpu::machine().current ^ (unsigned)(bits)), __LINE__)
 #define IRK_LAUNCH(kernel, blocks, threads, stream, ...) \

@@ -1,0 +1,93 @@
+"""What the run time asks of a device: memory, and data to and from it. The body for a CPU stands here."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from irkit.runtime.module import aligned
+
+SPOILT = 0xA5
+"""Bytes of fresh memory on a CPU, so that what reads it before it is written shows."""
+
+LEAST = 64
+"""Bytes of a piece of memory, so that an empty array has an address too."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A piece of memory of a device, at a multiple of 64 bytes; it is given back when nothing refers to it."""
+
+    address: int
+    size: int
+    owner: object
+
+
+class Machine(Protocol):
+    """A device. `kind` and `number` are its type and place as DLPack has them, `stream` is what programs are launched on;
+    `lock` is held while a program runs."""
+
+    name: str
+    kind: int
+    number: int
+    stream: int
+    lock: threading.Lock
+
+    def current(self) -> AbstractContextManager[object]:
+        """While it is open, libraries of programs work on this device."""
+        ...
+
+    def allocate(self, size: int) -> Memory: ...
+
+    def upload(self, address: int, array: np.ndarray) -> None: ...
+
+    def download(self, array: np.ndarray, address: int) -> None:
+        """Waits for what was launched before."""
+        ...
+
+    def synchronise(self) -> None: ...
+
+
+class CpuMachine:
+    """This CPU in place of a device."""
+
+    name = "emulated on this CPU"
+    kind = 1
+    number = 0
+    stream = 0
+    lock = threading.Lock()
+    """One for all: the blocks and threads of all programs run in one scheduler (irk_cuda_on_cpu.h)."""
+
+    def current(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def allocate(self, size: int) -> Memory:
+        memory = aligned(max(size, LEAST))
+        memory.fill(SPOILT)
+        return Memory(memory.ctypes.data, size, memory)
+
+    def upload(self, address: int, array: np.ndarray) -> None:
+        if array.nbytes:
+            _at(address, array.nbytes)[:] = bytes_of(array)
+
+    def download(self, array: np.ndarray, address: int) -> None:
+        if array.nbytes:
+            bytes_of(array)[:] = _at(address, array.nbytes)
+
+    def synchronise(self) -> None:
+        pass
+
+
+def bytes_of(array: np.ndarray) -> np.ndarray:
+    """The bytes of a contiguous array, in place."""
+    return array.reshape(-1).view(np.uint8)
+
+
+def _at(address: int, size: int) -> np.ndarray:
+    import ctypes
+
+    return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))

@@ -1,0 +1,51 @@
+"""The header of a program's CUDA text: the C back end's interface, with a stream in place of a team of threads."""
+
+from __future__ import annotations
+
+from lowering.c.abi import ABI_VERSION, SHARED, ProgramSpec, code_lines, guarded, struct_lines
+
+
+def cuda_header_text(spec: ProgramSpec) -> str:
+    """The header of a program; uses all of a spec but `source` and `header`."""
+    prefix, upper = spec.name, spec.name.upper()
+    lines = [
+        SHARED,
+        f"#define {upper}_ABI_VERSION {ABI_VERSION}",
+        *code_lines(spec),
+        f"#define {upper}_ARENA_ALIGNMENT 64",
+        f"#define {upper}_PEAK_BYTES {spec.peak_bytes}  // intermediates, as placed",
+        f"#define {upper}_LOWER_BOUND_BYTES {spec.lower_bound_bytes}  // intermediates, the least possible",
+        "",
+        "// Arrays are memory of the device, aligned to 16 bytes.",
+        *struct_lines(spec),
+        "",
+        "// The bytes of the device that a run needs for its intermediates.",
+        f"size_t {prefix}_arena_bytes(const {prefix}_args *args);",
+        "",
+        *(_init_text(spec) if spec.prepared_bytes else []),
+        "// Launches the program on a stream, a cudaStream_t; NULL is the default stream. The arena is memory of the device,",
+        "// aligned to 64 bytes, which no other run may use before this one is done. Results are there when the stream is done.",
+        f"// Returns {upper}_OK, one of the codes above, or the number of CUDA's error, which is greater than 0.",
+        f"int {prefix}_run(const {prefix}_args *args, void *arena, void *stream);",
+        "",
+        "// What CUDA says of an error of its own.",
+        f"const char *{prefix}_error(int code);",
+        "",
+        f"extern const irk_info {prefix}_info;",
+    ]
+    head = f"// The interface of {prefix}, written by irkit. Arrays are contiguous, the last dim fastest."
+    return guarded(spec, head, lines)
+
+
+def _init_text(spec: ProgramSpec) -> list[str]:
+    """The declarations of the entries of a program that prepares what depends on its parameters alone."""
+    prefix, field = spec.name, spec.prepared_field
+    return [
+        f"// The bytes of prepared memory of the device, to which `{field}` points; runs read it, so that several may share it.",
+        f"size_t {prefix}_prepared_bytes(const {prefix}_args *args);",
+        "",
+        "// Fills the prepared memory from the parameters, on a stream: to be called before the first run, and again whenever",
+        "// what a parameter holds changes. Inputs and outputs may be NULL. Returns what a run returns.",
+        f"int {prefix}_init(const {prefix}_args *args, void *arena, void *stream);",
+        "",
+    ]

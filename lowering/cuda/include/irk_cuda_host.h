@@ -1,0 +1,73 @@
+/* What an emitted host program does on a device beside launching its kernels. Calls give 0, or the number of CUDA's error.
+ *
+ * Without nvcc the device is the CPU, whose memory is the host's.
+ */
+#ifndef IRK_CUDA_HOST_H
+#define IRK_CUDA_HOST_H
+
+#include "irk_cuda.h"
+
+#define IRK_TRY(call) \
+  do { \
+    const int irk_code = (call); \
+    if (irk_code) return irk_code; \
+  } while (0)
+
+#ifdef __CUDACC__
+#pragma nv_diag_suppress 550 /* arrays that one of the functions has no use for */
+#define IRK_CONSTANT static __device__ const
+#define IRK_HOST static inline
+
+/* Where an array of the device lies. */
+template <class T> IRK_HOST int irk_find(const void **place, const T &array) {
+  return (int)cudaGetSymbolAddress((void **)place, array);
+}
+
+IRK_HOST int irk_copy(void *to, const void *from, int64_t bytes, void *stream) {
+  if (to == from || !bytes) return 0;
+  return (int)cudaMemcpyAsync(to, from, (size_t)bytes, cudaMemcpyDeviceToDevice, (cudaStream_t)stream);
+}
+
+/* Waits for all that came before in the stream. */
+IRK_HOST int irk_read(void *to, const void *from, size_t bytes, void *stream) {
+  const cudaError_t code = cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, (cudaStream_t)stream);
+  return (int)(code ? code : cudaStreamSynchronize((cudaStream_t)stream));
+}
+
+/* The array of the host may change once it returns. */
+IRK_HOST int irk_write(void *to, const void *from, size_t bytes, void *stream) {
+  const cudaError_t code = cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, (cudaStream_t)stream);
+  return (int)(code ? code : cudaStreamSynchronize((cudaStream_t)stream));
+}
+
+IRK_HOST int irk_allocate(void **place, size_t bytes) { return (int)cudaMalloc(place, bytes ? bytes : 1); }
+IRK_HOST int irk_release(void *place) { return (int)cudaFree(place); }
+
+IRK_HOST const char *irk_error(int code) { return cudaGetErrorString((cudaError_t)code); }
+#else
+#define IRK_CONSTANT static const
+#define IRK_HOST static inline __attribute__((unused))
+
+IRK_HOST int irk_find(const void **place, const void *array) { return *place = array, 0; }
+
+IRK_HOST int irk_copy(void *to, const void *from, int64_t bytes, void *) {
+  if (bytes) memmove(to, from, (size_t)bytes);
+  return 0;
+}
+
+IRK_HOST int irk_read(void *to, const void *from, size_t bytes, void *) { return memcpy(to, from, bytes), 0; }
+
+IRK_HOST int irk_write(void *to, const void *from, size_t bytes, void *) { return memcpy(to, from, bytes), 0; }
+
+IRK_HOST int irk_allocate(void **place, size_t bytes) { return *place = aligned_alloc(64, (bytes + 64) / 64 * 64), !*place; }
+IRK_HOST int irk_release(void *place) { return free(place), 0; }
+
+IRK_HOST const char *irk_error(int code) { return code == IRK_MISALIGNED ? "misaligned address" : irk_cpu_fault(); }
+#endif
+
+static __global__ void irk_set_cell(int64_t *cell, int64_t value) { *cell = value; }
+
+/* A number that kernels read: by a kernel, so that the value is that of the launch whatever the host does after it. */
+IRK_HOST int irk_set(int64_t *cell, int64_t value, void *stream) { return IRK_LAUNCH(irk_set_cell, 1, 1, stream, cell, value); }
+
+#endif
