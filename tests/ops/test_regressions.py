@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from xdsl.dialects.func import FuncOp
 
+import irkit
+from dialects.types import DTYPES, np_dtype
+from irkit.lang import parse, to_graph
+from lowering.graph.interpret import run_graph
 from tests.ops.harness import Call, check_all
 
 F32 = np.float32
@@ -47,3 +53,19 @@ def test_a_transposed_convolution_multiplies_no_zeros_that_are_not_there():
             ),
         ]
     )
+
+
+@pytest.mark.parametrize("dtype", ("f16", "bf16"))
+def test_a_small_float_is_cast_as_it_is_stored(dtype: str):
+    """What a kernel holds in f32 is nearer to the next integer, or to 0, than the small float that it stands for."""
+    text = (
+        f"fn main(x: {dtype}[4, 64]) -> (bool[4, 64], i32[4, 64]) "
+        "{ y = softmax(x * 3) return cast(y * y, bool), cast(y + 1, i32) }"
+    )
+    x = np.linspace(-9, 9, 256).reshape(4, 64).astype(np_dtype(DTYPES[dtype]))
+    x[1, 0] = 300
+    (func,) = [op for op in to_graph(parse(text, "test.tg")).ops if isinstance(op, FuncOp)]
+    wanted = run_graph(func, [x])
+    assert not wanted[0].all() and wanted[0].any() and 2 in wanted[1]
+    for found, right in zip(irkit.compile(text)(x), wanted, strict=True):
+        np.testing.assert_array_equal(found, right)

@@ -12,7 +12,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from dialects.dims import ONE, ZERO, Dim, row_major
 from dialects.graph import OPS
 from dialects.graph.creation import ConstantOp
-from dialects.kernel import FloatToIntOp, IntegerOp, RandomOp, RemfOp
+from dialects.kernel import FloatToIntOp, IntegerOp, RandomOp, ReadOp, RemfOp
 from dialects.types import (
     DTYPES,
     dtype_name,
@@ -198,6 +198,7 @@ def convert(b: Builder, x: SSAValue, source: Attribute, target: Attribute) -> SS
             out = b.add(arith.ExtFOp(x, wide) if wide != f32 else arith.TruncFOp(x, wide))  # pyright: ignore
         return out if wide == target else b.add(arith.ExtFOp(b.add(arith.TruncFOp(out, target)), f32))  # pyright: ignore
     if is_float(source):
+        x = _as_stored(b, x, source)
         if target == i1:
             return b.compare(FLOAT_PREDICATES["ne"], x, b.constant(0.0, x.type))
         return b.add(FloatToIntOp("unsigned" if is_unsigned(target) else "signed", x, wide))
@@ -206,6 +207,13 @@ def convert(b: Builder, x: SSAValue, source: Attribute, target: Attribute) -> SS
         out = b.add(kind(x, wide))  # pyright: ignore
         return out if wide == target else b.add(arith.ExtFOp(b.add(arith.TruncFOp(out, target)), f32))  # pyright: ignore
     return _convert_integer(b, x, source, target)
+
+
+def _as_stored(b: Builder, x: SSAValue, element: Attribute) -> SSAValue:
+    """A number with the bits of its dtype alone: f32 may hold more of a small float, which a step of a cast would tell."""
+    if compute_type(element) == element or isinstance(x.owner, ReadOp):
+        return x
+    return b.add(arith.ExtFOp(b.add(arith.TruncFOp(x, element)), f32))  # pyright: ignore[reportArgumentType]
 
 
 def has_few_bits(element: Attribute) -> bool:
