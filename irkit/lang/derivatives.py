@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from xdsl.ir import Block, Region, SSAValue
 
 from dialects.graph.derivatives import JvpOp, VjpOp
+from dialects.names import unique
 from irkit.lang import tree
 from irkit.lang.builder import type_of
-from irkit.lang.made import added_input, fill, fresh, named, results_of, taken_names
+from irkit.lang.made import added_input, fill, named, results_of, taken_names
 from irkit.lang.transforms import Made, Site, transform
 from irkit.lang.wrt import Wrt, is_float_type, wrt_of
 
@@ -64,7 +65,7 @@ def vjp(site: Site) -> Made:
     for n in seeded:
         name = values[n].name
         wanted = f"seed_{name}" if name else "seed" if len(values) == 1 else f"seed{n}"
-        inputs.append(added_input(fresh(wanted, taken), values[n].type, site))
+        inputs.append(added_input(unique(wanted, taken, first=2), values[n].type, site))
     order = [*seeded, *(n for n in range(len(values)) if n not in seeded)]
     count = len(site.base.inputs)
 
@@ -113,7 +114,10 @@ def jvp(site: Site) -> Made:
     wrt = wrt_of(site)
     values = results_of(site.base)
     taken = taken_names(site)
-    inputs = [*site.base.inputs, *(added_input(fresh(f"t_{w.name}", taken), w.type, site) for w in wrt)]
+    inputs = [
+        *site.base.inputs,
+        *(added_input(unique(f"t_{w.name}", taken, first=2), w.type, site) for w in wrt),
+    ]
     count = len(site.base.inputs)
     along = [
         tree.Result(f"t_{r.name}" if r.name else None, r.type, r.span)

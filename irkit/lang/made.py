@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from xdsl.ir import Block, SSAValue
 
 from dialects import graph
+from dialects.names import unique
 from irkit.lang import tree
 from irkit.lang.transforms import Function, Site
 
@@ -54,20 +55,11 @@ def results_of(fn: Function) -> list[tree.Result]:
 def named(results: Iterable[tree.Result]) -> list[tree.Result]:
     """Results with distinct names, as far as they have names."""
     taken: set[str] = set()
-    return [r if r.name is None else replace(r, name=fresh(r.name, taken)) for r in results]
+    return [r if r.name is None else replace(r, name=unique(r.name, taken, first=2)) for r in results]
 
 
 def taken_names(site: Site) -> set[str]:
     return {*(i.name.id for i in site.base.inputs), *site.program.params, *site.program.dims}
-
-
-def fresh(wanted: str, taken: set[str]) -> str:
-    name, count = wanted, 1
-    while name in taken:
-        count += 1
-        name = f"{wanted}_{count}"
-    taken.add(name)
-    return name
 
 
 def added_input(name: str, type_: tree.TypeRef, site: Site) -> tree.Input:

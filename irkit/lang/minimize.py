@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 from xdsl.ir import SSAValue
 
 from dialects import graph
+from dialects.names import unique
 from dialects.types import type_text
 from irkit.diagnostics import nearest
 from irkit.lang import tree
 from irkit.lang.builder import type_of
 from irkit.lang.derivatives import value_and_grad
-from irkit.lang.made import fresh, results_of, taken_names
+from irkit.lang.made import results_of, taken_names
 from irkit.lang.op_calls import Calls
 from irkit.lang.transforms import Made, Site, transform
 from irkit.lang.wrt import PARAMS, Wrt, wrt_of
@@ -173,7 +174,9 @@ def _states(
     def zeros(name: str, type_: tree.TypeRef) -> tree.Input:
         span = site.node.callee.span
         init = tree.Call(tree.Name("zeros", span), (), (), span)
-        return tree.Input(tree.Name(fresh(name, taken), span), replace(type_, span=span), init, span)
+        return tree.Input(
+            tree.Name(unique(name, taken, first=2), span), replace(type_, span=span), init, span
+        )
 
     states = [[zeros(f"{w.name}_{kind}", w.type) for kind in kinds] for w in wrt]
     return states, zeros("step", tree.TypeRef(COUNTER, (), site.node.callee.span))

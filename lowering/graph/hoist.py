@@ -46,7 +46,7 @@ class GraphHoist(ModulePass):
             if isinstance(function, FuncOp):
                 for outer in reversed([o for o in function.walk() if isinstance(o, ForOp | IfOp)]):
                     is_loop = isinstance(outer, ForOp)
-                    moved = hoist(outer) if is_loop else join(outer, lambda op: not is_cheap(op))
+                    moved = hoist(outer) if is_loop else join(outer, lambda op: not is_free_on_the_way(op))
                     what = "ops hoisted" if is_loop else "ops of both ways"
                     self.stats[what] = self.stats.get(what, 0) + moved
 
@@ -62,7 +62,7 @@ def hoist(loop: ForOp) -> int:
             fixed[op] = None
         else:
             changing.update(op.results)
-    wanted = {op for op in fixed if not is_cheap(op)}
+    wanted = {op for op in fixed if not is_free_on_the_way(op)}
     work = list(wanted)
     while work:
         feeds = {v.owner for v in read_by(work.pop())}
@@ -106,7 +106,7 @@ def read_by(op: Operation) -> Iterator[SSAValue]:
         yield from inner.operands
 
 
-def is_cheap(op: Operation) -> bool:
+def is_free_on_the_way(op: Operation) -> bool:
     """Whether computing an op costs no more than reading what it gives."""
     if isinstance(op, ConstantOp) or is_view(op):
         return True
@@ -114,7 +114,7 @@ def is_cheap(op: Operation) -> bool:
         return op.combiner is None and not any(inner.name.startswith("math.") for inner in op.body.walk())
     if isinstance(op, CustomOp):
         return all(
-            is_cheap(inner)
+            is_free_on_the_way(inner)
             for inner in op.body.block.ops
             if isinstance(inner, GraphOp | IndexOp | ForOp | IfOp)
         )

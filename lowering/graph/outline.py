@@ -14,6 +14,7 @@ from xdsl.passes import ModulePass
 from dialects.errors import IrkitError, op_loc, union_location
 from dialects.graph import dim_names
 from dialects.kernel import DefOp, GroupOp, LaunchOp, arg
+from dialects.names import unique
 from dialects.syntax import SymbolsAttr
 from dialects.types import dims_of
 from lowering.remarks import counted, label_of, listener
@@ -116,16 +117,6 @@ def symbols_of(module: ModuleOp) -> set[str]:
     """The names that ops of a module have taken."""
     symbols = (op.properties.get("sym_name") for op in module.ops)
     return {symbol.data for symbol in symbols if isinstance(symbol, StringAttr)}
-
-
-def unique(title: str, taken: set[str]) -> str:
-    """A name after a title that no other kernel has; it is taken then."""
-    name, count = title, 0
-    while name in taken:
-        count += 1
-        name = f"{title}_{count}"
-    taken.add(name)
-    return name
 
 
 def _schedule_of(block: Block) -> list[str] | None:

@@ -10,9 +10,9 @@ from xdsl.rewriter import Rewriter
 
 from dialects.dims import ONE, Dim, DimAttr, DimsAttr, Opaque
 from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, WriteOp
+from dialects.names import unique
 from dialects.syntax import AxesAttr
 from dialects.types import RefType, ref
-from lowering.graph.outline import unique
 
 Access = ReadOp | WriteOp
 

@@ -15,8 +15,9 @@ from xdsl.rewriter import Rewriter
 
 from dialects.dims import Dim, DimsAttr, ceildiv
 from dialects.kernel import DefOp, LaunchOp, ReadOp, ScheduleAttr, WriteOp, arg
+from dialects.names import unique
 from dialects.types import RefType, ref
-from lowering.graph.outline import symbols_of, unique
+from lowering.graph.outline import symbols_of
 from lowering.kernel.builder import Builder
 from lowering.kernel.contraction import Contraction, panel_index
 from lowering.kernel.fields import field_axes

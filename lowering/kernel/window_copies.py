@@ -11,8 +11,9 @@ from xdsl.rewriter import Rewriter
 
 from dialects.dims import Dim, DimsAttr, product
 from dialects.kernel import DefOp, LaunchOp, ReadOp, WriteOp, arg
+from dialects.names import unique
 from dialects.types import RefType, ref, tensor
-from lowering.graph.outline import symbols_of, unique
+from lowering.graph.outline import symbols_of
 from lowering.kernel.axes import plain
 from lowering.kernel.builder import Builder
 from lowering.remarks import label_of, listener

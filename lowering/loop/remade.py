@@ -6,17 +6,14 @@ from xdsl.dialects.builtin import UnknownLoc
 from xdsl.ir import Block, Operation
 
 from dialects import loop
+from dialects.names import unique
 
 
 def fresh_name(wanted: str, func: loop.FuncOp) -> str:
     """A loop variable that a function does not have."""
     used = {n for n, _, _ in func.symbols.data}
     used |= {op.variable for op in func.body.walk() if isinstance(op, loop.ForOp)}
-    candidate, count = wanted, 0
-    while candidate in used:
-        count += 1
-        candidate = f"{wanted}{count}"
-    return candidate
+    return unique(wanted, used, between="")
 
 
 def fill_locations(block: Block, like: Operation) -> None:

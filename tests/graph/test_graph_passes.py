@@ -375,3 +375,24 @@ def test_long_chains_meet_no_recursion_limit():
     func = maker.function(x)
     assert len(apply(func, *PASSES)) == 20_000
     assert run_graph(func, [np.float32([0.5, -2])])[0].shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("line", "step"),
+    [
+        ("(h + 1.5) * y * 2.5 - 0.5", lambda: GraphSimplify(fast_math=True)),
+        ("h * x + h * y", lambda: GraphSimplify(fast_math=True)),
+        ("exp(h) * exp(x)", lambda: GraphSimplify(fast_math=True)),
+        ("tanh(transpose(h)) + h", GraphSink),
+        ("reshape(tanh(reshape(h, [64])), [8, 8])", GraphSink),
+        ("tanh(tanh(transpose(h @ y)))", GraphSink),
+    ],
+)
+def test_work_on_long_chains_is_linear(line: str, step: Callable[[], ModulePass]):
+    def work(count: int):
+        lines = "".join(f"  h = {line}\n" for _ in range(count))
+        text = f"fn f(h: f32[8, 8], x: f32[8, 8], y: f32[8, 8]) -> f32[8, 8] {{\n{lines}  return transpose(h)\n}}"
+        module = to_graph(parse(text, "test.tg"))
+        return lambda: step().apply(Context(), module)
+
+    assert growth(work, 40, 160) < 1.2

@@ -22,7 +22,7 @@ LINEAR = (
 )
 """Ops that are linear in all operands of floats together."""
 
-PRODUCTS = ("matmul", "einsum", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d")
+BILINEAR = ("matmul", "einsum", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d")
 """Ops that are linear in each operand; the third operand of a convolution is added to the product."""
 
 
@@ -42,7 +42,7 @@ def _linear(step: Step) -> Sequence[Term | None]:
     return _applied(step, x, **({"value": 0.0} if "value" in step.values else {}))
 
 
-@forward(*PRODUCTS)
+@forward(*BILINEAR)
 def _products(step: Step) -> Sequence[Term | None]:
     has_bias = len(step.x) == 3 and short_name(step.op) != "einsum"
     factors, y = step.x[:2] if has_bias else step.x, step.y[0]

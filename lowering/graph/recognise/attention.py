@@ -11,7 +11,7 @@ from dialects.types import dims_of
 from lowering.graph.recognise.forms import NUMBER, Form, either, form
 from lowering.graph.recognise.masks import Scores, one_mask, without_masks
 from lowering.graph.recognise.match import Match, matches
-from lowering.graph.recognise.rules import computes_floats, is_free
+from lowering.graph.recognise.rules import computes_floats, may_be_absorbed
 from lowering.graph.recognise.scores import scaled_product
 from lowering.rewriting import Pattern, Rewriter, is_scheduled, pattern
 
@@ -50,7 +50,7 @@ def attention(op: GraphOp, rewriter: Rewriter) -> None:
         return
     q, k, scale, ops = scaled
     match = Match({}, (*masked.ops, *ops))
-    if not is_free(op, match):
+    if not may_be_absorbed(op, match):
         return
     sketch = Sketch()
     x = [sketch.term(q), _swapped(sketch.term(k)), sketch.term(v)]

@@ -55,7 +55,7 @@ class Form(Algebra):
     values: Mapping[str, object] = field(default_factory=dict)
     """Parameters that an op has to have; those that are holes are told, as `parameters` all of them."""
     number: float | None = None
-    is_free: bool = False
+    is_told: bool = False
     """Whether it is a number that is told."""
     is_whole: bool = False
     """Whether a product is one factor of the product that it stands in."""
@@ -100,7 +100,7 @@ class Form(Algebra):
             at, exponent = work.pop()
             if at.number is not None:
                 coefficient *= at.number**exponent
-            elif at.is_free:
+            elif at.is_told:
                 name, free = at.name, free + exponent
             elif at.name in ROOTS and at.operands:
                 key = (at.operands[0], True)
@@ -139,7 +139,7 @@ class Form(Algebra):
 
 def form(formula: Callable[..., Form]) -> Form:
     """The form that a formula states; its parameters are holes."""
-    holes = [Form(name, is_free=p.default is NUMBER) for name, p in signature(formula).parameters.items()]
+    holes = [Form(name, is_told=p.default is NUMBER) for name, p in signature(formula).parameters.items()]
     return formula(**{h.name: h for h in holes})
 
 

@@ -29,7 +29,7 @@ MOST_FACTORS = 8
 MOST_OPS = 16
 """Products are taken apart at no more ops than this, so that a long chain of them takes no longer for each."""
 VIEWS = ("broadcast", "reshape")
-CHEAP = frozenset({"constant", *VIEWS, "transpose", "slice", "cast", "neg", "abs", "relu"})
+ONE_STEP = frozenset({"constant", *VIEWS, "transpose", "slice", "cast", "neg", "abs", "relu"})
 
 
 Told: TypeAlias = "SSAValue | Value | Mapping[str, Value]"
@@ -88,7 +88,7 @@ def matches(form: Form, value: SSAValue, so_far: Match | None = None) -> Iterato
     elif form.number is not None:
         if (number := number_of(value)) is not None and is_close(number, form.number, value):
             yield known
-    elif form.is_free:
+    elif form.is_told:
         if (number := number_of(value)) is not None:
             yield from known.having(form.name, as_written(number, value))
     elif form.is_hole:
@@ -206,7 +206,7 @@ def is_cheap(op: Operation) -> bool:
     name = operation_name(op)
     if name in ("add", "sub", "mul", "div", "min", "max", "compare"):
         return any(number_of(o) is not None for o in op.operands)
-    return name in CHEAP
+    return name in ONE_STEP
 
 
 def factors_of(value: SSAValue, depth: int) -> Factors | None:

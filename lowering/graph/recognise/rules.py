@@ -31,7 +31,7 @@ def recognised(name: str, found: Callable[..., Form], made: Callable[..., Term |
         if is_other_product(wanted, op.results[0], known):
             return
         for match in matches(wanted, op.results[0], known):
-            if not is_free(op, match) or not computes_floats(op):
+            if not may_be_absorbed(op, match) or not computes_floats(op):
                 continue
             sketch = Sketch()
             holes = {n: sketch.term(v) if isinstance(v, SSAValue) else v for n, v in match.found.items()}
@@ -53,7 +53,7 @@ def computes_floats(op: Operation) -> bool:
     return is_float(types[-1].element_type) and not has_quantised(types)
 
 
-def is_free(op: Operation, match: Match) -> bool:
+def may_be_absorbed(op: Operation, match: Match) -> bool:
     """Whether what an op is made of may go with it: nothing else uses it, and nobody has said how it is to run."""
     inside = {id(o) for o in match.ops}
     if any(map(is_scheduled, match.ops)):

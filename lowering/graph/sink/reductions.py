@@ -12,7 +12,7 @@ from lowering.rewriting import Pattern, Rewriter, pattern
 
 
 @pattern(*{cls for cls in OPS.values() if issubclass(cls, Reduce)}, ArgmaxOp)
-def reduce_of_transpose(op: GraphOp, rewriter: Rewriter) -> None:
+def transpose_behind_reduce(op: GraphOp, rewriter: Rewriter) -> None:
     """reduce(transpose(x, p), axes) = transpose(reduce(x, p[axes]), the rest of p), where that one does nothing, or the
     reduction joins the kernel that makes x"""
     inner = view_of(op.operands[0])
@@ -53,4 +53,4 @@ def softmax_of_transpose(op: GraphOp, rewriter: Rewriter) -> None:
     rewriter.replace(op, [new, again(inner, new.results[0])], absorbed=(inner,))
 
 
-REDUCTIONS: tuple[Pattern, ...] = (reduce_of_transpose, softmax_of_transpose)
+REDUCTIONS: tuple[Pattern, ...] = (transpose_behind_reduce, softmax_of_transpose)
