@@ -60,6 +60,7 @@ class CudaProgram(ProgramEmitter):
                 "",
                 *([] if self.once is None else self._init()),
                 *self._entry("run", "program", checks),
+                *([] if self.waits else self._graph(checks)),
                 f"const char *{name}_error(int code) {{ return irk_error(code); }}",
             ]
         )
@@ -78,13 +79,33 @@ class CudaProgram(ProgramEmitter):
         ]
 
     def _entry(self, entry: str, function: str, checks: Sequence[str]) -> list[str]:
-        name, upper = self.name, self.name.upper()
+        name = self.name
         return [
             f"int {name}_{entry}(const {name}_args *args, void *arena, void *stream) {{",
             *checks,
-            f"  if ({name}_arena_bytes(args) && (!arena || (uintptr_t)arena % 64)) return {upper}_BAD_ARENA;",
+            self._arena_check(),
             f"  return {name}_{function}(args, (char *)arena, stream);",
             "}",
+            "",
+        ]
+
+    def _arena_check(self) -> str:
+        name = self.name
+        test = f"{name}_arena_bytes(args) && (!arena || (uintptr_t)arena % 64)"
+        return f"  if ({test}) return {name.upper()}_BAD_ARENA;"
+
+    def _graph(self, checks: Sequence[str]) -> list[str]:
+        """The entries of a program whose launches are always the same: they are taken down as one graph."""
+        name = self.name
+        return [
+            f"int {name}_capture(const {name}_args *args, void *arena, void **graph) {{",
+            *checks,
+            self._arena_check(),
+            f"  return irk_capture([=](void *stream) {{ return {name}_program(args, (char *)arena, stream); }}, graph);",
+            "}",
+            "",
+            f"int {name}_replay(void *graph, void *stream) {{ return irk_replay(graph, stream); }}",
+            f"void {name}_forget(void *graph) {{ irk_forget(graph); }}",
             "",
         ]
 

@@ -40,6 +40,30 @@ IRK_HOST int irk_write(void *to, const void *from, size_t bytes, void *stream) {
   return (int)(code ? code : cudaStreamSynchronize((cudaStream_t)stream));
 }
 
+/* What a function launches on a stream, as a graph: launch(stream) returns a code. */
+template <class F> IRK_HOST int irk_capture(F launch, void **graph) {
+  cudaStream_t stream;
+  cudaGraph_t taken = NULL;
+  int code = (int)cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+  if (code) return code;
+  code = (int)cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal);
+  if (!code) {
+    code = launch((void *)stream);
+    const int end = (int)cudaStreamEndCapture(stream, &taken);
+    code = code ? code : end;
+  }
+  if (!code) code = (int)cudaGraphInstantiateWithFlags((cudaGraphExec_t *)graph, taken, 0);
+  if (taken) cudaGraphDestroy(taken);
+  cudaStreamDestroy(stream);
+  if (code) cudaGetLastError(); /* which forgets it */
+  return code;
+}
+
+IRK_HOST int irk_replay(void *graph, void *stream) {
+  return (int)cudaGraphLaunch((cudaGraphExec_t)graph, (cudaStream_t)stream);
+}
+IRK_HOST void irk_forget(void *graph) { cudaGraphExecDestroy((cudaGraphExec_t)graph); }
+
 IRK_HOST int irk_allocate(void **place, size_t bytes) { return (int)cudaMalloc(place, bytes ? bytes : 1); }
 IRK_HOST int irk_release(void *place) { return (int)cudaFree(place); }
 
@@ -50,12 +74,31 @@ IRK_HOST const char *irk_error(int code) { return cudaGetErrorString((cudaError_
 
 IRK_HOST int irk_find(const void **place, const void *array) { return *place = array, 0; }
 
-IRK_HOST int irk_copy(void *to, const void *from, int64_t bytes, void *) {
-  if (bytes) memmove(to, from, (size_t)bytes);
+IRK_HOST int irk_copy(void *to, const void *from, int64_t bytes, void *stream) {
+  return irk_cpu::do_task(stream, [=] { return bytes ? memmove(to, from, (size_t)bytes) : to, 0; });
+}
+
+IRK_HOST int irk_read(void *to, const void *from, size_t bytes, void *stream) {
+  if (stream) return 900; /* as CUDA counts: not while a stream is taken down */
+  return memcpy(to, from, bytes), 0;
+}
+
+template <class F> IRK_HOST int irk_capture(F launch, void **graph) {
+  irk_cpu::Tape *tape = (irk_cpu::Tape *)calloc(1, sizeof(irk_cpu::Tape));
+  if (!tape) return 2;
+  return *graph = tape, launch((void *)tape);
+}
+
+IRK_HOST int irk_replay(void *graph, void *) {
+  for (irk_cpu::Node *node = ((irk_cpu::Tape *)graph)->first; node; node = node->next)
+    if (const int code = node->run(node + 1)) return code;
   return 0;
 }
 
-IRK_HOST int irk_read(void *to, const void *from, size_t bytes, void *) { return memcpy(to, from, bytes), 0; }
+IRK_HOST void irk_forget(void *graph) {
+  for (irk_cpu::Node *node = ((irk_cpu::Tape *)graph)->first, *next; node; node = next) next = node->next, free(node);
+  free(graph);
+}
 
 IRK_HOST int irk_write(void *to, const void *from, size_t bytes, void *) { return memcpy(to, from, bytes), 0; }
 
