@@ -71,7 +71,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 MAPPING: dict[str, tuple[str, ...]] = {"kernel-to-loop": ("loop-map-gpu",)}
 """Passes that follow a standard one where the target has blocks and threads."""
 
-THREADED = frozenset({"buffer-tile-time", "buffer-place-barriers"})
+THREADED = frozenset({"buffer-tile-time"})
 """Passes for teams of threads, which a target with blocks and threads does without."""
 
 PASSES: dict[str, tuple[str, str]] = {

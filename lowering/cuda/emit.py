@@ -89,7 +89,7 @@ def _program_text(
     name = c_prefix(prefix or program.sym_name.data)
     texts, launches = _kernels(funcs, gpu, _Private)
     spec = program_spec(program, name, [f.sym_name.data for f in funcs])
-    host = CudaProgram(program, name, funcs, spec.prepared_field)
+    host = CudaProgram(program, name, funcs, spec.prepared_field, gpu)
     spec = replace(spec, arena_bytes=greatest(host.arena, program))
     texts.append(host.emit())
     memory = f"an arena of {spec.arena_bytes} bytes"

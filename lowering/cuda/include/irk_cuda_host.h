@@ -13,6 +13,13 @@
     if (irk_code) return irk_code; \
   } while (0)
 
+/* Streams side by side: the first is the caller's, the others belong to the host's thread. */
+enum { IRK_ABREAST = 4, IRK_DEVICES = 16 };
+typedef struct irk_abreast {
+  void *streams[IRK_ABREAST];
+  int count;
+} irk_abreast;
+
 #ifdef __CUDACC__
 #pragma nv_diag_suppress 550 /* arrays that one of the functions has no use for */
 #define IRK_CONSTANT static __device__ const
@@ -38,6 +45,37 @@ IRK_HOST int irk_read(void *to, const void *from, size_t bytes, void *stream) {
 IRK_HOST int irk_write(void *to, const void *from, size_t bytes, void *stream) {
   const cudaError_t code = cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, (cudaStream_t)stream);
   return (int)(code ? code : cudaStreamSynchronize((cudaStream_t)stream));
+}
+
+/* Has a stream wait for all that was launched on another one. */
+IRK_HOST int irk_follow(void *stream, void *other) {
+  cudaEvent_t done;
+  int code = (int)cudaEventCreateWithFlags(&done, cudaEventDisableTiming);
+  if (code) return code;
+  code = (int)cudaEventRecord(done, (cudaStream_t)other);
+  if (!code) code = (int)cudaStreamWaitEvent((cudaStream_t)stream, done, 0);
+  cudaEventDestroy(done); /* once it is over */
+  return code;
+}
+
+IRK_HOST int irk_fork(irk_abreast *side, void *stream, int count) {
+  static thread_local cudaStream_t own[IRK_DEVICES][IRK_ABREAST];
+  int device = 0;
+  IRK_TRY((int)cudaGetDevice(&device));
+  side->streams[0] = stream;
+  side->count = device < IRK_DEVICES ? count : 1;
+  for (int n = 1; n < count; n++) side->streams[n] = stream;
+  for (int n = 1; n < side->count; n++) {
+    if (!own[device][n]) IRK_TRY((int)cudaStreamCreateWithFlags(&own[device][n], cudaStreamNonBlocking));
+    side->streams[n] = (void *)own[device][n];
+    IRK_TRY(irk_follow(side->streams[n], stream));
+  }
+  return 0;
+}
+
+IRK_HOST int irk_join(irk_abreast *side, void *stream) {
+  for (int n = 1; n < side->count; n++) IRK_TRY(irk_follow(stream, side->streams[n]));
+  return 0;
 }
 
 /* What a function launches on a stream, as a graph: launch(stream) returns a code. */
@@ -98,6 +136,25 @@ IRK_HOST int irk_replay(void *graph, void *) {
 IRK_HOST void irk_forget(void *graph) {
   for (irk_cpu::Node *node = ((irk_cpu::Tape *)graph)->first, *next; node; node = next) next = node->next, free(node);
   free(graph);
+}
+
+/* Each of the streams takes its tasks down; they run at the join, one stream after another, in the chosen order. */
+IRK_HOST int irk_fork(irk_abreast *side, void *, int count) {
+  side->count = count;
+  for (int n = 0; n < count; n++)
+    if (!(side->streams[n] = calloc(1, sizeof(irk_cpu::Tape)))) return 2;
+  return 0;
+}
+
+IRK_HOST int irk_join(irk_abreast *side, void *stream) {
+  int code = 0;
+  for (int n = 0; n < side->count; n++) {
+    void *tape = side->streams[irk_cpu::ordered((uint64_t)n, (uint64_t)side->count)];
+    if (stream) irk_cpu::splice((irk_cpu::Tape *)stream, (irk_cpu::Tape *)tape);
+    else if (!code) code = irk_replay(tape, 0);
+    irk_forget(tape);
+  }
+  return code;
 }
 
 IRK_HOST int irk_write(void *to, const void *from, size_t bytes, void *) { return memcpy(to, from, bytes), 0; }

@@ -294,6 +294,14 @@ template <class F> int do_task(void *stream, F task) {
   return 0;
 }
 
+/* Moves the nodes of a tape to the end of another one. */
+inline void splice(Tape *to, Tape *from) {
+  if (!from->first) return;
+  (to->last ? to->last->next : to->first) = from->first;
+  to->last = from->last;
+  from->first = from->last = 0;
+}
+
 } /* namespace irk_cpu */
 
 extern "C" __attribute__((weak)) const char *irk_cpu_fault() { return irk_cpu::machine().fault; }
