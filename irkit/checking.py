@@ -8,8 +8,9 @@ arithmetic makes against the same ops in f64, and at least some units in the las
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import ml_dtypes
 import numpy as np
@@ -20,6 +21,9 @@ from dialects.errors import IrkitError
 from dialects.syntax import SymbolsAttr
 from dialects.types import dims_of, dtype_name, np_dtype, stored, type_text
 from lowering.graph.interpret import argument_names, run_graph
+
+if TYPE_CHECKING:
+    from irkit.runtime.module import Program
 
 Arrays = dict[str, np.ndarray]
 
@@ -140,21 +144,13 @@ class Checker:
 
     def _run_c(self, module: ModuleOp, judge: Judge, threads: int | None = None) -> list[np.ndarray]:
         from irkit.isolation import Died, isolated
-        from irkit.runtime import cache
-        from irkit.runtime.compiler import find_compiler
-        from irkit.runtime.module import Program
-        from lowering.c.emit import emit_program
-        from lowering.target import get_target
 
-        compiler = find_compiler(self.cc)
-        machine = get_target(self.target, compiler.name)
-        spec = emit_program(module, machine, "checked")
-        library = cache.library(spec, compiler, (*machine.cflags, *self.cflags))
         if threads is None:  # before barriers are placed the program is for one
             threads = 2 if any(op.name == "buffer.barrier" for op in module.walk()) else 1
+        load = self._compiled(module, threads)
 
         def results() -> list[np.ndarray]:
-            call = Program(spec, library, None, threads).prepare(**judge.inputs)
+            call = load().prepare(**judge.inputs)
             call.run()
             return call.all_results()
 
@@ -168,6 +164,31 @@ class Checker:
                 expected="results",
                 hint="irkit bisect names the op",
             ) from None
+
+    def _compiled(self, module: ModuleOp, threads: int) -> Callable[[], Program]:
+        """What loads the program of a module; on the emulated GPU where kernels are mapped to blocks and threads."""
+        from dialects.loop import FuncOp as LoopFunc
+        from irkit.runtime import cache
+        from irkit.runtime.compiler import find_compiler
+        from irkit.runtime.module import Program
+        from lowering.c.emit import emit_program
+        from lowering.loop.map_gpu import is_mapped
+        from lowering.target import ON_CPU, get_target
+
+        if any(is_mapped(op) for op in module.ops if isinstance(op, LoopFunc)):
+            from irkit.runtime.cuda.program import CudaProgram
+            from irkit.runtime.cuda.setup import set_up
+            from lowering.cuda.emit import emit_cuda_program
+
+            setup = set_up(ON_CPU, self.cc)
+            spec = emit_cuda_program(module, get_target(ON_CPU), "checked")
+            library = cache.library(spec, setup.compiler, self.cflags)
+            return lambda: CudaProgram(spec, library, setup.machine)
+        compiler = find_compiler(self.cc)
+        machine = get_target(self.target, compiler.name)
+        spec = emit_program(module, machine, "checked")
+        library = cache.library(spec, compiler, (*machine.cflags, *self.cflags))
+        return lambda: Program(spec, library, None, threads)
 
 
 def default_sizes(func: FuncOp) -> dict[str, int]:

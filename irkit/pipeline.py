@@ -71,7 +71,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 MAPPING: dict[str, tuple[str, ...]] = {"kernel-to-loop": ("loop-map-gpu",)}
 """Passes that follow a standard one where the target has blocks and threads."""
 
-THREADED = frozenset({"buffer-tile-time", "buffer-place-barriers"})
+THREADED = frozenset({"buffer-tile-time"})
 """Passes for teams of threads, which a target with blocks and threads does without."""
 
 PASSES: dict[str, tuple[str, str]] = {
@@ -206,6 +206,8 @@ def passes_to(
     mapping: Mapping[str, tuple[str, ...]] = {}
     if target in CUDA_TARGETS:
         mapping, standard = MAPPING, [n for n in standard if n not in THREADED]
+        if level_from == "loop" and standard:
+            standard = [*MAPPING["kernel-to-loop"], *standard]  # kernels that are mapped stay as they are
     return [
         make_pass(n, target, cc, tuned, fast_math)
         for name in standard
@@ -221,8 +223,7 @@ def split(passes: Sequence[ModulePass], name: str) -> tuple[Sequence[ModulePass]
 
 def passes_cuda(level_from: str, target: str) -> list[ModulePass]:
     """The passes that bring a module of one level to a program whose kernels are mapped to blocks and threads."""
-    passes = passes_to(level_from, "buffer", target)
-    return [make_pass("loop-map-gpu", target), *passes] if level_from == "loop" else passes
+    return passes_to(level_from, "buffer", target)
 
 
 def passes_upstream(

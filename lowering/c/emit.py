@@ -330,10 +330,13 @@ class ProgramEmitter:
 
     def _block(self, block: Block) -> None:
         for op in block.ops:
-            handler = _TASKS.get(type(op))
-            if handler is None:
-                raise IrkitError(f"{op.name} has no C form at buffer level", op)
-            getattr(self, handler)(op)
+            self._op(op)
+
+    def _op(self, op: Operation) -> None:
+        handler = _TASKS.get(type(op))
+        if handler is None:
+            raise IrkitError(f"{op.name} has no C form at buffer level", op)
+        getattr(self, handler)(op)
 
     def _pointer(self, value: SSAValue) -> str:
         type_ = value.type

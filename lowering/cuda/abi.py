@@ -5,8 +5,9 @@ from __future__ import annotations
 from lowering.c.abi import ABI_VERSION, SHARED, ProgramSpec, code_lines, guarded, struct_lines
 
 
-def cuda_header_text(spec: ProgramSpec) -> str:
-    """The header of a program; uses all of a spec but `source` and `header`."""
+def cuda_header_text(spec: ProgramSpec, waits: bool) -> str:
+    """The header of a program; uses all of a spec but `source` and `header`. One that waits for numbers of the device has no
+    graph."""
     prefix, upper = spec.name, spec.name.upper()
     lines = [
         SHARED,
@@ -28,6 +29,7 @@ def cuda_header_text(spec: ProgramSpec) -> str:
         f"// Returns {upper}_OK, one of the codes above, or the number of CUDA's error, which is greater than 0.",
         f"int {prefix}_run(const {prefix}_args *args, void *arena, void *stream);",
         "",
+        *([] if waits else _graph_text(spec)),
         "// What CUDA says of an error of its own.",
         f"const char *{prefix}_error(int code);",
         "",
@@ -47,5 +49,18 @@ def _init_text(spec: ProgramSpec) -> list[str]:
         "// Fills the prepared memory from the parameters, on a stream: to be called before the first run, and again whenever",
         "// what a parameter holds changes. Inputs and outputs may be NULL. Returns what a run returns.",
         f"int {prefix}_init(const {prefix}_args *args, void *arena, void *stream);",
+        "",
+    ]
+
+
+def _graph_text(spec: ProgramSpec) -> list[str]:
+    """The declarations of the entries that take a run down as a graph."""
+    prefix = spec.name
+    return [
+        "// Takes down what a run launches, with these arrays and this arena, as a CUDA graph, and runs nothing. To be called",
+        "// after a first run. A replay launches it all at once, with what the arrays hold then; `forget` frees it.",
+        f"int {prefix}_capture(const {prefix}_args *args, void *arena, void **graph);",
+        f"int {prefix}_replay(void *graph, void *stream);",
+        f"void {prefix}_forget(void *graph);",
         "",
     ]

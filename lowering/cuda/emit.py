@@ -71,7 +71,7 @@ def emit_cuda_program(module: ModuleOp, target: Target, prefix: str | None = Non
         )
     funcs = [op for op in module.ops if isinstance(op, loop.FuncOp)]
     text, spec = _program_text(program, funcs, target, gpu, prefix)
-    return replace(spec, source=text.source, header=cuda_header_text(spec))
+    return replace(spec, source=text.source)
 
 
 def _gpu(target: Target) -> Gpu:
@@ -85,11 +85,11 @@ def _gpu(target: Target) -> Gpu:
 def _program_text(
     program: ProgramOp, funcs: Sequence[loop.FuncOp], target: Target, gpu: Gpu, prefix: str | None
 ) -> tuple[CudaText, ProgramSpec]:
-    """A program's text, and its interface without the texts."""
+    """A program's text, and its interface without it."""
     name = c_prefix(prefix or program.sym_name.data)
     texts, launches = _kernels(funcs, gpu, _Private)
     spec = program_spec(program, name, [f.sym_name.data for f in funcs])
-    host = CudaProgram(program, name, funcs, spec.prepared_field)
+    host = CudaProgram(program, name, funcs, spec.prepared_field, gpu)
     spec = replace(spec, arena_bytes=greatest(host.arena, program))
     texts.append(host.emit())
     memory = f"an arena of {spec.arena_bytes} bytes"
@@ -111,7 +111,7 @@ def _program_text(
         "",
     ]
     source = "\n".join(head) + "\n" + "\n\n".join(texts) + "\n\n" + info_text(spec)
-    return CudaText(source, tuple(launches)), spec
+    return CudaText(source, tuple(launches)), replace(spec, header=cuda_header_text(spec, host.waits > 0))
 
 
 def _kernels(

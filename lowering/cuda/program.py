@@ -1,15 +1,16 @@
 """CUDA text of a module's host program: a C++ function with C linkage that launches the tasks on a stream.
 
 It is the C back end's program with parts overridden. Arrays are memory of the device: those of the caller, one arena, what is
-prepared once. Tasks run in the order of their stream, so that barriers have no text. The host waits in two places alone: where
-the bound of a loop, or the condition of leaving it, is a number on the device.
+prepared once. Tasks run in the order of their stream, so that barriers have no text; small ones between two barriers run on
+streams side by side. The host waits in two places alone: where the bound of a loop, or the condition of leaving it, is a
+number on the device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.ir import SSAValue
+from xdsl.ir import Block, SSAValue
 
 from dialects import buffer, loop
 from dialects.dims import Dim, align
@@ -19,18 +20,27 @@ from lowering.c.emit import ProgramEmitter, constant_words
 from lowering.c.function import kernel_name
 from lowering.c.names import c_field, c_local
 from lowering.c.types import c_type
-from lowering.cuda.function import WORDS
+from lowering.cuda.function import WORDS, launch_of
+from lowering.target import Gpu
 
 CELL = 8
 """Bytes of the number of an iteration, which kernels read."""
 
 
+ABREAST = 4
+"""Streams on which independent tasks run side by side, at most."""
+
+
 class CudaProgram(ProgramEmitter):
     """The functions of a host program; `plan` tells, line by line, what a run does."""
 
-    def __init__(self, program: buffer.ProgramOp, name: str, kernels: Sequence[loop.FuncOp], prepared: str):
+    def __init__(
+        self, program: buffer.ProgramOp, name: str, kernels: Sequence[loop.FuncOp], prepared: str, gpu: Gpu
+    ):
         super().__init__(program, name, kernels, prepared=prepared)
         self.used |= {"stream"}
+        self.stream = "stream"
+        self.gpu = gpu
         self.plan: list[str] = []
         self.waits = 0
         counted = [op for op in program.walk() if isinstance(op, buffer.ForOp) and op.block.args[0].first_use]
@@ -60,6 +70,7 @@ class CudaProgram(ProgramEmitter):
                 "",
                 *([] if self.once is None else self._init()),
                 *self._entry("run", "program", checks),
+                *([] if self.waits else self._graph(checks)),
                 f"const char *{name}_error(int code) {{ return irk_error(code); }}",
             ]
         )
@@ -78,17 +89,77 @@ class CudaProgram(ProgramEmitter):
         ]
 
     def _entry(self, entry: str, function: str, checks: Sequence[str]) -> list[str]:
-        name, upper = self.name, self.name.upper()
+        name = self.name
         return [
             f"int {name}_{entry}(const {name}_args *args, void *arena, void *stream) {{",
             *checks,
-            f"  if ({name}_arena_bytes(args) && (!arena || (uintptr_t)arena % 64)) return {upper}_BAD_ARENA;",
+            self._arena_check(),
             f"  return {name}_{function}(args, (char *)arena, stream);",
             "}",
             "",
         ]
 
+    def _arena_check(self) -> str:
+        name = self.name
+        test = f"{name}_arena_bytes(args) && (!arena || (uintptr_t)arena % 64)"
+        return f"  if ({test}) return {name.upper()}_BAD_ARENA;"
+
+    def _graph(self, checks: Sequence[str]) -> list[str]:
+        """The entries of a program whose launches are always the same: they are taken down as one graph."""
+        name = self.name
+        return [
+            f"int {name}_capture(const {name}_args *args, void *arena, void **graph) {{",
+            *checks,
+            self._arena_check(),
+            f"  return irk_capture([=](void *stream) {{ return {name}_program(args, (char *)arena, stream); }}, graph);",
+            "}",
+            "",
+            f"int {name}_replay(void *graph, void *stream) {{ return irk_replay(graph, stream); }}",
+            f"void {name}_forget(void *graph) {{ irk_forget(graph); }}",
+            "",
+        ]
+
     # -- tasks ------------------------------------------------------------------------------------------------
+
+    def _block(self, block: Block) -> None:
+        """Between barriers tasks do not depend on one another, as `buffer-place-barriers` has found."""
+        tasks: list[buffer.CallOp | buffer.CopyOp] = []
+        for op in block.ops:
+            if isinstance(op, buffer.CallOp | buffer.CopyOp):
+                tasks.append(op)
+                continue
+            if not isinstance(op, buffer.ViewOp | buffer.ReshapeOp | buffer.ConstantOp):
+                self._together(tasks)
+                tasks = []
+            self._op(op)
+        self._together(tasks)
+
+    def _together(self, tasks: Sequence[buffer.CallOp | buffer.CopyOp]) -> None:
+        """Independent tasks: on streams side by side where at least two leave room for others."""
+        if sum(map(self._is_small, tasks)) < 2:
+            for op in tasks:
+                self._op(op)
+            return
+        count = min(ABREAST, len(tasks))
+        self._tell(f"side by side, on {count} streams:")
+        self.line("{")
+        self.depth += 1
+        self.line("irk_abreast irk_side;")
+        self.line(f"IRK_TRY(irk_fork(&irk_side, stream, {count}));")
+        for number, op in enumerate(tasks):
+            self.stream = f"irk_side.streams[{number % count}]"
+            self._op(op)
+        self.stream = "stream"
+        self.line("IRK_TRY(irk_join(&irk_side, stream));")
+        self.depth -= 1
+        self.line("}")
+
+    def _is_small(self, op: buffer.CallOp | buffer.CopyOp) -> bool:
+        """Whether a task is a kernel with fewer blocks than the device has multiprocessors."""
+        func = self.kernels.get(op.callee.root_reference.data) if isinstance(op, buffer.CallOp) else None
+        if func is None:
+            return False
+        return launch_of(func).blocks.bounds(func.symbols.ranges())[1] < self.gpu.processors
 
     def _tell(self, text: str) -> None:
         self.plan.append("  " * self.depth + text)
@@ -119,7 +190,7 @@ class CudaProgram(ProgramEmitter):
         func, loc = self.kernels[kernel], op_loc(op)
         names = [self.names[v] for v in op.args_]
         symbols = [self.symbols[name] for name, _, _ in func.symbols.data]
-        self.line(f"IRK_TRY({kernel_name(kernel)}_launch({', '.join([*symbols, *names, 'stream'])}));")
+        self.line(f"IRK_TRY({kernel_name(kernel)}_launch({', '.join([*symbols, *names, self.stream])}));")
         modes = [facts.is_output for facts in func.signature.data]
         read, written = (
             ", ".join(n for n, out in zip(names, modes, strict=True) if out is wanted)
@@ -132,11 +203,11 @@ class CudaProgram(ProgramEmitter):
         source, target = self.names[op.source], self.names[op.target]
         type_ = op.source.type
         assert isinstance(type_, RefType)
-        self.line(f"IRK_TRY(irk_copy({target}, {source}, {self.dim(type_.bytes())}, stream));")
+        self.line(f"IRK_TRY(irk_copy({target}, {source}, {self.dim(type_.bytes())}, {self.stream}));")
         self._tell(f"copy {source} to {target}, where they differ")
 
     def _barrier(self, op: buffer.BarrierOp) -> None:
-        pass  # tasks of a stream run one after another
+        pass  # where tasks ran side by side, they are joined by now; others run one after another
 
     def _for(self, op: buffer.ForOp) -> None:
         bounds = (

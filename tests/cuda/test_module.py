@@ -250,7 +250,7 @@ class Cuda:
         return SimpleNamespace(
             name=lambda: "Test GPU",
             compute_capability=lambda: self.capability,
-            retain_primary_context=lambda: SimpleNamespace(push=self.push),
+            retain_primary_context=lambda: SimpleNamespace(push=self.push, detach=self.detach),
         )
 
     def push(self) -> None:
@@ -258,6 +258,9 @@ class Cuda:
 
     def pop(self) -> None:
         self.depth -= 1
+
+    def detach(self) -> None:
+        self.devices = 0
 
     def need_context(self) -> None:
         assert self.depth > 0, "no context is current"
@@ -277,22 +280,32 @@ class Cuda:
 
     def DeviceMemoryPool(self) -> Any:
         self.need_context()
-        return SimpleNamespace(allocate=self.allocate)
+        return SimpleNamespace(allocate=self.allocate, free_held=self.need_context)
 
     def allocate(self, size: int) -> Any:
         self.need_context()
         if size > self.room:
             raise self.MemoryError("out of memory")
         self.room -= size
-        memory = CpuMachine().allocate(size)
+        return Piece(self, CpuMachine().allocate(size))
 
-        class Piece:
-            owner = memory
 
-            def __int__(self) -> int:
-                return memory.address
+class Piece:
+    """Memory of a pool, which has to be given back in a context."""
 
-        return Piece()
+    def __init__(self, cuda: Cuda, memory: Any):
+        self.cuda, self.memory = cuda, memory
+
+    def __int__(self) -> int:
+        return self.memory.address
+
+    def free(self) -> None:
+        self.cuda.need_context()
+        self.cuda.room += max(self.memory.size, 64)
+        self.memory = None
+
+    def __del__(self) -> None:
+        assert self.memory is None, "PyCUDA ends the process here"
 
 
 class InPlaceOfNvcc(compiler.CpuCompiler):
@@ -321,13 +334,16 @@ def test_pycuda_runs_a_program(gpu: Cuda):
     assert result.__cuda_array_interface__["shape"] == (6, 4)
     np.testing.assert_allclose(result.numpy(), wanted(), rtol=1e-5)
     assert gpu.depth == 0
+    before = gpu.room
+    del result
+    assert gpu.room == before + 96
 
 
 def test_pycuda_has_no_room(gpu: Cuda):
     text = "fn main(x: f32[1024, 1024]) -> f32[1024, 1024] { return x + 1 }"
     with pytest.raises(irkit.IrkitError, match="Test GPU has no room for 4194304 bytes") as told:
         irkit.compile(text, target="cuda")(np.zeros((1024, 1024), np.float32))
-    assert told.value.found == "1048576 bytes free of 1048576"
+    assert told.value.found == f"{gpu.room} bytes free of 1048576"
     assert gpu.depth == 0
 
 
@@ -428,11 +444,11 @@ def test_nvcc_of_cuda_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 @pytest.mark.skipif(not has_nvcc(), reason="there is no nvcc")
 def test_nvcc_builds_what_is_written(tmp_path: Path):
-    """The pair alone, with all warnings as errors; and a library, whose run ends with CUDA's own code where there is no GPU."""
-    path = Path(__file__).resolve().parents[2] / "examples" / "heat.tg"
+    """The pair alone, and the example, with all warnings as errors."""
+    path = Path(__file__).resolve().parents[2] / "examples" / "digits.tg"
     assert main(["compile", str(path), "--target=cuda:sm_80", "-o", str(tmp_path)]) == 0
     words = ["nvcc", "-arch=sm_80", "-std=c++17", "-Werror", "all-warnings", "-Xcompiler", "-Wall,-Wextra"]
-    subprocess.run([*words, "-c", "heat.cu"], cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run([*words, "-c", "digits.cu"], cwd=tmp_path, check=True, capture_output=True)
     subprocess.run([*words, "-c", "main.cu"], cwd=tmp_path, check=True, capture_output=True)
 
 

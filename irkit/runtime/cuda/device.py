@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -47,6 +48,8 @@ class PyCudaMachine:
         self.lock = threading.Lock()
         with self.current():
             self._pool = tools.DeviceMemoryPool()
+        # of all that the end of the process does for memory this comes last, as it was asked for first
+        weakref.finalize(self, _close, self._context, self._pool, driver)
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -70,7 +73,14 @@ class PyCudaMachine:
                     found=f"{free} bytes free of {total}",
                     hint="give dims smaller sizes (--dim), or smaller ranges",
                 ) from None
-        return Memory(int(piece), size, piece)
+        memory = Memory(int(piece), size, None)
+        weakref.finalize(memory, self._free, piece)
+        return memory
+
+    def _free(self, piece: Any) -> None:
+        """Gives a piece back to the pool, which ends the process where no context is current."""
+        with self.current():
+            piece.free()
 
     def upload(self, address: int, array: np.ndarray) -> None:
         if array.nbytes:
@@ -85,6 +95,14 @@ class PyCudaMachine:
     def synchronise(self) -> None:
         with self.current():
             self._driver.Context.synchronize()
+
+
+def _close(context: Any, pool: Any, driver: Any) -> None:
+    """Gives all memory back, and then the context: PyCUDA's own end takes it for one that was made here."""
+    context.push()
+    pool.free_held()
+    driver.Context.pop()
+    context.detach()
 
 
 @lru_cache(maxsize=1)

@@ -18,7 +18,7 @@ LEAST = 64
 """Bytes of a piece of memory, so that an empty array has an address too."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Memory:
     """A piece of memory of a device, at a multiple of 64 bytes; it is given back when nothing refers to it."""
 

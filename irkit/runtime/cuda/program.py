@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -188,7 +190,7 @@ class CudaProgram(Program):
                 if native.init is not None and self._prepared_for is not call._parameters:
                     code = native.init(call._pointer, self._memory.address, machine.stream)
                     self._prepared_for = None if code else call._parameters
-                code = code or native.run(call._pointer, self._memory.address, machine.stream)
+                code = code or call.launch(self._memory.address)
             if code:
                 raise self._stopped(code)
             self._stale |= call.fetch()
@@ -216,12 +218,27 @@ class CudaCall(Call):
             **dict(zip((a.name for a in self.program.outputs), self.results, strict=True)),
         }
         self._own: dict[str, Memory] = {}
+        self._launched: tuple[int, bytes] | None = None
+        self._graph: Graph | None = None
         for name, array in self._all.items():
             if isinstance(array, DeviceArray):
                 setattr(self._struct, c_field(name), array.address)
             elif self.program.place(name, array) is None:
                 self._own[name] = machine.allocate(array.nbytes)
         self.arena_bytes: int = self.program._native.arena_bytes(self._pointer)
+
+    def launch(self, arena: int) -> int:
+        """Launches a run: the first by itself, later ones as a graph, where the program has one and CUDA takes it down.
+        Returns the code."""
+        native, stream = self.program._native, self.program.machine.stream
+        assert isinstance(native, CudaNative)
+        places = arena, bytes(self._struct)
+        if self._graph is None or self._graph.places != places:
+            again, self._launched = self._launched == places, places
+            self._graph = native.graph(self._pointer, arena, places) if again else None
+        if self._graph is not None:
+            return native.replay(self._graph.handle, stream)
+        return native.run(self._pointer, arena, stream)
 
     def send(self, prepared: Memory | None) -> None:
         """Brings to the device what a run reads, and tells it where all is."""
@@ -261,6 +278,33 @@ class CudaNative(Native):
     def _rest(self, name: str) -> None:
         self.arena_bytes = self._function(f"{name}_arena_bytes", ctypes.c_size_t, ctypes.c_void_p)
         self.error = self._function(f"{name}_error", ctypes.c_char_p, ctypes.c_int)
+        self.capture = None
+        if hasattr(self.library, f"{name}_capture"):  # its launches are always the same
+            self.capture = self._function(f"{name}_capture", ctypes.c_int, *[ctypes.c_void_p] * 3)
+            self.replay = self._function(f"{name}_replay", ctypes.c_int, *[ctypes.c_void_p] * 2)
+            self.forget = self._function(f"{name}_forget", None, ctypes.c_void_p)
+
+    def graph(self, args: object, arena: int, places: tuple[int, bytes]) -> Graph | None:
+        """The launches of a run; None where it has no graph."""
+        if self.capture is None:
+            return None
+        handle = ctypes.c_void_p()
+        code = self.capture(args, arena, ctypes.byref(handle))
+        found = Graph(handle, places)
+        if handle:
+            weakref.finalize(found, self.forget, handle).atexit = False
+        if code:
+            self.capture = None  # it is not asked again
+            return None
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """The launches of a run with arrays at certain places, which a library keeps."""
+
+    handle: ctypes.c_void_p
+    places: tuple[int, bytes]
 
 
 def refuse(what: str) -> NoReturn:

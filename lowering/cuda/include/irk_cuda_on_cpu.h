@@ -252,7 +252,7 @@ inline bool run_block() {
 }
 
 /* Runs a grid. Returns 0, or 1 where a block fails. */
-template <class F> int launch(int64_t blocks, unsigned threads, F body) {
+template <class F> int run_grid(int64_t blocks, unsigned threads, F body) {
   Machine &m = machine();
   m.fault[0] = 0;
   if (blocks < 1 || blocks > INT32_MAX || threads < 1 || threads > MOST_THREADS) {
@@ -270,6 +270,38 @@ template <class F> int launch(int64_t blocks, unsigned threads, F body) {
   return 0;
 }
 
+/* What has been launched on a stream that is taken down, as nodes that run it again. */
+struct Node {
+  Node *next;
+  int (*run)(void *task);
+};
+
+struct Tape {
+  Node *first, *last;
+};
+
+/* Does a task now, or puts it down where a stream is taken down. What a task holds is copied byte by byte. */
+template <class F> int do_task(void *stream, F task) {
+  if (!stream) return task();
+  Tape &tape = *(Tape *)stream;
+  Node *node = (Node *)malloc(sizeof(Node) + sizeof task);
+  if (!node) return 2; /* as CUDA counts: no memory */
+  node->next = 0;
+  node->run = [](void *held) { return (*(F *)held)(); };
+  memcpy((void *)(node + 1), (const void *)&task, sizeof task);
+  (tape.last ? tape.last->next : tape.first) = node;
+  tape.last = node;
+  return 0;
+}
+
+/* Moves the nodes of a tape to the end of another one. */
+inline void splice(Tape *to, Tape *from) {
+  if (!from->first) return;
+  (to->last ? to->last->next : to->first) = from->first;
+  to->last = from->last;
+  from->first = from->last = 0;
+}
+
 } /* namespace irk_cpu */
 
 extern "C" __attribute__((weak)) const char *irk_cpu_fault() { return irk_cpu::machine().fault; }
@@ -282,6 +314,6 @@ __attribute__((unused)) static irk_cpu::Index &gridDim = irk_cpu::machine().grid
 #define __syncthreads() irk_cpu::wait_for_block(__LINE__)
 #define __shfl_xor_sync(mask, value, bits) irk_cpu::exchange(value, (irk_cpu::machine().current ^ (unsigned)(bits)), __LINE__)
 #define IRK_LAUNCH(kernel, blocks, threads, stream, ...) \
-  ((void)(stream), irk_cpu::launch(blocks, threads, [&] { kernel(__VA_ARGS__); }))
+  irk_cpu::do_task(stream, [=] { return irk_cpu::run_grid(blocks, threads, [=] { kernel(__VA_ARGS__); }); })
 
 #endif
