@@ -68,7 +68,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Each level with the passes that lead to it from the one before."""
 
-MAPPING: dict[str, tuple[str, ...]] = {"kernel-to-loop": ("loop-map-gpu",)}
+MAPPING: dict[str, tuple[str, ...]] = {"kernel-to-loop": ("loop-split-nests", "loop-map-gpu")}
 """Passes that follow a standard one where the target has blocks and threads."""
 
 PASSES: dict[str, tuple[str, str]] = {
@@ -99,6 +99,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "kernel-prepack": ("lowering.kernel.prepack", "KernelPrepack"),
     "kernel-to-loop": ("lowering.loop.kernel_to_loop", "KernelToLoop"),
     "loop-prefetch": ("lowering.loop.prefetch", "LoopPrefetch"),
+    "loop-split-nests": ("lowering.loop.split_nests", "LoopSplitNests"),
     "loop-map-gpu": ("lowering.loop.map_gpu", "LoopMapGpu"),
     "kernel-to-buffer": ("lowering.buffer.kernel_to_buffer", "KernelToBuffer"),
     "buffer-tile-time": ("lowering.buffer.tile_time", "BufferTileTime"),
@@ -214,7 +215,7 @@ def passes_cuda(level_from: str, target: str) -> list[ModulePass]:
     """The passes that bring a module of one level to kernels that are mapped to blocks and threads. Raises IrkitError where
     the module is below the loop level."""
     if level_from == "loop":
-        return [make_pass("loop-map-gpu", target)]
+        return [make_pass(name, target) for name in MAPPING["kernel-to-loop"]]
     if LEVELS.index(level_from) > LEVELS.index("loop"):
         raise IrkitError(
             f"the input is at the {level_from} level already, which is below the loop level",

@@ -16,14 +16,25 @@ from dialects import loop
 from irkit import pipeline
 from irkit.lang import parse, to_graph
 from irkit.runtime.compiler import INCLUDE
+from lowering.c.function import kernel_name
 from lowering.cuda.emit import CudaText, emit_cuda
 from lowering.graph.interpret import run_graph
+from lowering.loop.interpret import GARBAGE
+from lowering.loop.memory import kernel_memory
 from lowering.target import get_target
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = [f"-I{INCLUDE}", f"-I{ROOT / 'lowering' / 'cuda' / 'include'}"]
 ORDERS = {"forwards": 0, "backwards": 1, "mixed": 2}
 HOST = ["g++", "-x", "c++", "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
+
+
+SANITIZER = [
+    "-g",
+    "-fsanitize=address,undefined",
+    "-fsanitize-sections=irk_shared",
+    "-fno-sanitize-recover=all",
+]
 
 
 def mapped(text: str, target: str = "cuda") -> ModuleOp:
@@ -70,29 +81,36 @@ def nvcc(source: str, folder: Path, arch: str = "sm_90") -> str:
 
 
 class CpuKernels:
-    """The kernels of a module, compiled for this CPU; `run` takes the place of the loop level's interpreter."""
+    """The kernels of a module, compiled for this CPU; `run` takes the place of the loop level's interpreter. With `shares` an
+    output lies in the memory of the operand that its kernel lets it have."""
 
-    def __init__(self, source: str, folder: Path, order: str = "forwards"):
+    def __init__(self, source: str, folder: Path, order: str = "forwards", shares: bool = False):
         (folder / "k.cu").write_text(source)
         words = [*HOST, "-shared", "-fPIC", *FOLDERS, "k.cu", "-o", "k.so"]
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         self.library = ctypes.CDLL(str(folder / "k.so"))
-        self.order = order
+        self.order, self.shares = order, shares
         self.library.irk_cpu_fault.restype = ctypes.c_char_p
 
     def run(
         self, func: loop.FuncOp, arrays: Sequence[np.ndarray], symbols: Mapping[str, int], threads: int = 1
     ) -> None:
         ctypes.c_int.in_dll(self.library, "irk_cpu_order").value = ORDERS[self.order]
-        held = [_aligned(a) for a in arrays]
-        launch = getattr(self.library, f"k_{func.sym_name.data}_launch")
+        facts = func.signature.data
+        held: list[np.ndarray] = []
+        for array, fact in zip(arrays, facts, strict=True):
+            alias = fact.alias_of if self.shares else None
+            held.append(_aligned(array) if alias is None else held[alias].view(array.dtype))
+        memory = kernel_memory(func)[1].evaluate(symbols)
+        given = [*held, *([_aligned(np.full(memory, GARBAGE, np.uint8))] if memory else [])]
+        launch = getattr(self.library, f"{kernel_name(func.sym_name.data)}_launch")
         sizes = [ctypes.c_int64(symbols[n]) for n, _, _ in func.symbols.data]
-        code = launch(*sizes, *(ctypes.c_void_p(a.ctypes.data) for a in held), None)
+        code = launch(*sizes, *(ctypes.c_void_p(a.ctypes.data) for a in given), None)
         if code:
             raise AssertionError(f"launch ends with {code}: {self.library.irk_cpu_fault().decode()}")
-        for array, copy, facts in zip(arrays, held, func.signature.data, strict=True):
-            if facts.is_output:
+        for array, copy, fact in zip(arrays, held, facts, strict=True):
+            if fact.is_output:
                 array.reshape(-1)[:] = copy.reshape(-1)
 
 
@@ -112,3 +130,47 @@ def run_on_cpu(
     monkeypatch.setattr("lowering.loop.interpret.run_function", kernels.run)
     (func,) = [op for op in module.ops if isinstance(op, FuncOp)]
     return run_graph(func, list(inputs))
+
+
+def run_with_sanitizer(module: ModuleOp, folder: Path, sizes: Mapping[str, int] | None = None) -> None:
+    """Launches all kernels of a mapped module on arrays of exactly the sizes that they should need, once in each order; raises
+    AssertionError with what the sanitizer says."""
+    calls: list[str] = []
+    for func in [op for op in module.ops if isinstance(op, loop.FuncOp)]:
+        symbols = {n: (sizes or {}).get(n, high) for n, _, high in func.symbols.data}
+        needed = [arg.type.bytes().evaluate(symbols) for arg in func.block.args]  # pyright: ignore
+        memory = kernel_memory(func)[1].evaluate(symbols)
+        given = [f"(int64_t){symbols[n]}" for n, _, _ in func.symbols.data]
+        given += [f"array({n})" for n in [*needed, *([memory] if memory else [])]]
+        name = kernel_name(func.sym_name.data)
+        calls.append(f"if (ended({name}_launch({', '.join(given)}, nullptr))) return 3;")
+    main = f"""
+#include <cstdlib>
+#include <vector>
+static std::vector<void *> arrays;
+struct Any {{ void *p; template <class T> operator T *() const {{ return (T *)p; }} }};
+static Any array(size_t bytes) {{
+  void *p;
+  if (posix_memalign(&p, 64, bytes)) exit(4);
+  for (size_t i = 0; i < bytes; i++) ((char *)p)[i] = i % 4 ? 0 : (char)(i / 4 % 3);
+  arrays.push_back(p);
+  return {{p}};
+}}
+static int ended(int code) {{
+  if (code) fprintf(stderr, "%s\\n", irk_cpu_fault());
+  for (void *p : arrays) free(p);
+  arrays.clear();
+  return code;
+}}
+int main() {{
+  for (irk_cpu_order = 0; irk_cpu_order < 3; irk_cpu_order++) {{
+    {(chr(10) + "    ").join(calls)}
+  }}
+}}
+"""
+    (folder / "s.cu").write_text(text_of(module).source + main)
+    build = [*HOST, *SANITIZER, *FOLDERS, "s.cu", "-o", "s"]
+    done = subprocess.run(build, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run(["./s"], cwd=folder, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -15,17 +15,11 @@ from dialects.loop import BarrierOp, FoldThreadsOp, ForOp, IfOp
 from irkit.checking import random_inputs
 from lowering.graph.interpret import run_graph
 from tests.c.driver import works
-from tests.cuda.machine import FOLDERS, HOST, ORDERS, CpuKernels, mapped, run_on_cpu, text_of
+from tests.cuda.machine import FOLDERS, HOST, ORDERS, SANITIZER, CpuKernels, mapped, run_on_cpu, text_of
 from tests.cuda.programs import gemm, softmax
 from tests.cuda.test_text import check, reference
 
 BARRIER = "__syncthreads();"
-SANITIZER = [
-    "-g",
-    "-fsanitize=address,undefined",
-    "-fsanitize-sections=irk_shared",
-    "-fno-sanitize-recover=all",
-]
 
 
 def wrong_in_some_order(text: str, source: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
