@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,11 @@ def text_of(module: ModuleOp, target: str = "cuda") -> CudaText:
     return emit_cuda(module, get_target(target))
 
 
+def main_of(module: ModuleOp) -> FuncOp:
+    (func,) = [op for op in module.ops if isinstance(op, FuncOp)]
+    return func
+
+
 def has_nvcc() -> bool:
     return shutil.which("nvcc") is not None
 
@@ -78,6 +85,32 @@ def nvcc(source: str, folder: Path, arch: str = "sm_90") -> str:
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stderr
+
+
+@dataclass(frozen=True)
+class Registers:
+    """What a thread of a kernel needs: registers, bytes of stack, bytes that do not fit into registers."""
+
+    registers: int
+    stack: int
+    spills: int
+
+    def __str__(self) -> str:
+        return f"{self.registers:3} registers  {self.stack:5} bytes of stack  {self.spills:5} bytes spilled"
+
+
+def registers(report: str) -> dict[str, Registers]:
+    """What ptxas says of each kernel."""
+    found: dict[str, Registers] = {}
+    for part in report.split("Compiling entry function '")[1:]:
+        counts = [
+            int(n) for n in re.findall(r"(\d+) bytes (?:stack|spill)", part)
+        ]  # and those of what it calls
+        stack, spills = sum(counts[::3]), sum(counts) - sum(counts[::3])
+        used = re.search(r"Used (\d+) registers", part)
+        assert used is not None, part
+        found[part.split("'")[0]] = Registers(int(used[1]), stack, spills)
+    return found
 
 
 class CpuKernels:
@@ -128,8 +161,7 @@ def run_on_cpu(
 ) -> list[np.ndarray]:
     """The results of a mapped module whose kernels run as emitted text."""
     monkeypatch.setattr("lowering.loop.interpret.run_function", kernels.run)
-    (func,) = [op for op in module.ops if isinstance(op, FuncOp)]
-    return run_graph(func, list(inputs))
+    return run_graph(main_of(module), list(inputs))
 
 
 def run_with_sanitizer(module: ModuleOp, folder: Path, sizes: Mapping[str, int] | None = None) -> None:

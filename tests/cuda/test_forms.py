@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.dialects.func import FuncOp
 
 from dialects import loop
 from dialects.dims import DimsAttr
@@ -16,16 +15,19 @@ from irkit.mlir_parser import parse_mlir
 from lowering.graph.interpret import run_graph
 from tests.c.driver import works
 from tests.cuda.loops import FUNCTIONS, program
-from tests.cuda.machine import ORDERS, CpuKernels, mapped_module, run_on_cpu, run_with_sanitizer, text_of
+from tests.cuda.machine import (
+    ORDERS,
+    CpuKernels,
+    main_of,
+    mapped_module,
+    run_on_cpu,
+    run_with_sanitizer,
+    text_of,
+)
 
 
 def module() -> ModuleOp:
     return parse_mlir(pipeline.context(), program(), "loops.mlir")
-
-
-def main_of(module: ModuleOp) -> FuncOp:
-    (func,) = [op for op in module.ops if isinstance(op, FuncOp)]
-    return func
 
 
 def inputs() -> list[np.ndarray]:
