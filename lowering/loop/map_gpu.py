@@ -14,6 +14,7 @@ from dialects.dims import ZERO, Dim, DimAttr, product
 from dialects.errors import IrkitError
 from dialects.kernel import ArgAttr
 from lowering.loop.gpu.chain import Chain, chain_of
+from lowering.loop.gpu.columns import Columns, column_sum
 from lowering.loop.gpu.grid import Form, fill_grid
 from lowering.loop.gpu.parts import Part, accesses_of, groups_of, memory
 from lowering.loop.gpu.points import Points
@@ -33,10 +34,11 @@ class LoopMapGpu(ModulePass):
     Expects: functions as `kernel-to-loop` makes them for a CUDA target, split where nests wait for others (`loop-split-nests`);
     those that are mapped are left alone.
     Does: (1) a product with a register tile becomes a tile of the result for each block, whose operands its threads stage in
-    shared memory; (2) reductions in lanes become a block for each row, whose threads share the reduction; (3) any other
-    nest becomes a thread for each point of its independent loops, one where there are none; (4) of several nests, the first
-    blocks run the first, those behind them the next; (5) a function with memory or barriers of its own is run by one block
-    as by a team; (6) text written by hand is run by a grid as its kernel says.
+    shared memory; (2) reductions in lanes become a block for each row, whose threads share the reduction; (3) of few points
+    with long sums each, a block takes some points and its threads parts of the sums; (4) any other nest becomes a thread for
+    each point of its independent loops, one where there are none; (5) of several nests, the first blocks run the first, those
+    behind them the next; (6) a function with memory or barriers of its own is run by one block as by a team; (7) text written
+    by hand is run by a grid as its kernel says.
     Leaves: functions whose outermost loop is a `block` loop around a `thread` loop; arguments are aligned as vector accesses
     need it.
     """
@@ -101,4 +103,10 @@ def _form(func: loop.FuncOp, chain: Chain, gpu: Gpu) -> Form:
     tile = tile_of(chain)
     if tile is not None:
         return Tiles(func, chain, tile, gpu)
-    return Rows(func, chain, gpu) if rows_reduced(chain) else Points(func, chain, gpu)
+    if rows_reduced(chain):
+        return Rows(func, chain, gpu)
+    points = product(chain.counts(func.symbols.ranges())).value
+    found = column_sum(chain)
+    if found is not None and points is not None and points < gpu.processors * gpu.threads:
+        return Columns(func, chain, found, gpu)
+    return Points(func, chain, gpu)

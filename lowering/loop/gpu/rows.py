@@ -1,8 +1,8 @@
 """Row by row: a block for each iteration of the independent loops, whose reductions its threads share.
 
-A reduction in lanes is a loop whose states a `loop.fold` combines; what lanes may do, threads may: each starts from the
-initial state and takes every so many steps. Warps combine their states, then one of each warp in shared memory. Loops that
-only write are split between the threads, all else is done by each of them.
+Of a reduction in lanes each thread starts from the initial state and takes every so many steps (`shared.py`). Warps combine
+their states, then one of each warp in shared memory. Loops that only write are split between the threads, all else is done
+by each of them.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from lowering.loop.gpu.chain import (
 )
 from lowering.loop.gpu.grid import Form, Grid
 from lowering.loop.gpu.parts import accesses_of, writes
+from lowering.loop.gpu.shared import Shared, shared_in
 from lowering.target import Gpu
 
 LEAST_STEPS = 8
 """Reductions of fewer steps are not worth a block."""
 
 
-def rows_reduced(chain: Chain) -> list[loop.ForOp]:
-    """The loops of a body that threads may share: reductions in lanes with enough steps. None where the body also has what
-    rows do not cover."""
-    folded = {value.owner for op in chain.body if isinstance(op, loop.FoldOp) for value in op.inputs}
-    loops = [op for op in chain.body if isinstance(op, loop.ForOp) and op in folded]
-    steps = [ceildiv(op.upper - op.lower, op.step).value for op in loops]
+def rows_reduced(chain: Chain) -> list[Shared]:
+    """The reductions of a body that threads may share, with enough steps. None where the body also has what rows do not
+    cover."""
+    found = shared_in(chain.body)
+    steps = [shared.steps.value for shared in found]
     if all(count is not None and count < LEAST_STEPS for count in steps) or not _is_covered(chain.body):
         return []
-    return loops
+    return found
 
 
 def _is_covered(body: Sequence[Operation]) -> bool:
@@ -64,14 +64,15 @@ class Rows(Form):
 
     def __init__(self, func: loop.FuncOp, chain: Chain, gpu: Gpu):
         self.func, self.chain, self.gpu = func, chain, gpu
-        self.split = set(rows_reduced(chain))
+        self.split = {shared.loop: shared for shared in rows_reduced(chain)}
         self.counts = chain.counts(func.symbols.ranges())
         self.threads = self._threads()
 
     def _threads(self) -> int:
         """Enough for one step each of the longest loop whose length is known."""
         loops = [op for op in self.chain.body if isinstance(op, loop.ForOp)]
-        steps = [ceildiv(op.upper - op.lower, op.step).value for op in loops]
+        counted = [self.split[op].lanes if op in self.split else op for op in loops]
+        steps = [ceildiv(op.upper - op.lower, op.step).value for op in counted]
         known = [n for n in steps if n is not None]
         wanted = max(known) if len(known) == len(steps) else self.gpu.threads
         return threads_for(wanted, self.gpu.warp, self.gpu.threads)
@@ -102,11 +103,14 @@ class _Row:
             self._place(op)
 
     def _place(self, op: Operation) -> None:
-        split = self.form.split
-        if op in split or (isinstance(op, loop.ForOp) and writes(op) and is_independent(op)):
-            self._split(op)  # pyright: ignore[reportArgumentType]
-        elif isinstance(op, loop.FoldOp) and all(value.owner in split for value in op.inputs):
-            self._fold(op)
+        shared = self.form.split.get(op)  # pyright: ignore[reportArgumentType]
+        if shared is not None:
+            self._share(shared)
+        elif isinstance(op, loop.ForOp) and writes(op) and is_independent(op):
+            split_loop(self.mover.copy(op, self.inside), self.grid.thread, self.size)
+        elif isinstance(op, loop.FoldOp) and any(s.fold is op for s in self.form.split.values()):
+            self.mover.copy(op, self.inside)
+            self._fold(op, op.results)
         elif writes(op):
             branch = loop.IfOp(first_thread(self.grid.thread))
             self.inside.add_op(branch)
@@ -114,15 +118,18 @@ class _Row:
         else:
             self.mover.copy(op, self.inside)
 
-    def _split(self, op: loop.ForOp) -> None:
-        """Every so many iterations of a loop for each thread."""
-        split_loop(self.mover.copy(op, self.inside), self.grid.thread, self.size)
+    def _share(self, shared: Shared) -> None:
+        """Every so many steps for each thread; what comes of rounds has its lanes folded already."""
+        place = list(shared.loop.walk()).index(shared.lanes)
+        new = self.mover.copy(shared.loop, self.inside)
+        split_loop(list(new.walk())[place], self.grid.thread, self.size)
+        if shared.has_rounds:
+            self._fold(shared.fold, shared.loop.results)
 
-    def _fold(self, op: loop.FoldOp) -> None:
-        """The lanes of each thread, the threads of each warp, and one of each warp."""
+    def _fold(self, op: loop.FoldOp, results: Sequence[SSAValue]) -> None:
+        """What each thread has, folded as the lanes are: the threads of each warp, and one of each warp."""
         inside, warp, thread = self.inside, self.warp, self.grid.thread
-        self.mover.copy(op, inside)
-        values = [self.mover.values[r] for r in op.results]
+        values = [self.mover.values[r] for r in results]
         values = self._fold_threads(op, values, min(warp, self.size))
         if self.size > warp:
             warps = self.size // warp
@@ -135,7 +142,7 @@ class _Row:
             loads = [loop.LoadOp(array, [thread % warps]) for array in arrays]
             inside.add_ops(loads)
             values = self._fold_threads(op, [load.result for load in loads], warps)
-        self.mover.values.update(zip(op.results, values, strict=True))
+        self.mover.values.update(zip(results, values, strict=True))
 
     def _shared(self, value: SSAValue, count: int) -> SSAValue:
         alloc = loop.AllocOp(ref(value.type, [count], space="shared"))
