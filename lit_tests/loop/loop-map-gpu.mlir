@@ -156,11 +156,10 @@ loop.func @no_rounds (in %x: !buffer.ref<[7, 9, 512], f32>, out %y: !buffer.ref<
 // CHECK: [[S:%.*]] = loop.for k in t floordiv 8 to 1000 step 32 iter
 // CHECK: loop.load %x[k, {{.*}}] along [1] : vector<4xf32>
 // CHECK: loop.store [[S]], %groups[t floordiv 8, (t mod 8) * 4] along [1]
-// CHECK: loop.barrier
-// CHECK: loop.if [-(t floordiv 8) + 15] {
-// CHECK: loop.barrier
-// CHECK: [[F:%.*]] = loop.load %groups[0, (t mod 8) * 4] along [1]
+// CHECK-NEXT: loop.barrier
+// CHECK-NEXT: loop.if [-(t floordiv 8) + 15] {
 // CHECK: loop.if [-(t floordiv 8), {{.*}}] {
+// CHECK-NEXT: [[F:%.*]] = loop.load %groups[0, (t mod 8) * 4] along [1]
 // CHECK: loop.store [[F]], %y
 loop.func @columns (in %x: !buffer.ref<[1000, 80], f32>, out %y: !buffer.ref<[80], f32>) {
   loop.for i in 0 to 80 step 4 parallel {

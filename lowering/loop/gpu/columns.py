@@ -95,13 +95,15 @@ class Columns(Form):
         for op in self.chain.body[: position + 1]:
             new = mover.copy(op, grid.inside)
         split_loop(new, group, groups)  # pyright: ignore[reportPossiblyUnbound]
-        for number, result in enumerate(self.sum.results):
-            own = mover.values[result]
-            array = self._array(own, groups, grid.shared)
-            combined = self._combine(number, own, array, (group, column, groups), grid.inside)
-            mover.values[result] = combined
+        arrays = [self._array(mover.values[r], groups, grid.shared) for r in self.sum.results]
+        for number, (result, array) in enumerate(zip(self.sum.results, arrays, strict=True)):
+            self._combine(number, mover.values[result], array, (group, column, groups), grid.inside)
         branch = loop.IfOp([-group] if whole else [-group, self.total - 1 - place])
         grid.inside.add_op(branch)
+        for result, array in zip(self.sum.results, arrays, strict=True):
+            found = _load(mover.values[result], array, ZERO, column)
+            branch.then.block.add_op(found)
+            mover.values[result] = found.result
         for op in self.chain.body[position + 1 :]:
             mover.copy(op, branch.then.block)
 
@@ -113,26 +115,30 @@ class Columns(Form):
 
     def _combine(
         self, number: int, own: SSAValue, array: SSAValue, place: tuple[Dim, Dim, int], inside: Block
-    ) -> SSAValue:
-        """What all groups have of a carried value, in halves."""
+    ) -> None:
+        """Leaves what all groups have of a carried value where the first has its own: in halves."""
         group, column, groups = place
-        first, lanes = column * lanes_of(own), lanes_of(own)
-        shape, along = ([lanes], [1]) if isinstance(own.type, VectorType) else ([], [])
-        inside.add_ops([loop.StoreOp(own, array, [group, first], along=along), loop.BarrierOp()])
+        inside.add_op(_store(own, array, group, column))
         op = combiner_of(self.sum, number)
         assert op is not None
         while groups > 1:
             groups //= 2
             branch = loop.IfOp([groups - 1 - group])
-            low = loop.LoadOp(array, [group, first], shape=shape, along=along)
-            high = loop.LoadOp(array, [group + groups, first], shape=shape, along=along)
+            low, high = (_load(own, array, g, column) for g in (group, group + groups))
             both = op.clone(dict(zip(op.operands, [low.result, high.result], strict=True)))
-            store = loop.StoreOp(both.results[0], array, [group, first], along=along)
+            store = _store(both.results[0], array, group, column)
             branch.then.block.add_ops([low, high, both, store])
-            inside.add_ops([branch, loop.BarrierOp()])
-        found = loop.LoadOp(array, [ZERO, first], shape=shape, along=along)
-        inside.add_op(found)
-        return found.result
+            inside.add_ops([loop.BarrierOp(), branch])
+
+
+def _load(like: SSAValue, array: SSAValue, group: Dim, column: Dim) -> loop.LoadOp:
+    shape, along = ([lanes_of(like)], [1]) if isinstance(like.type, VectorType) else ([], [])
+    return loop.LoadOp(array, [group, column * lanes_of(like)], shape=shape, along=along)
+
+
+def _store(value: SSAValue, array: SSAValue, group: Dim, column: Dim) -> loop.StoreOp:
+    along = [1] if isinstance(value.type, VectorType) else []
+    return loop.StoreOp(value, array, [group, column * lanes_of(value)], along=along)
 
 
 def element_of(value: SSAValue) -> IntegerType:
