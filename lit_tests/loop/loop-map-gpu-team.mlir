@@ -76,12 +76,13 @@ loop.func @waits (in %x: !buffer.ref<[8], f32>, out %y: !buffer.ref<[8], f32>, o
 
 // -----
 
-// A kernel written by hand as C text: the threads of the grid are its team.
+// A kernel written by hand for a GPU has the grid that it asks for, and memory for all of it.
 // CHECK-LABEL: loop.func @sorts
-// CHECK: loop.for b in 0 to 1 block
-// CHECK: loop.for t in 0 to 32 thread
-// CHECK: [[S:%.*]] = loop.alloc : !buffer.ref<[{{.*}}], i8, space = scratch>
-// CHECK: kernel.extern "argsort" {{.*}} scratch [[S]]
+// CHECK: [[S:%.*]] = loop.alloc : !buffer.ref<[2592], i8, space = team>
+// CHECK: loop.for b in 0 to 3 block
+// CHECK: loop.for t in 0 to 512 thread
+// CHECK-NEXT: kernel.extern "argsort" {{.*}} scratch [[S]]
+// TEXT: k_sorts  3       512      0             2624
 loop.func @sorts (in %x: !buffer.ref<[3, 50], f32>, out %y: !buffer.ref<[3, 50], i64>) {
   %s = loop.alloc : !buffer.ref<[1264], i8, space = scratch>
   kernel.extern "argsort" {axis = 1 : i64, descending = false} (%x) to (%y) scratch %s : (tensor<3x50xf32>) -> (tensor<3x50xsi64>)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from dialects import loop
 from dialects.dims import DimsAttr
+from dialects.graph.kernels import KERNELS
 from irkit import pipeline
 from irkit.mlir_parser import parse_mlir
 from lowering.graph.interpret import run_graph
@@ -17,6 +21,7 @@ from tests.c.driver import works
 from tests.cuda.loops import FUNCTIONS, program
 from tests.cuda.machine import (
     ORDERS,
+    ROOT,
     CpuKernels,
     main_of,
     mapped_module,
@@ -78,7 +83,7 @@ def test_every_form_is_taken():
         "in_place",
         "sorts",
     }
-    assert (threads["team"], threads["sorts"]) == (256, 32)
+    assert (threads["team"], threads["sorts"]) == (256, 512)
 
 
 def test_sanitizers_are_content(tmp_path: Path):
@@ -91,3 +96,44 @@ def test_sanitizers_are_content(tmp_path: Path):
     store.properties["index"] = DimsAttr(tuple(e + 1 for e in store.index.data))
     with pytest.raises(AssertionError, match="heap-buffer-overflow"):
         run_with_sanitizer(mapped_module(outside), tmp_path)
+
+
+def test_c_text_runs_as_a_team(expected: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Where no text is written for a GPU: each thread with memory of its own."""
+    monkeypatch.setitem(KERNELS, "argsort", [k for k in KERNELS["argsort"] if k.target == "c"])
+    whole = mapped_module(module())
+    source = text_of(whole).source
+    assert "k_argsort" not in source and "__launch_bounds__(32) k_sorts(" in source
+    found = run_on_cpu(monkeypatch, whole, CpuKernels(source, tmp_path, "mixed"), inputs())
+    np.testing.assert_array_equal(found[-1], expected[-1])
+
+
+PLUGIN = """
+import sys
+from pathlib import Path
+import numpy as np
+import irkit
+from irkit.lang import parse, to_graph
+folder = Path(sys.argv[1])
+irkit.load_plugin(str(folder / "irkit_signal"))
+from lowering.graph.interpret import run_graph
+from tests.cuda.every_op import run_module
+from tests.cuda.machine import has_nvcc, main_of, mapped_module, nvcc, text_of
+graph = lambda: to_graph(parse((folder / "smooth.tg").read_text(), "smooth.tg"))
+x = np.random.default_rng(0).standard_normal((4, 1000)).astype(np.float32)
+(wanted,), (found,) = run_graph(main_of(graph()), [x]), run_module(graph(), [x], Path(sys.argv[2]))
+np.testing.assert_allclose(found, wanted, rtol=1e-6)
+text = text_of(mapped_module(graph())).source
+assert "const int tid" in text
+if has_nvcc():
+    nvcc(text, Path(sys.argv[2]))
+print("equal")
+"""
+
+
+def test_kernels_of_plugins_run(tmp_path: Path):
+    """C text that is written for the threads of a team takes those of a grid."""
+    words = [sys.executable, "-c", PLUGIN, str(ROOT / "examples" / "plugin"), str(tmp_path)]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=env)
+    assert (done.stdout, done.stderr) == ("equal\n", "")
