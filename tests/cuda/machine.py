@@ -164,9 +164,21 @@ def run_on_cpu(
     return run_graph(main_of(module), list(inputs))
 
 
-def run_with_sanitizer(module: ModuleOp, folder: Path, sizes: Mapping[str, int] | None = None) -> None:
+def planted_in(source: str, fault: tuple[str, str] | None) -> str:
+    if fault is None:
+        return source
+    assert source.count(fault[0]) > 0, f"nowhere in the text: {fault[0]}"
+    return source.replace(*fault)
+
+
+def run_with_sanitizer(
+    module: ModuleOp,
+    folder: Path,
+    sizes: Mapping[str, int] | None = None,
+    planted: tuple[str, str] | None = None,
+) -> None:
     """Launches all kernels of a mapped module on arrays of exactly the sizes that they should need, once in each order; raises
-    AssertionError with what the sanitizer says."""
+    AssertionError with what the sanitizer says. A fault may be planted, as a piece of text and what stands in its place."""
     calls: list[str] = []
     for func in [op for op in module.ops if isinstance(op, loop.FuncOp)]:
         symbols = {n: (sizes or {}).get(n, high) for n, _, high in func.symbols.data}
@@ -200,7 +212,7 @@ int main() {{
   }}
 }}
 """
-    (folder / "s.cu").write_text(text_of(module).source + main)
+    (folder / "s.cu").write_text(planted_in(text_of(module).source, planted) + main)
     build = [*HOST, *SANITIZER, *FOLDERS, "s.cu", "-o", "s"]
     done = subprocess.run(build, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -37,7 +37,7 @@ def run(seed: int, folder: Path) -> None:
             assert fault is None, f"{fault} in result {number} ({origins[number]}) of seed {seed}\n{text}"
 
 
-@pytest.mark.parametrize("seed", [0, 1, ROTATING])
+@pytest.mark.parametrize("seed", [1, ROTATING])
 def test_random_graphs(seed: int, tmp_path: Path):
     run(seed, tmp_path)
 
