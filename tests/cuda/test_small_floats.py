@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from dialects.types import np_dtype
 from tests.cuda.every_op import run_all
 from tests.ops.harness import Call
