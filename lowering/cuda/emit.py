@@ -55,10 +55,7 @@ def _table(launches: list[Launch]) -> list[str]:
     """The launches, as a comment."""
     rows = [
         ("kernel", "blocks", "threads", "shared bytes", "memory bytes"),
-        *(
-            (n.kernel, c_dim(n.blocks, {}), str(n.threads), str(n.shared), c_dim(n.memory, {}))
-            for n in launches
-        ),
+        *((n.kernel, str(n.blocks), str(n.threads), str(n.shared), str(n.memory)) for n in launches),
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["//   " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

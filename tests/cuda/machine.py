@@ -45,11 +45,11 @@ def mapped(text: str, target: str = "cuda") -> ModuleOp:
 
 
 def mapped_module(module: ModuleOp, target: str = "cuda") -> ModuleOp:
-    pipeline.run_passes(
-        module,
-        pipeline.passes_cuda(pipeline.level_of(module), target),
-        pipeline.context(),
-    )
+    level = pipeline.level_of(module)
+    passes = pipeline.passes_to(level, "loop", target)
+    if level == "loop":
+        passes = [pipeline.make_pass(n, target) for n in pipeline.MAPPING["kernel-to-loop"]]
+    pipeline.run_passes(module, passes, pipeline.context())
     return module
 
 
