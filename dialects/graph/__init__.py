@@ -28,6 +28,7 @@ from dialects.graph import (
     movement,
     quantised,
     reduction,
+    sort_cuda,
 )
 from dialects.graph.base import (
     OPS,
@@ -110,6 +111,7 @@ __all__ = [
     "register_kernel",
     "register_op",
     "setting_attr",
+    "sort_cuda",
     "stays_inside",
     "symbol_ranges",
 ]

@@ -9,6 +9,10 @@ those of plugins register them alike:
         return f"for (int64_t i = 0; i < {x.dims[0]}; i++) {out.name}[i] = ...;"
 
 Among the kernels whose predicate holds the one that was registered last is taken.
+
+On a GPU each thread of a grid runs that text, as one of `nthreads`, which suits an op with many independent rows. A kernel
+with target="cuda" is taken there before it: its text is run by each thread of `blocks` blocks of `threads` threads, and has
+CUDA's own names, `threadIdx.x`, `blockIdx.x`, `__shared__` and `__syncthreads()`; its scratch belongs to the whole grid.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dialects.dims import ZERO, Dim
+from dialects.dims import ONE, ZERO, Dim
 from dialects.graph.base import GraphOp, Value, Values, short_name
 from dialects.types import AnyTensor, dims_of, dtype_name
 
@@ -100,6 +104,8 @@ class Kernel:
     when: Predicate
     scratch: Callable[[Call], Dim | int]
     build: Build
+    blocks: Callable[[Call], Dim | int] = lambda _: ONE
+    threads: int = 1
 
 
 KERNELS: dict[str, list[Kernel]] = {}
@@ -111,11 +117,15 @@ def register_kernel(
     target: str = "c",
     when: Predicate = lambda _: True,
     scratch: Callable[[Call], Dim | int] = lambda _: ZERO,
+    blocks: Callable[[Call], Dim | int] = lambda _: ONE,
+    threads: int = 1,
 ) -> Callable[[Build], Build]:
-    """Declares a function that gives the text of a kernel; `scratch` is the number of bytes that each thread needs."""
+    """Declares a function that gives the text of a kernel; `scratch` is the number of bytes that each thread needs. For a
+    GPU: that the grid needs, and the grid."""
 
     def declare(build: Build) -> Build:
-        KERNELS.setdefault(op, []).append(Kernel(build.__name__, op, target, when, scratch, build))
+        kernel = Kernel(build.__name__, op, target, when, scratch, build, blocks, threads)
+        KERNELS.setdefault(op, []).append(kernel)
         return build
 
     return declare

@@ -122,6 +122,16 @@ KEYS = {"f64": "double", "bool": "uint8_t"} | {
 """The C type in which elements are compared; floats up to 32 bits in float."""
 
 
+def keys_of(code: Code) -> tuple[str, str, str]:
+    """The C type of what is compared, the element at `at` as one, and whether key `a` comes before key `b`."""
+    x = code.inputs[0]
+    key = KEYS.get(x.dtype, "float")
+    read = f"{SMALL[x.dtype]}({x.name}[at])" if x.dtype in SMALL else f"({key}){x.name}[at]"
+    sign = ">" if code.call.values["descending"] else "<"
+    nan = "(a == a && b != b)" if sign == "<" else "(a != a && b == b)"
+    return key, read, f"(a {sign} b{f' || {nan}' if key in ('float', 'double') else ''})"
+
+
 def _rows_scratch(call: Call) -> object:
     """Keys, and two lists of places."""
     n = call.operands[0].dims[integer(call.values, "axis")]
@@ -131,14 +141,8 @@ def _rows_scratch(call: Call) -> object:
 @register_kernel("argsort", scratch=_rows_scratch)  # pyright: ignore[reportArgumentType]
 def merge_sort(code: Code) -> str:
     """A stable merge sort of each row, from runs of 16 that are sorted by insertion; rows are split between the threads."""
-    x, out = code.inputs[0], code.outputs[0]
-    axis = integer(code.call.values, "axis")
-    key = KEYS.get(x.dtype, "float")
-    read = f"{SMALL[x.dtype]}({x.name}[at])" if x.dtype in SMALL else f"({key}){x.name}[at]"
-    sign = ">" if code.call.values["descending"] else "<"
-    is_float = key in ("float", "double")
-    nan = "(a == a && b != b)" if sign == "<" else "(a != a && b == b)"
-    before = f"(a {sign} b{f' || {nan}' if is_float else ''})"
+    x, out, axis = code.inputs[0], code.outputs[0], integer(code.call.values, "axis")
+    key, read, before = keys_of(code)
     return f"""
 const int64_t n = {x.dims[axis]}, inner = {x.size(axis + 1)}, rows = {x.size(0, axis)} * inner;
 {key} *const keys = ({key} *){code.scratch};

@@ -87,6 +87,113 @@ loop.func @rows symbols [N: 1 to 9] (in %x: !buffer.ref<[N, 512], f32>, out %y: 
 
 // -----
 
+// Rounds of such reductions: each thread has its part of every round, and what it carries is combined at the end.
+// CHECK-LABEL: loop.func @rounds
+// CHECK: loop.for b in 0 to 9 block
+// CHECK: [[S:%.*]] = loop.for n in 0 to 7 iter
+// CHECK: loop.for k in t * 4 to 512 step 512 iter
+// CHECK: loop.fold
+// CHECK-NOT: loop.barrier
+// CHECK: loop.fold_threads ([[S]]) of 32 : (f32)
+loop.func @rounds (in %x: !buffer.ref<[7, 9, 512], f32>, out %y: !buffer.ref<[9], f32>) {
+  loop.for i in 0 to 9 parallel {
+    %start = arith.constant 0.0 : f32
+    %s = loop.for n in 0 to 7 iter (%c = %start : f32) {
+      %zero = arith.constant dense<0.0> : vector<4xf32>
+      %v = loop.for k in 0 to 512 step 4 iter (%a = %zero : vector<4xf32>) {
+        %v = loop.load %x[n, i, k] along [2] : vector<4xf32>
+        %n = arith.addf %a, %v : vector<4xf32>
+        loop.yield %n : vector<4xf32>
+      }
+      %r = loop.fold (%v) : (vector<4xf32>) {
+      ^bb0(%p: f32, %q: f32):
+        %u = arith.addf %p, %q : f32
+        loop.yield %u : f32
+      }
+      %next = arith.addf %c, %r : f32
+      loop.yield %next : f32
+    }
+    loop.store %s, %y[i] : f32
+  }
+}
+
+// -----
+
+// Not where what the rounds carry is another combination, or begins with something: each row is one thread's.
+// CHECK-LABEL: loop.func @no_rounds
+// CHECK: loop.for t in 0 to 32 thread
+// CHECK: loop.for k in 0 to 512 step 4 iter
+// CHECK-NOT: loop.fold_threads
+loop.func @no_rounds (in %x: !buffer.ref<[7, 9, 512], f32>, out %y: !buffer.ref<[9], f32>) {
+  loop.for i in 0 to 9 parallel {
+    %start = arith.constant 1.0 : f32
+    %s = loop.for n in 0 to 7 iter (%c = %start : f32) {
+      %zero = arith.constant dense<0.0> : vector<4xf32>
+      %v = loop.for k in 0 to 512 step 4 iter (%a = %zero : vector<4xf32>) {
+        %v = loop.load %x[n, i, k] along [2] : vector<4xf32>
+        %n = arith.addf %a, %v : vector<4xf32>
+        loop.yield %n : vector<4xf32>
+      }
+      %r = loop.fold (%v) : (vector<4xf32>) {
+      ^bb0(%p: f32, %q: f32):
+        %u = arith.addf %p, %q : f32
+        loop.yield %u : f32
+      }
+      %next = arith.addf %c, %r : f32
+      loop.yield %next : f32
+    }
+    loop.store %s, %y[i] : f32
+  }
+}
+
+// -----
+
+// Few points, each a long sum of what does not lie side by side: groups of threads, folded in halves.
+// CHECK-LABEL: loop.func @columns
+// CHECK: loop.for b in 0 to 3 block
+// CHECK: %groups = loop.alloc : !buffer.ref<[32, 32], f32, space = shared>
+// CHECK: loop.for t in 0 to 256 thread
+// CHECK: [[S:%.*]] = loop.for k in t floordiv 8 to 1000 step 32 iter
+// CHECK: loop.load %x[k, {{.*}}] along [1] : vector<4xf32>
+// CHECK: loop.store [[S]], %groups[t floordiv 8, (t mod 8) * 4] along [1]
+// CHECK-NEXT: loop.barrier
+// CHECK-NEXT: loop.if [-(t floordiv 8) + 15] {
+// CHECK: loop.if [-(t floordiv 8), {{.*}}] {
+// CHECK-NEXT: [[F:%.*]] = loop.load %groups[0, (t mod 8) * 4] along [1]
+// CHECK: loop.store [[F]], %y
+loop.func @columns (in %x: !buffer.ref<[1000, 80], f32>, out %y: !buffer.ref<[80], f32>) {
+  loop.for i in 0 to 80 step 4 parallel {
+    %zero = arith.constant dense<0.0> : vector<4xf32>
+    %s = loop.for k in 0 to 1000 iter (%a = %zero : vector<4xf32>) {
+      %v = loop.load %x[k, i] along [1] : vector<4xf32>
+      %n = arith.addf %a, %v : vector<4xf32>
+      loop.yield %n : vector<4xf32>
+    }
+    loop.store %s, %y[i] along [0] : vector<4xf32>
+  }
+}
+
+// -----
+
+// Not where what is added up depends on what was: a recurrence stays one thread's.
+// CHECK-LABEL: loop.func @recurs
+// CHECK: loop.for k in 0 to 1000 iter
+// CHECK-NOT: loop.barrier
+loop.func @recurs (in %x: !buffer.ref<[1000, 80], f32>, out %y: !buffer.ref<[80], f32>) {
+  loop.for i in 0 to 80 parallel {
+    %zero = arith.constant 0.0 : f32
+    %s = loop.for k in 0 to 1000 iter (%a = %zero : f32) {
+      %v = loop.load %x[k, i] : f32
+      %m = arith.mulf %a, %v : f32
+      %n = arith.addf %a, %m : f32
+      loop.yield %n : f32
+    }
+    loop.store %s, %y[i] : f32
+  }
+}
+
+// -----
+
 // A sum of products in a register tile: operands are staged, one along the reduced axis and one along the columns.
 // CHECK-LABEL: loop.func @tiles
 // CHECK: loop.for b in 0 to 6 block

@@ -10,6 +10,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from dialects import loop
 from dialects.buffer import ProgramOp
+from dialects.dims import ZERO
 from dialects.errors import IrkitError
 from dialects.types import RefType
 from lowering.c.abi import ProgramSpec, c_prefix, info_text
@@ -19,6 +20,7 @@ from lowering.c.types import c_type
 from lowering.cuda.abi import cuda_header_text
 from lowering.cuda.function import CudaEmitter, Launch
 from lowering.cuda.program import CudaProgram
+from lowering.loop.memory import ALIGNMENT
 from lowering.target import Gpu, Target
 
 NVCC_FLAGS = ("-O3", "-std=c++17")
@@ -130,18 +132,15 @@ def _kernels(
 def _table(launches: list[Launch]) -> list[str]:
     """The launches, as a comment."""
     rows = [
-        ("kernel", "blocks", "threads", "shared bytes"),
-        *((n.kernel, str(n.blocks), str(n.threads), str(n.shared)) for n in launches),
+        ("kernel", "blocks", "threads", "shared bytes", "memory bytes"),
+        *((n.kernel, str(n.blocks), str(n.threads), str(n.shared), str(n.memory)) for n in launches),
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return [
-        "//   " + "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[3]])
-        for row in rows
-    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["//   " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def _launcher(func: loop.FuncOp, emitter: CudaEmitter) -> str:
-    """A host function: it takes what the kernel takes, and a stream."""
+    """A host function: it takes what the kernel takes, memory if it needs any, and a stream."""
     launch = emitter.launch
     names = [emitter.variables[n] for n in launch.symbols]
     params, sizes = [f"int64_t {n}" for n in names], frozenset(names)
@@ -152,6 +151,10 @@ def _launcher(func: loop.FuncOp, emitter: CudaEmitter) -> str:
         params.append(f"{'' if facts.is_output else 'const '}{c_type(type_.element_type)} *{name}")
         names.append(name)
         misaligned.append(f"(uintptr_t){name} % {facts.align.data}")
+    if launch.memory != ZERO:
+        params.append("char *memory")
+        names.append("memory")
+        misaligned.append(f"(uintptr_t)memory % {ALIGNMENT}")
     casts = [f"({emitter.INDEX}){n}" if n in sizes else n for n in names]
     ranges = func.symbols.ranges()
     return "\n".join(

@@ -15,30 +15,39 @@ from xdsl.ir import Operation
 from dialects import loop
 from dialects.dims import ONE, ZERO, Dim, DimAttr, DimsAttr
 from dialects.errors import IrkitError
+from dialects.graph.kernels import Kernel
+from dialects.kernel import ExternOp
 from dialects.types import RefType, element_bytes
+from lowering.c.dims import c_factor
 from lowering.c.function import kernel_name
 from lowering.c.names import c_local
 from lowering.c.portable import PortableEmitter
 from lowering.c.types import Vector, c_type
+from lowering.kernel.extern import implementation
 from lowering.loop.gpu.aligned import divisor, offset
+from lowering.loop.memory import alloc_offsets, kernel_memory, scratch_memory
 from lowering.target import Gpu
 
 MOST = 1 << 30
 """Places up to here, and sums of a few of them, are counted by an int."""
 
-WORDS = frozenset(["threadIdx", "blockIdx", "blockDim", "gridDim", "warpSize", "stream", "blocks", "throw"])
+WORDS = frozenset(
+    ["threadIdx", "blockIdx", "blockDim", "gridDim", "warpSize", "stream", "blocks", "memory", "throw"]
+)
 """What CUDA and the emitted launch functions give a meaning, beside the words that C and C++ do."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How a kernel is launched: a grid of blocks, the threads of each, the shared memory that they have (bytes)."""
+    """How a kernel is launched: a grid of blocks, the threads of each, the shared memory that they have (bytes); and the bytes
+    of memory that it is given beside its arguments, where it needs any."""
 
     kernel: str
     symbols: tuple[str, ...]
     blocks: Dim
     threads: int
     shared: int
+    memory: Dim = ZERO
 
 
 def launch_of(func: loop.FuncOp) -> Launch:
@@ -60,7 +69,8 @@ def launch_of(func: loop.FuncOp) -> Launch:
     for array in func.allocs("shared"):
         shared = -(-shared // 16) * 16
         shared += _elements(array.ref_type) * element_bytes(array.ref_type.element_type)
-    return Launch(name, symbols, nests[0].upper, threads[0].upper.value or 1, shared)
+    memory = kernel_memory(func)[1]
+    return Launch(name, symbols, nests[0].upper, threads[0].upper.value or 1, shared, memory)
 
 
 def _elements(type_: RefType) -> int:
@@ -102,13 +112,16 @@ class CudaEmitter(PortableEmitter):
         ]
         return [*self._source(), shape, start, *(f"  (void){name};" for name in unused)]
 
+    def _params(self) -> list[str]:
+        return [*super()._params(), *(["char *memory"] if self.launch.memory != ZERO else [])]
+
     def _allocations(self) -> None:
         pass  # they stand where they are made
 
     def _op(self, op: Operation) -> None:
         match op:
             case loop.AllocOp():
-                self._shared(op)
+                self._alloc(op)
             case loop.BarrierOp():
                 self.line("__syncthreads();")
             case loop.FoldThreadsOp():
@@ -116,11 +129,30 @@ class CudaEmitter(PortableEmitter):
             case _:
                 super()._op(op)
 
-    def _shared(self, op: loop.AllocOp) -> None:
-        type_ = op.ref_type
-        space = "__shared__ " if type_.space.data == "shared" else ""
-        name = self.new(op.result)
-        self.line(f"{space}__align__(16) {c_type(type_.element_type)} {name}[{_elements(type_)}];")
+    def _alloc(self, op: loop.AllocOp) -> None:
+        """An array of the block, of the thread, or in memory: those of all threads first, then those of each."""
+        type_, space = op.ref_type, op.ref_type.space.data
+        name, element = self.new(op.result), c_type(type_.element_type)
+        if space in ("shared", "stack"):
+            shared = "__shared__ " if space == "shared" else ""
+            self.line(f"{shared}__align__(16) {element} {name}[{_elements(type_)}];")
+            return
+        offset = next(offset for alloc, offset in alloc_offsets(self.func) if alloc is op)
+        place = self.dim(offset)
+        if space == "scratch":
+            each, team = scratch_memory(self.func)
+            number = "(int64_t)(blockIdx.x * blockDim.x + threadIdx.x)"
+            place = f"{self.dim(team + offset)} + {number} * {c_factor(each, self.ranges, self.variables)}"
+        self.line(f"{element} *const __restrict__ {name} = ({element} *)(memory + {place});")
+
+    # -- kernels written by hand ----------------------------------------------------------------------------------
+
+    def by_hand(self, op: ExternOp) -> Kernel:
+        found = implementation(op, "cuda")
+        if found.target != "cuda":  # the thread of a team that is the whole grid
+            self.line("  const int tid = (int)(blockIdx.x * blockDim.x + threadIdx.x);")
+            self.line("  const int nthreads = (int)(gridDim.x * blockDim.x);")
+        return found
 
     # -- loops ------------------------------------------------------------------------------------------------
 
@@ -249,6 +281,7 @@ def _is_small(func: loop.FuncOp, ranges: dict[str, tuple[float, float]]) -> bool
     """Whether an int counts all elements of each array, and all that loops and indices count."""
     known = dict(ranges)
     exprs = [arg.type.bytes() for arg in func.block.args if isinstance(arg.type, RefType)]
+    exprs += [op.ref_type.bytes() for op in func.body.walk() if isinstance(op, loop.AllocOp)]
     for op in func.body.walk():
         if isinstance(op, loop.ForOp):
             low, high = op.lower.bounds(known)[0], op.upper.bounds(known)[1]

@@ -190,7 +190,9 @@ class CudaProgram(ProgramEmitter):
         func, loc = self.kernels[kernel], op_loc(op)
         names = [self.names[v] for v in op.args_]
         symbols = [self.symbols[name] for name, _, _ in func.symbols.data]
-        self.line(f"IRK_TRY({kernel_name(kernel)}_launch({', '.join([*symbols, *names, self.stream])}));")
+        memory = [] if op.team is None else [f"arena + {self.dim(op.team.data)}"]
+        words = ", ".join([*symbols, *names, *memory, self.stream])
+        self.line(f"IRK_TRY({kernel_name(kernel)}_launch({words}));")
         modes = [facts.is_output for facts in func.signature.data]
         read, written = (
             ", ".join(n for n, out in zip(names, modes, strict=True) if out is wanted)

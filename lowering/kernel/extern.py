@@ -65,9 +65,9 @@ def op_class(op: ExternOp) -> type[GraphOp]:
     return OPS[op.callee.data]
 
 
-def implementation(op: ExternOp) -> Kernel:
-    """The kernel that runs an op. Raises IrkitError where none does."""
-    found = find_kernel(call(op))
+def implementation(op: ExternOp, target: str = "c") -> Kernel:
+    """The kernel that runs an op: one for a target, else one in plain C. Raises IrkitError where none does."""
+    found = find_kernel(call(op), target) or find_kernel(call(op))
     if found is None:
         raise IrkitError(
             f"no kernel for '{op.callee.data}' takes this call",
@@ -91,7 +91,17 @@ def lower_extern(kernel: DefOp, op: ExternOp) -> FuncOp:
         alloc.location = op.location
         block.add_op(alloc)
         scratch = alloc.result
-    body = ExternOp(
+    body = on_arrays(op, arrays, scratch)
+    block.add_op(body)
+    func = FuncOp(kernel.sym_name.data, Region(block), kernel.signature.data, kernel.symbols.data)
+    func.attributes.update(kernel.attributes)
+    func.location = kernel.location
+    return func
+
+
+def on_arrays(op: ExternOp, arrays: Mapping[SSAValue, SSAValue], scratch: SSAValue | None) -> ExternOp:
+    """The same op on other arrays, with memory of its own."""
+    out = ExternOp(
         op.callee.data,
         op.values,
         list(op.operand_types),
@@ -100,12 +110,8 @@ def lower_extern(kernel: DefOp, op: ExternOp) -> FuncOp:
         [arrays[v] for v in op.outputs_],
         scratch,
     )
-    body.location = op.location
-    block.add_op(body)
-    func = FuncOp(kernel.sym_name.data, Region(block), kernel.signature.data, kernel.symbols.data)
-    func.attributes.update(kernel.attributes)
-    func.location = kernel.location
-    return func
+    out.location = op.location
+    return out
 
 
 def run_extern(

@@ -37,10 +37,23 @@ def choose_gpu(
     for op in kernel.block.ops:
         if isinstance(op, ReduceOp):
             out += [f"vector {a} {_lanes(kernel, a, gpu)}" for a in op.axes[-1:] if _is_contiguous(kernel, a)]
-    last = next((a for a in reversed(free) if _is_contiguous(kernel, a)), None)
-    if last is not None and (lanes := _lanes(kernel, last, gpu)) > 1:
-        out.append(f"vector {last} {lanes}")
+    for axes in _written(kernel, free):
+        last = next((a for a in reversed(axes) if _is_contiguous(kernel, a)), None)
+        if last is not None and (lanes := _lanes(kernel, last, gpu)) > 1:
+            out.append(f"vector {last} {lanes}")
     return list(dict.fromkeys(out))
+
+
+def _written(kernel: DefOp, free: Sequence[str]) -> list[list[str]]:
+    """The axes of each nest that only writes: those of the first result, and those that others have to themselves."""
+    declared, taken = kernel.extents(), set(free)
+    out = [list(free)]
+    for op in kernel.block.ops:
+        if isinstance(op, WriteOp) and op.combiner is None:
+            own = [n for e in op.index.data for n in sorted(e.names()) if n in declared and n not in taken]
+            taken |= set(own)
+            out.append(own)
+    return out
 
 
 def _tile(

@@ -109,6 +109,7 @@ class _Thread:
         self.tid = tid
         self.threads = threads
         self.shared = shared
+        self.is_first = tid == 0
         self.names: Names = {}
         self.env: dict[SSAValue, Array] = {}
         self.rules: dict[type[Operation], Callable[..., Sequence[Array]]] = {
@@ -165,6 +166,8 @@ class _Thread:
             points = points[begin : begin + each + (self.tid < extra)]
         carried = [self.env[v] for v in op.inits]
         for point in points:
+            if op.role.data == "block":
+                self.is_first = point == 0
             inner = dict(zip(op.block.args, carried, strict=True))
             carried = yield from self.block(op.block, inner, {op.variable: point})
         self.names.pop(op.variable, None)
@@ -174,7 +177,8 @@ class _Thread:
     def _block_of_threads(self, op: ForOp, points: range) -> None:
         """Runs the threads of a block, each from one place where they meet to the next."""
         threads = [_Thread(self.tid, self.threads, self.shared) for _ in points]
-        for thread in threads:
+        for thread, point in zip(threads, points, strict=True):
+            thread.is_first = self.is_first and point == 0
             thread.env.update(self.env)
         running = [
             thread.block(op.block, {}, {**self.names, op.variable: point})
@@ -275,7 +279,7 @@ class _Thread:
         return []
 
     def _extern(self, op: ExternOp) -> Sequence[Array]:
-        if self.tid == 0:
+        if self.is_first:
             symbols = {n: int(v) for n, v in self.names.items()}
             run_extern(op, [self.env[v] for v in op.inputs], [self.env[v] for v in op.outputs_], symbols)
         return []

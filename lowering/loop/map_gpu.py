@@ -10,14 +10,19 @@ from xdsl.ir import Block, Region
 from xdsl.passes import ModulePass
 
 from dialects import loop
-from dialects.dims import Dim, DimAttr
+from dialects.dims import ZERO, Dim, DimAttr, product
 from dialects.errors import IrkitError
-from dialects.kernel import ArgAttr, ExternOp
+from dialects.kernel import ArgAttr
 from lowering.loop.gpu.chain import Chain, chain_of
-from lowering.loop.gpu.points import map_points
+from lowering.loop.gpu.columns import Columns, column_sum
+from lowering.loop.gpu.grid import Form, fill_grid
+from lowering.loop.gpu.parts import Part, accesses_of, groups_of, memory
+from lowering.loop.gpu.points import Points
 from lowering.loop.gpu.products import tile_of
-from lowering.loop.gpu.rows import map_rows, rows_reduced
-from lowering.loop.gpu.tiles import map_tiles
+from lowering.loop.gpu.rows import Rows, rows_reduced
+from lowering.loop.gpu.team import Team
+from lowering.loop.gpu.text import Text, text_of
+from lowering.loop.gpu.tiles import Tiles
 from lowering.loop.remade import fill_locations
 from lowering.target import Gpu, get_target
 
@@ -26,10 +31,14 @@ from lowering.target import Gpu, get_target
 class LoopMapGpu(ModulePass):
     """Maps each nest to blocks and threads, by what is in it.
 
-    Expects: functions of one nest, as `kernel-to-loop` makes them for a CUDA target; those that are mapped are left alone.
+    Expects: functions as `kernel-to-loop` makes them for a CUDA target, split where nests wait for others (`loop-split-nests`);
+    those that are mapped are left alone.
     Does: (1) a product with a register tile becomes a tile of the result for each block, whose operands its threads stage in
-    shared memory; (2) reductions in lanes become a block for each row, whose threads share the reduction; (3) any other
-    nest becomes a thread for each point of its independent loops.
+    shared memory; (2) reductions in lanes become a block for each row, whose threads share the reduction; (3) of few points
+    with long sums each, a block takes some points and its threads parts of the sums; (4) any other nest becomes a thread for
+    each point of its independent loops, one where there are none; (5) of several nests, the first blocks run the first, those
+    behind them the next; (6) a function with memory or barriers of its own is run by one block as by a team; (7) text written
+    by hand is run by a grid as its kernel says.
     Leaves: functions whose outermost loop is a `block` loop around a `thread` loop; arguments are aligned as vector accesses
     need it.
     """
@@ -51,31 +60,19 @@ class LoopMapGpu(ModulePass):
             self._map(func, gpu)
 
     def _map(self, func: loop.FuncOp, gpu: Gpu) -> None:
-        chain = _chain(func)
+        forms = _forms(func, gpu)
         body = Block(arg_types=[a.type for a in func.block.args])
         for new, old in zip(body.args, func.block.args, strict=True):
             new.name_hint = old.name_hint
-        kind = "empty"
-        if chain is not None:
-            kind = self._fill(func, chain, body, gpu)
-            fill_locations(body, chain.around)
-        self.stats[kind] = self.stats.get(kind, 0) + 1
+        if forms:
+            fill_grid(func, forms, body)
+            fill_locations(body, next(iter(func.block.ops)))
+        for kind in {form.kind for form in forms} or {"empty"}:
+            self.stats[kind] = self.stats.get(kind, 0) + 1
         func.detach_region(func.body)
         func.add_region(Region(body))
         signature = [ArgAttr(a.mode, a.alias, DimAttr(Dim.of(gpu.access))) for a in func.signature.data]
         func.properties["signature"] = builtin.ArrayAttr(signature)
-
-    @staticmethod
-    def _fill(func: loop.FuncOp, chain: Chain, body: Block, gpu: Gpu) -> str:
-        tile = tile_of(chain)
-        if tile is not None:
-            map_tiles(func, chain, tile, body, gpu)
-            return "tiles"
-        if rows_reduced(chain):
-            map_rows(func, chain, body, gpu)
-            return "rows"
-        map_points(func, chain, body, gpu)
-        return "points"
 
 
 def is_mapped(func: loop.FuncOp) -> bool:
@@ -83,42 +80,33 @@ def is_mapped(func: loop.FuncOp) -> bool:
     return any(isinstance(op, loop.ForOp) and op.role.data == "block" for op in func.block.ops)
 
 
-def _chain(func: loop.FuncOp) -> Chain | None:
-    """The independent loops of a function; None where it computes nothing. Raises IrkitError where it has no one nest."""
-    name = f"cannot map @{func.sym_name.data} to blocks and threads"
-    for op in func.body.walk():
-        if isinstance(op, ExternOp):
-            raise IrkitError(f"{name}: it is C text written by hand", op, expected="loops")
-        if isinstance(op, loop.BarrierOp):
-            hint = "blocks do not wait for one another: write what comes after the barrier as another kernel"
-            raise IrkitError(f"{name}: its threads meet at a barrier", op, hint=hint)
-        if isinstance(op, loop.AllocOp):
-            raise IrkitError(
-                f"{name}: it has a {op.ref_type.space.data} array of its own",
-                op,
-                expected="a schedule without pack and without blocks of a packed product",
-                hint="kernel-schedule{target=cuda} writes one",
-            )
-    nests = [op for op in func.block.ops if isinstance(op, loop.ForOp)]
-    writers = [op for op in nests if not op.inits]
-    if len(writers) > 1:
-        raise IrkitError(
-            f"{name}: it has {len(writers)} nests",
-            writers[1],
-            expected="outputs over the same axes",
-            hint="write each output as a kernel of its own",
-        )
-    if not nests:
-        return None
-    if len(nests) > 1:  # reductions of all that there is, then what is made of them: one row
-        return Chain((), tuple(func.block.ops), nests[-1])
-    before = [op for op in func.block.ops if op is not nests[0]]
-    chain = chain_of(nests[0], before)
-    if chain is None:
-        raise IrkitError(
-            f"{name}: iterations of loop {nests[0].variable} depend on one another",
-            nests[0],
-            expected="a loop whose iterations write to elements of their own",
-            hint="a state that is carried along all points, or updates at places looked up, have no order between threads",
-        )
-    return chain
+def _forms(func: loop.FuncOp, gpu: Gpu) -> list[Form]:
+    """How a function is run: a form for each of its nests, which run at once, or one for all of it."""
+    if (text := text_of(func)) is not None:
+        return [Text(text, gpu)]
+    groups = groups_of(func)
+    if groups is None or len(groups) > 1:
+        return [Team(func, gpu)]
+    ranges = func.symbols.ranges()
+    chains = [_chain(func, part) for group in groups for part in group]
+    return [_form(func, c, gpu) for c in chains if product(c.counts(ranges)) != ZERO]
+
+
+def _chain(func: loop.FuncOp, part: Part) -> Chain:
+    """The loops of a part that may run at once; none where it changes what it has to read first."""
+    before = {memory(func, a.array) for a in accesses_of(part.needs)}
+    after = {memory(func, a.array) for a in accesses_of([part.op]) if isinstance(a, loop.StoreOp)}
+    return Chain((), (*part.needs, part.op)) if before & after else chain_of(part.op, part.needs)
+
+
+def _form(func: loop.FuncOp, chain: Chain, gpu: Gpu) -> Form:
+    tile = tile_of(chain)
+    if tile is not None:
+        return Tiles(func, chain, tile, gpu)
+    if rows_reduced(chain):
+        return Rows(func, chain, gpu)
+    points = product(chain.counts(func.symbols.ranges())).value
+    found = column_sum(chain)
+    if found is not None and points is not None and points < gpu.processors * gpu.threads:
+        return Columns(func, chain, found, gpu)
+    return Points(func, chain, gpu)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from xdsl.dialects.builtin import VectorType
 
 from dialects import loop
-from dialects.dims import ZERO, Dim, align, dmin
+from dialects.dims import ZERO, Dim, align, dmin, product
+from dialects.loop_roles import GPU_ROLES
 from dialects.types import element_bytes
 
 ALIGNMENT = 64
@@ -27,14 +28,22 @@ def alloc_offsets(func: loop.FuncOp) -> list[tuple[loop.AllocOp, Dim]]:
     return out
 
 
-def kernel_memory(func: loop.FuncOp) -> tuple[Dim, Dim]:
-    """(scratch bytes of each thread, team bytes) that a function needs."""
+def scratch_memory(func: loop.FuncOp) -> tuple[Dim, Dim]:
+    """The bytes of a function's arrays: those that each thread has for itself, those of all threads together."""
     totals = {"scratch": ZERO, "team": ZERO}
     for op, _ in alloc_offsets(func):
         space = op.ref_type.space.data
         if space in totals:
             totals[space] = totals[space] + align(op.ref_type.bytes(), ALIGNMENT)
     return totals["scratch"], totals["team"]
+
+
+def kernel_memory(func: loop.FuncOp) -> tuple[Dim, Dim]:
+    """(scratch bytes of each thread, team bytes) that a function needs. The threads of a GPU have theirs in a row behind the
+    team arrays, and all of that belongs to one team."""
+    scratch, team = scratch_memory(func)
+    grid = [op.upper for op in func.body.walk() if isinstance(op, loop.ForOp) and op.role.data in GPU_ROLES]
+    return (ZERO, team + product(grid) * scratch) if grid else (scratch, team)
 
 
 def prefetched_lines(op: loop.PrefetchOp) -> list[tuple[Dim, ...]]:

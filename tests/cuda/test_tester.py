@@ -15,17 +15,11 @@ from dialects.loop import BarrierOp, FoldThreadsOp, ForOp, IfOp
 from irkit.checking import random_inputs
 from lowering.graph.interpret import run_graph
 from tests.c.driver import works
-from tests.cuda.machine import FOLDERS, HOST, ORDERS, CpuKernels, mapped, run_on_cpu, text_of
-from tests.cuda.programs import gemm, softmax
+from tests.cuda.machine import FOLDERS, HOST, ORDERS, SANITIZER, CpuKernels, mapped, run_on_cpu, text_of
+from tests.cuda.programs import SHAPES, gemm, softmax
 from tests.cuda.test_text import check, reference
 
 BARRIER = "__syncthreads();"
-SANITIZER = [
-    "-g",
-    "-fsanitize=address,undefined",
-    "-fsanitize-sections=irk_shared",
-    "-fno-sanitize-recover=all",
-]
 
 
 def wrong_in_some_order(text: str, source: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
@@ -40,16 +34,22 @@ def wrong_in_some_order(text: str, source: str, folder: Path, monkeypatch: pytes
     return False
 
 
-@pytest.mark.parametrize("text", [gemm(40, 40, 40), softmax(3, 1024)], ids=["tiles", "rows"])
-def test_every_missing_barrier_shows(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("text", "barriers"),
+    [(gemm(40, 40, 40), 2), (softmax(3, 1024), 2), (SHAPES["columns-odd"], 3)],
+    ids=["tiles", "rows", "columns"],
+)
+def test_every_missing_barrier_shows(
+    text: str, barriers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     source = text_of(mapped(text)).source
     parts = source.split(BARRIER)
-    assert len(parts) == 3
-    for missing in (1, 2):
+    assert len(parts) == barriers + 1
+    for missing in range(1, len(parts)):
         folder = tmp_path / str(missing)
         folder.mkdir()
         broken = BARRIER.join(parts[:missing]) + BARRIER.join(["", *parts[missing:]])[len(BARRIER) :]
-        assert broken.count(BARRIER) == 1
+        assert broken.count(BARRIER) == barriers - 1
         assert wrong_in_some_order(text, broken, folder, monkeypatch)
 
 

@@ -11,7 +11,7 @@ from xdsl.dialects.func import FuncOp
 from irkit.checking import compare, random_inputs, slacks
 from irkit.lang import parse, to_graph
 from lowering.graph.interpret import run_graph
-from tests.cuda.machine import ORDERS, CpuKernels, has_nvcc, mapped, nvcc, run_on_cpu, text_of
+from tests.cuda.machine import ORDERS, CpuKernels, has_nvcc, mapped, nvcc, registers, run_on_cpu, text_of
 from tests.cuda.programs import SHAPES, SYMBOLIC, gemm, softmax
 
 
@@ -58,12 +58,6 @@ def test_mapped_nests_run_in_numpy(text: str):
     check(text, {}, lambda inputs: run_graph(func, inputs, threads=2))
 
 
-def registers(report: str) -> dict[str, str]:
-    """What ptxas says of each kernel."""
-    parts = report.split("Compiling entry function '")[1:]
-    return {part.split("'")[0]: part for part in parts}
-
-
 @pytest.mark.skipif(not has_nvcc(), reason="there is no nvcc")
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
 def test_nvcc_takes_the_text_and_nothing_spills(arch: str, tmp_path: Path):
@@ -75,13 +69,12 @@ def test_nvcc_takes_the_text_and_nothing_spills(arch: str, tmp_path: Path):
         folder = tmp_path / str(number)
         folder.mkdir()
         emitted = text_of(mapped(text, f"cuda:{arch}"), f"cuda:{arch}")
-        report = registers(nvcc(emitted.source, folder, arch))
-        assert report.keys() == {launch.kernel for launch in emitted.launches}
+        said = nvcc(emitted.source, folder, arch)
+        found = registers(said)
+        assert found.keys() == {launch.kernel for launch in emitted.launches}
         for launch in emitted.launches:
-            assert (
-                "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads" in report[launch.kernel]
-            ), text
-            assert launch.shared == 0 or f"{launch.shared} bytes smem" in report[launch.kernel]
+            assert (found[launch.kernel].stack, found[launch.kernel].spills) == (0, 0), text
+            assert launch.shared == 0 or f"{launch.shared} bytes smem" in said
 
 
 def test_launches_are_told():

@@ -26,6 +26,14 @@
 template <class A, class B> IRK_ANYWHERE auto irk_min_i64(A a, B b) -> decltype(a + b) { return a < b ? a : b; }
 template <class A, class B> IRK_ANYWHERE auto irk_max_i64(A a, B b) -> decltype(a + b) { return a > b ? a : b; }
 
+/* The part of lower, lower + step, ... < upper that a thread of a team takes, for text that is written for C. */
+IRK_DEVICE void irk_chunk(int64_t lower, int64_t upper, int64_t step, int tid, int nthreads, int64_t *first, int64_t *last) {
+  const int64_t count = upper > lower ? (upper - lower + step - 1) / step : 0;
+  const int64_t each = (count + nthreads - 1) / nthreads, begin = lower + tid * each * step;
+  *first = begin < upper ? begin : upper;
+  *last = begin + each * step < upper ? begin + each * step : upper;
+}
+
 /* Moves bytes at once; both addresses are multiples of their number. */
 template <int bytes> struct irk_word;
 #ifdef __CUDACC__

@@ -44,27 +44,27 @@ class Chain:
 
     axes: tuple[Axis, ...]
     body: tuple[Operation, ...]
-    around: loop.ForOp
 
     def counts(self, ranges: Mapping[str, tuple[float, float]]) -> list[Dim]:
         return [axis.count(ranges) for axis in self.axes]
 
 
-def chain_of(nest: loop.ForOp, before: Sequence[Operation]) -> Chain | None:
-    """The loops of a nest that may run at once; None where not even the outermost may. Ops between them are pure."""
+def chain_of(nest: Operation, before: Sequence[Operation]) -> Chain:
+    """The loops of a nest that may run at once, with the ops that it needs of those before it. No loops where not even the
+    outermost may, and where what is before it are loops: these are one row. Ops between the loops are pure."""
     axes: list[Axis] = []
-    body = [op for op in before if not isinstance(op, loop.YieldOp)]
-    current: loop.ForOp | None = nest
-    while current is not None and is_independent(current) and _is_rectangular(current, axes):
+    body = list(before)
+    current = None if any(op.regions for op in before) else nest
+    while isinstance(current, loop.ForOp) and is_independent(current) and _is_rectangular(current, axes):
         axes.append(Axis(current.variable, current.lower, current.upper, current.step))
         ops = list(current.block.ops)
         inner = ops[-1] if ops else None
         between = ops[:-1] if isinstance(inner, loop.ForOp) else ops
         body += between
         if not isinstance(inner, loop.ForOp) or inner.inits or any(map(_has_effects, between)):
-            return Chain(tuple(axes), (*body, *ops[len(between) :]), nest)
+            return Chain(tuple(axes), (*body, *ops[len(between) :]))
         current = inner
-    return Chain(tuple(axes), (*body, *([current] if current is not None else [])), nest) if axes else None
+    return Chain(tuple(axes), (*body, current or nest))
 
 
 def is_independent(op: loop.ForOp) -> bool:
@@ -132,25 +132,37 @@ def numbers_of(point: Dim, counts: Sequence[Dim]) -> list[Dim]:
 
 class Mover:
     """Copies ops to a block; names become expressions, and values what they were copied to. What threads of a team would
-    split is no longer split: blocks and threads do that."""
+    split is no longer split: blocks and threads do that, or the threads of one block, given as (number, count)."""
 
-    def __init__(self, names: Mapping[str, Dim], values: Values):
+    def __init__(self, names: Mapping[str, Dim], values: Values, team: tuple[Dim, int] | None = None):
         self.names = dict(names)
         self.values = values
+        self.team = team
 
     def copy(self, op: Operation, block: Block) -> Operation:
         """A copy of an op at the end of a block."""
         new = op.clone(self.values)
         for inner in new.walk():
-            if isinstance(inner, loop.ForOp) and inner.role.data == "parallel":
-                inner.properties["role"] = StringAttr("serial")
             for key, value in inner.properties.items():
                 if isinstance(value, DimAttr):
                     inner.properties[key] = DimAttr(value.data.subst(self.names))
                 elif isinstance(value, DimsAttr):
                     inner.properties[key] = DimsAttr(tuple(d.subst(self.names) for d in value.data))
+            if isinstance(inner, loop.ForOp) and inner.role.data == "parallel":
+                inner.properties["role"] = StringAttr("serial")
+                if self.team is not None:
+                    split_loop(inner, *self.team)
         block.add_op(new)
         return new
+
+
+def split_loop(op: Operation, thread: Dim, size: int) -> None:
+    """Leaves to a thread every so many iterations of a loop."""
+    assert isinstance(op, loop.ForOp)
+    op.properties["lower_"], op.properties["step_"] = (
+        DimAttr(op.lower + thread * op.step),
+        DimAttr(op.step * size),
+    )
 
 
 def threads_for(wanted: int, least: int, most: int) -> int:

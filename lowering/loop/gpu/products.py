@@ -13,6 +13,7 @@ from dialects import loop
 from dialects.dims import ONE, ZERO, Dim
 from dialects.kernel import ConvertOp
 from lowering.loop.gpu.chain import Axis, Chain
+from lowering.loop.gpu.parts import needed
 
 
 @dataclass(frozen=True)
@@ -108,18 +109,6 @@ def _operand(load: loop.LoadOp, around: loop.ForOp, axes: dict[str, Axis]) -> Op
 def _needs_memory(found: loop.ForOp, outer: Sequence[Operation]) -> bool:
     """Whether the sum needs anything that is loaded before it."""
     return any(isinstance(op, loop.LoadOp) for op in needed(found, outer))
-
-
-def needed(found: loop.ForOp, outer: Sequence[Operation]) -> list[Operation]:
-    """The ops of a body that a loop needs, in order."""
-    work = [v for op in found.walk() for v in op.operands]
-    seen: set[Operation] = set()
-    while work:
-        owner = work.pop().owner
-        if isinstance(owner, Operation) and owner in outer and owner not in seen:
-            seen.add(owner)
-            work += owner.operands
-    return [op for op in outer if op in seen]
 
 
 def is_padded_by_zeros(found: loop.ForOp) -> bool:

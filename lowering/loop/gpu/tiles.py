@@ -16,7 +16,9 @@ from dialects import loop
 from dialects.dims import Dim, ceildiv, dmin, product
 from dialects.types import RefType, ref
 from lowering.loop.gpu.chain import Axis, Chain, Mover, numbers_of
-from lowering.loop.gpu.products import Operand, Tile, is_padded_by_zeros, needed, only_for_product, product_of
+from lowering.loop.gpu.grid import Form, Grid
+from lowering.loop.gpu.parts import needed
+from lowering.loop.gpu.products import Operand, Tile, is_padded_by_zeros, only_for_product, product_of
 from lowering.loop.gpu.staging import DEPTH, Copy, Part
 from lowering.loop.remade import fresh_name
 from lowering.target import Gpu
@@ -28,42 +30,51 @@ PAD = 4
 """Elements between the rows of a shared array, so that what threads store side by side lies in different banks."""
 
 
-def map_tiles(func: loop.FuncOp, chain: Chain, tile: Tile, body: Block, gpu: Gpu) -> None:
-    """Fills a body."""
-    _Tiles(func, chain, tile, body, gpu).fill()
+class Tiles(Form):
+    """A block for each tile of SIDE x SIDE register tiles."""
 
+    kind = "tiles"
+    threads = SIDE * SIDE
 
-class _Tiles:
-    def __init__(self, func: loop.FuncOp, chain: Chain, tile: Tile, body: Block, gpu: Gpu):
+    def __init__(self, func: loop.FuncOp, chain: Chain, tile: Tile, gpu: Gpu):
         self.func, self.chain, self.tile, self.gpu = func, chain, tile, gpu
-        counts = dict(zip(chain.axes, chain.counts(func.symbols.ranges()), strict=True))
+        self.counts = dict(zip(chain.axes, chain.counts(func.symbols.ranges()), strict=True))
         for axis in (tile.rows, tile.columns):
-            counts[axis] = ceildiv(counts[axis], SIDE)
-        self.blocks = loop.ForOp(fresh_name("b", func), 0, product(counts.values()), role="block")
-        self.threads = loop.ForOp(fresh_name("t", func), 0, SIDE * SIDE, role="thread")
-        body.add_op(self.blocks)
-        self.thread = Dim.of(self.threads.variable)
-        numbers = numbers_of(Dim.of(self.blocks.variable), list(counts.values()))
+            self.counts[axis] = ceildiv(self.counts[axis], SIDE)
+
+    def blocks(self, threads: int) -> Dim:
+        return product(self.counts.values())
+
+    def fill(self, grid: Grid) -> None:
+        _Tile(self, grid).fill()
+
+
+class _Tile:
+    """What the block of one tile does."""
+
+    def __init__(self, form: Tiles, grid: Grid):
+        self.grid, self.func, self.chain, self.gpu = grid, form.func, form.chain, form.gpu
+        self.tile = tile = form.tile
+        self.thread = grid.thread
+        numbers = numbers_of(grid.number, list(form.counts.values()))
         self.first: dict[Axis, Dim] = {}
         """The first point of the block along each axis."""
         self.own: dict[Axis, Dim] = {}
         """The first point of the thread."""
-        for axis, number in zip(chain.axes, numbers, strict=True):
+        for axis, number in zip(form.chain.axes, numbers, strict=True):
             lanes = SIDE if axis in (tile.rows, tile.columns) else 1
             self.first[axis] = self.own[axis] = axis.at(number * lanes)
         self.place = {tile.rows: self.thread // SIDE, tile.columns: self.thread % SIDE}
         for axis, place in self.place.items():
             self.own[axis] = self.first[axis] + place * axis.step
-        self.ranges = func.symbols.ranges()
-        self.ranges[self.blocks.variable] = (0, max(0, self.blocks.upper.bounds(self.ranges)[1] - 1))
-        self.ranges[self.threads.variable] = (0, SIDE * SIDE - 1)
+        self.ranges = dict(grid.ranges)
         names = {axis.variable: point for axis, point in self.own.items()}
-        self.mover = Mover(names, dict(zip(func.block.args, body.args, strict=True)))
+        self.mover = Mover(names, dict(grid.values))
 
     def fill(self) -> None:
         outer = [op for op in self.chain.body if op is not self.tile.sum]
         before = needed(self.tile.sum, outer)
-        inside = self.threads.block
+        inside = self.grid.inside
         for op in before:
             self.mover.copy(op, inside)
         self._sum(inside)
@@ -75,7 +86,6 @@ class _Tiles:
         for op in outer:
             if op not in before:
                 self.mover.copy(op, inside)
-        self.blocks.block.add_op(self.threads)
 
     def _sum(self, inside: Block) -> None:
         found = self.tile.sum
@@ -135,7 +145,7 @@ class _Tiles:
             ref(array.element_type, [DEPTH, length], strides=[length + PAD, 1], space="shared")
         )
         alloc.result.name_hint = f"{load.array.name_hint or 'operand'}_tile"
-        self.blocks.block.add_op(alloc)
+        self.grid.shared.add_op(alloc)
         part = Part(self.first, length, self.ranges)
         copy = Copy(operand, self.tile.sum, start, part, self.gpu.access)
         count = DEPTH * length // copy.lanes
