@@ -175,6 +175,40 @@ loop.func @columns (in %x: !buffer.ref<[1000, 80], f32>, out %y: !buffer.ref<[80
 
 // -----
 
+// Few rows with several plain sums: the threads of a block share each, and what is written.
+// CHECK-LABEL: loop.func @plain
+// CHECK: loop.for b in 0 to 9 block
+// CHECK: [[M:%.*]] = loop.for k in t to 500 step 256 iter
+// CHECK: loop.fold_threads ([[M]]) of 32 : (f32) {
+// CHECK-NEXT: ^bb0([[A:%.*]]: f32, [[B:%.*]]: f32):
+// CHECK-NEXT: arith.maximumf [[A]], [[B]]
+// CHECK: loop.for k in t to 500 step 256 iter
+// CHECK: loop.fold_threads
+// CHECK: loop.for j in t to 500 step 256
+loop.func @plain (in %x: !buffer.ref<[500, 9], f32>, out %y: !buffer.ref<[9, 500], f32>) {
+  loop.for i in 0 to 9 parallel {
+    %low = arith.constant 0xff800000 : f32
+    %m = loop.for k in 0 to 500 iter (%a = %low : f32) {
+      %v = loop.load %x[k, i] : f32
+      %n = arith.maximumf %a, %v : f32
+      loop.yield %n : f32
+    }
+    %zero = arith.constant 0.0 : f32
+    %s = loop.for k in 0 to 500 iter (%a = %zero : f32) {
+      %v = loop.load %x[k, i] : f32
+      %d = arith.subf %v, %m : f32
+      %e = math.exp %d : f32
+      %n = arith.addf %a, %e : f32
+      loop.yield %n : f32
+    }
+    loop.for j in 0 to 500 {
+      loop.store %s, %y[i, j] : f32
+    }
+  }
+}
+
+// -----
+
 // Not where what is added up depends on what was: a recurrence stays one thread's.
 // CHECK-LABEL: loop.func @recurs
 // CHECK: loop.for k in 0 to 1000 iter

@@ -13,6 +13,7 @@ from dialects.types import RefType, element_bytes
 from lowering.kernel.contraction import Contraction
 from lowering.loop.gpu.aligned import unit_lanes
 from lowering.loop.gpu.tiles import SIDE
+from lowering.schedule import scanned_axes
 from lowering.target import Gpu, Target
 
 SMALL = 4
@@ -46,7 +47,7 @@ def choose_gpu(
 
 def _written(kernel: DefOp, free: Sequence[str]) -> list[list[str]]:
     """The axes of each nest that only writes: those of the first result, and those that others have to themselves."""
-    declared, taken = kernel.extents(), set(free)
+    declared, taken = kernel.extents(), {*free, *scanned_axes(kernel)}
     out = [list(free)]
     for op in kernel.block.ops:
         if isinstance(op, WriteOp) and op.combiner is None:

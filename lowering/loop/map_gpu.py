@@ -103,10 +103,12 @@ def _form(func: loop.FuncOp, chain: Chain, gpu: Gpu) -> Form:
     tile = tile_of(chain)
     if tile is not None:
         return Tiles(func, chain, tile, gpu)
-    if rows_reduced(chain):
-        return Rows(func, chain, gpu)
+    if reductions := rows_reduced(chain):
+        return Rows(func, chain, reductions, gpu)
     points = product(chain.counts(func.symbols.ranges())).value
-    found = column_sum(chain)
-    if found is not None and points is not None and points < gpu.processors * gpu.threads:
-        return Columns(func, chain, found, gpu)
+    if points is not None and points < gpu.processors * gpu.threads:
+        if (found := column_sum(chain)) is not None:
+            return Columns(func, chain, found, gpu)
+        if reductions := rows_reduced(chain, plain=True):
+            return Rows(func, chain, reductions, gpu)
     return Points(func, chain, gpu)

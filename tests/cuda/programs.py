@@ -52,6 +52,7 @@ SHAPES: dict[str, str] = {
     "layer-norm": layer_norm(3, 768),
     "layer-norm-odd": layer_norm(2, 301),
     "rounds": "fn main(x: f32[3, 4, 5, 28]) -> (f32[4], f32[4]) { return var(x, axis=[0, 2, 3]), max(x, axis=[0, 2, 3]) }",
+    "rows-plain": "fn main(x: f32[2, 6, 5, 7], g: f32[6]) -> f32[2, 6, 5, 7] { return group_norm(x, g, g, groups=2) }",
     "columns": "fn main(x: f16[300, 64]) -> f16[64] { return sum(x, axis=0) }",
     "columns-odd": "fn main(x: f32[100, 21]) -> f32[21] { return exp(mean(x * x, axis=0)) }",
     "columns-two": "fn main(x: f32[33, 70], y: f32[40]) -> (f32[70], f32[40]) { return max(x, axis=0), y + 1 }",

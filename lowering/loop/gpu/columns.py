@@ -6,18 +6,15 @@ elements each. What the groups have is combined in shared memory, in halves, and
 
 from __future__ import annotations
 
-from math import inf
-
-from xdsl.dialects import arith
 from xdsl.dialects.builtin import IntegerType, VectorType
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Block, SSAValue
 
 from dialects import loop
 from dialects.dims import ZERO, Dim, ceildiv, dmin, product
 from dialects.types import element_bytes, ref
 from lowering.loop.gpu.chain import Chain, Mover, numbers_of, split_loop
 from lowering.loop.gpu.grid import Form, Grid
-from lowering.loop.gpu.shared import constant_of
+from lowering.loop.gpu.shared import combiner_of, is_sum
 from lowering.target import Gpu
 
 LEAST_STEPS = 32
@@ -25,17 +22,6 @@ LEAST_STEPS = 32
 
 SIDE_BY_SIDE = 128
 """Bytes that neighbouring threads read together."""
-
-NEUTRAL: dict[type[Operation], float] = {
-    arith.AddfOp: 0,
-    arith.AddiOp: 0,
-    arith.MulfOp: 1,
-    arith.MuliOp: 1,
-    arith.MaximumfOp: -inf,
-    arith.MinimumfOp: inf,
-    arith.OrIOp: 0,
-}
-"""Ops by which a carried value may be combined in any order, and what changes nothing."""
 
 
 def column_sum(chain: Chain) -> loop.ForOp | None:
@@ -48,23 +34,8 @@ def column_sum(chain: Chain) -> loop.ForOp | None:
     count = ceildiv(found.upper - found.lower, found.step).value
     if not flat or (count is not None and count < LEAST_STEPS):
         return None
-    sums = [combiner_of(found, number) for number in range(len(found.inits))]
-    alike = all(
-        op is not None and constant_of(init) == NEUTRAL[type(op)]
-        for op, init in zip(sums, found.inits, strict=True)
-    )
     narrow = all(not isinstance(v.type, VectorType) or v.type.get_num_dims() == 1 for v in found.inits)
-    return found if alike and narrow else None
-
-
-def combiner_of(op: loop.ForOp, number: int) -> Operation | None:
-    """The op that alone changes a carried value, by what does not depend on it."""
-    last, arg = op.block.last_op, op.block.args[number]
-    assert last is not None
-    owner = last.operands[number].owner
-    once = len(list(arg.uses)) == 1 and arg.first_use is not None and arg.first_use.operation is owner
-    ends = len(list(last.operands[number].uses)) == 1
-    return owner if isinstance(owner, Operation) and type(owner) in NEUTRAL and once and ends else None
+    return found if narrow and is_sum(found) else None
 
 
 class Columns(Form):

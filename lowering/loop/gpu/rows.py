@@ -25,19 +25,23 @@ from lowering.loop.gpu.chain import (
 )
 from lowering.loop.gpu.grid import Form, Grid
 from lowering.loop.gpu.parts import accesses_of, writes
-from lowering.loop.gpu.shared import Shared, shared_in
+from lowering.loop.gpu.shared import Shared, shared_in, sums_in
 from lowering.target import Gpu
 
 LEAST_STEPS = 8
 """Reductions of fewer steps are not worth a block."""
 
+LEAST_SUM = 64
+"""Nor plain sums."""
 
-def rows_reduced(chain: Chain) -> list[Shared]:
-    """The reductions of a body that threads may share, with enough steps. None where the body also has what rows do not
-    cover."""
-    found = shared_in(chain.body)
+
+def rows_reduced(chain: Chain, *, plain: bool = False) -> list[Shared]:
+    """The reductions of a body that threads may share, those in lanes or plain sums too, with enough steps. None where the body
+    also has what rows do not cover."""
+    found = shared_in(chain.body) + (sums_in(chain.body) if plain else [])
     steps = [shared.steps.value for shared in found]
-    if all(count is not None and count < LEAST_STEPS for count in steps) or not _is_covered(chain.body):
+    least = LEAST_SUM if plain else LEAST_STEPS
+    if all(count is not None and count < least for count in steps) or not _is_covered(chain.body):
         return []
     return found
 
@@ -62,9 +66,9 @@ class Rows(Form):
 
     kind = "rows"
 
-    def __init__(self, func: loop.FuncOp, chain: Chain, gpu: Gpu):
+    def __init__(self, func: loop.FuncOp, chain: Chain, reductions: Sequence[Shared], gpu: Gpu):
         self.func, self.chain, self.gpu = func, chain, gpu
-        self.split = {shared.loop: shared for shared in rows_reduced(chain)}
+        self.split = {shared.loop: shared for shared in reductions}
         self.counts = chain.counts(func.symbols.ranges())
         self.threads = self._threads()
 
@@ -110,7 +114,7 @@ class _Row:
             split_loop(self.mover.copy(op, self.inside), self.grid.thread, self.size)
         elif isinstance(op, loop.FoldOp) and any(s.fold is op for s in self.form.split.values()):
             self.mover.copy(op, self.inside)
-            self._fold(op, op.results)
+            self._fold(op.combine, op.results)
         elif writes(op):
             branch = loop.IfOp(first_thread(self.grid.thread))
             self.inside.add_op(branch)
@@ -119,18 +123,18 @@ class _Row:
             self.mover.copy(op, self.inside)
 
     def _share(self, shared: Shared) -> None:
-        """Every so many steps for each thread; what comes of rounds has its lanes folded already."""
+        """Every so many steps for each thread; a fold of lanes comes first where there is one."""
         place = list(shared.loop.walk()).index(shared.lanes)
         new = self.mover.copy(shared.loop, self.inside)
         split_loop(list(new.walk())[place], self.grid.thread, self.size)
-        if shared.has_rounds:
-            self._fold(shared.fold, shared.loop.results)
+        if shared.fold is None:
+            self._fold(shared.combine, shared.loop.results)
 
-    def _fold(self, op: loop.FoldOp, results: Sequence[SSAValue]) -> None:
+    def _fold(self, combine: Region, results: Sequence[SSAValue]) -> None:
         """What each thread has, folded as the lanes are: the threads of each warp, and one of each warp."""
         inside, warp, thread = self.inside, self.warp, self.grid.thread
         values = [self.mover.values[r] for r in results]
-        values = self._fold_threads(op, values, min(warp, self.size))
+        values = self._fold_threads(combine, values, min(warp, self.size))
         if self.size > warp:
             warps = self.size // warp
             arrays = [self._shared(v, warps) for v in values]
@@ -141,7 +145,7 @@ class _Row:
             inside.add_op(loop.BarrierOp())
             loads = [loop.LoadOp(array, [thread % warps]) for array in arrays]
             inside.add_ops(loads)
-            values = self._fold_threads(op, [load.result for load in loads], warps)
+            values = self._fold_threads(combine, [load.result for load in loads], warps)
         self.mover.values.update(zip(results, values, strict=True))
 
     def _shared(self, value: SSAValue, count: int) -> SSAValue:
@@ -150,9 +154,9 @@ class _Row:
         self.grid.shared.add_op(alloc)
         return alloc.result
 
-    def _fold_threads(self, op: loop.FoldOp, values: Sequence[SSAValue], size: int) -> list[SSAValue]:
+    def _fold_threads(self, combine: Region, values: Sequence[SSAValue], size: int) -> list[SSAValue]:
         region = Region()
-        op.combine.clone_into(region, value_mapper=dict(self.mover.values))
+        combine.clone_into(region, value_mapper=dict(self.mover.values))
         new = loop.FoldThreadsOp(values, size, region)
         self.inside.add_op(new)
         return list(new.results)

@@ -2,17 +2,19 @@
 
 One is a loop in lanes whose states a `loop.fold` combines: what lanes may do, threads may. The other goes on around it: in each
 of its rounds such a loop begins anew, and what it finds is combined with what the rounds carry. Each thread may then take a
-part of every round, if what the rounds begin with changes nothing.
+part of every round, if what the rounds begin with changes nothing. And plain sums, or the like, are shared where there are few
+of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, FloatAttr, IntegerAttr
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, FloatAttr, IntegerAttr, VectorType
+from xdsl.ir import Block, Operation, Region, SSAValue
 
 from dialects import loop
 from dialects.dims import Dim, ceildiv
@@ -20,31 +22,88 @@ from dialects.dims import Dim, ceildiv
 
 @dataclass(frozen=True)
 class Shared:
-    """The loop whose results threads combine, the loop in lanes whose steps they share (it, or one inside it), its fold."""
+    """The loop whose results threads combine, the loop whose steps they share (it, or one inside it), how two states become
+    one, and the fold of its lanes where it is left to others."""
 
     loop: loop.ForOp
     lanes: loop.ForOp
-    fold: loop.FoldOp
+    combine: Region
+    fold: loop.FoldOp | None = None
 
     @property
     def steps(self) -> Dim:
         return ceildiv(self.lanes.upper - self.lanes.lower, self.lanes.step)
 
-    @property
-    def has_rounds(self) -> bool:
-        return self.loop is not self.lanes
+
+NEUTRAL: dict[type[Operation], float] = {
+    arith.AddfOp: 0,
+    arith.AddiOp: 0,
+    arith.MulfOp: 1,
+    arith.MuliOp: 1,
+    arith.MaximumfOp: -inf,
+    arith.MinimumfOp: inf,
+    arith.OrIOp: 0,
+}
+"""Ops by which a carried value may be combined in any order, and what changes nothing."""
 
 
 def shared_in(body: Sequence[Operation]) -> list[Shared]:
-    """The reductions among the ops of a body."""
+    """The reductions in lanes among the ops of a body."""
     folds = [op for op in body if isinstance(op, loop.FoldOp)]
     found = [
-        Shared(op, op, fold) for fold in folds for op in [_lanes_of(fold)] if op is not None and op in body
+        Shared(op, op, fold.combine, fold)
+        for fold in folds
+        for op in [_lanes_of(fold)]
+        if op is not None and op in body
     ]
     for op in body:
         if isinstance(op, loop.ForOp) and op.inits and (rounds := _rounds(op)) is not None:
-            found.append(Shared(op, *rounds))
+            found.append(Shared(op, rounds[0], rounds[1].combine))
     return found
+
+
+def sums_in(body: Sequence[Operation]) -> list[Shared]:
+    """The plain sums of numbers (and the like) among the ops of a body."""
+    loops = [op for op in body if isinstance(op, loop.ForOp) and op.inits and is_sum(op)]
+    plain = [op for op in loops if not any(isinstance(v.type, VectorType) for v in op.inits)]
+    return [Shared(op, op, _pairwise(op)) for op in plain]
+
+
+def is_sum(op: loop.ForOp) -> bool:
+    """Whether every value that a loop carries begins with what changes nothing, and may be combined in any order."""
+    if any(isinstance(inner, loop.StoreOp) or inner.regions for inner in op.block.ops):
+        return False
+    sums = [combiner_of(op, number) for number in range(len(op.inits))]
+    return all(
+        found is not None and constant_of(init) == NEUTRAL[type(found)]
+        for found, init in zip(sums, op.inits, strict=True)
+    )
+
+
+def combiner_of(op: loop.ForOp, number: int) -> Operation | None:
+    """The op that alone changes a carried value, by what does not depend on it."""
+    last, arg = op.block.last_op, op.block.args[number]
+    assert last is not None
+    owner = last.operands[number].owner
+    once = len(list(arg.uses)) == 1 and arg.first_use is not None and arg.first_use.operation is owner
+    ends = len(list(last.operands[number].uses)) == 1
+    return owner if isinstance(owner, Operation) and type(owner) in NEUTRAL and once and ends else None
+
+
+def _pairwise(op: loop.ForOp) -> Region:
+    """What a loop does to what it carries, with two of these."""
+    types, count = [v.type for v in op.inits], len(op.inits)
+    block = Block(arg_types=types * 2)
+    results: list[SSAValue] = []
+    for number in range(count):
+        found = combiner_of(op, number)
+        assert found is not None
+        pair = (block.args[number], block.args[number + count])
+        both = found.clone(dict(zip(found.operands, pair, strict=True)))
+        block.add_op(both)
+        results.append(both.results[0])
+    block.add_op(loop.YieldOp(*results))
+    return Region(block)
 
 
 def _lanes_of(fold: loop.FoldOp) -> loop.ForOp | None:
