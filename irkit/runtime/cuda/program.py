@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from dialects.errors import IrkitError
 from irkit.runtime.cuda.arrays import DeviceArray, as_device_array, is_device_array
 from irkit.runtime.cuda.machine import Machine, Memory
-from irkit.runtime.module import Arg, ArrayLike, Call, Native, Origin, Outputs, Program
+from irkit.runtime.cuda.native import CudaNative, Graph
+from irkit.runtime.module import Arg, ArrayLike, Call, Origin, Outputs, Program
 from lowering.c.abi import ERRORS, ProgramSpec
 from lowering.c.names import c_field
 
@@ -51,7 +49,7 @@ class CudaProgram(Program):
         super().__init__(spec, library, values, 1, origin)
 
     def _load(self) -> None:
-        self._native = CudaNative(self.spec, self.library)
+        self._native = self.native = CudaNative(self.spec, self.library)
         self._memory: Memory | None = None
         self._kept_once: Memory | None = None
         self._lock = self.machine.lock
@@ -73,8 +71,10 @@ class CudaProgram(Program):
 
     def set_params(self, values: Mapping[str, ArrayLike]) -> None:
         super().set_params(values)
-        for name in values:
-            self._held.pop(name, None)
+        with self._lock:
+            for name in values:
+                self._held.pop(name, None)
+                self._stale.discard(name)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         raise IrkitError(
@@ -83,7 +83,9 @@ class CudaProgram(Program):
         )
 
     def profile(self, *args: ArrayLike, repeats: int = 20, **named: ArrayLike) -> Profile:
-        refuse("profiled")
+        raise IrkitError(
+            "a program for a GPU is not profiled", expected="a program for a CPU", hint="leave target out"
+        )
 
     # -- arguments ----------------------------------------------------------------------------------------------
 
@@ -178,7 +180,7 @@ class CudaProgram(Program):
 
     def _run(self, call: Call) -> None:
         assert isinstance(call, CudaCall)
-        machine, native = self.machine, self._native
+        machine, native = self.machine, self.native
         with self._lock:
             if self._memory is None or self._memory.size < call.arena_bytes:
                 self._memory = machine.allocate(call.arena_bytes)
@@ -199,8 +201,7 @@ class CudaProgram(Program):
         meanings = {number: text for number, text in ERRORS.values()}
         if code in meanings:
             return IrkitError(f"{self.name} stopped: {meanings[code]}")
-        assert isinstance(self._native, CudaNative)
-        said = self._native.error(code).decode(errors="replace")
+        said = self.native.error(code).decode(errors="replace")
         return IrkitError(f"{self.name} stopped on {self.machine.name}", found=f"error {code}: {said}")
 
 
@@ -230,8 +231,7 @@ class CudaCall(Call):
     def launch(self, arena: int) -> int:
         """Launches a run: the first by itself, later ones as a graph, where the program has one and CUDA takes it down.
         Returns the code."""
-        native, stream = self.program._native, self.program.machine.stream
-        assert isinstance(native, CudaNative)
+        native, stream = self.program.native, self.program.machine.stream
         places = arena, bytes(self._struct)
         if self._graph is None or self._graph.places != places:
             again, self._launched = self._launched == places, places
@@ -270,44 +270,3 @@ class CudaCall(Call):
             else:
                 held.add(name)
         return held
-
-
-class CudaNative(Native):
-    """The functions of a library with a host program for a device."""
-
-    def _rest(self, name: str) -> None:
-        self.arena_bytes = self._function(f"{name}_arena_bytes", ctypes.c_size_t, ctypes.c_void_p)
-        self.error = self._function(f"{name}_error", ctypes.c_char_p, ctypes.c_int)
-        self.capture = None
-        if hasattr(self.library, f"{name}_capture"):  # its launches are always the same
-            self.capture = self._function(f"{name}_capture", ctypes.c_int, *[ctypes.c_void_p] * 3)
-            self.replay = self._function(f"{name}_replay", ctypes.c_int, *[ctypes.c_void_p] * 2)
-            self.forget = self._function(f"{name}_forget", None, ctypes.c_void_p)
-
-    def graph(self, args: object, arena: int, places: tuple[int, bytes]) -> Graph | None:
-        """The launches of a run; None where it has no graph."""
-        if self.capture is None:
-            return None
-        handle = ctypes.c_void_p()
-        code = self.capture(args, arena, ctypes.byref(handle))
-        found = Graph(handle, places)
-        if handle:
-            weakref.finalize(found, self.forget, handle).atexit = False
-        if code:
-            self.capture = None  # it is not asked again
-            return None
-        return found
-
-
-@dataclass(frozen=True, eq=False)
-class Graph:
-    """The launches of a run with arrays at certain places, which a library keeps."""
-
-    handle: ctypes.c_void_p
-    places: tuple[int, bytes]
-
-
-def refuse(what: str) -> NoReturn:
-    raise IrkitError(
-        f"a program for a GPU is not {what}", expected="a program for a CPU", hint="leave --target out"
-    )
