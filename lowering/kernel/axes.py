@@ -117,6 +117,44 @@ def split_axis(kernel: DefOp, axis: str, inner: int) -> None:
             )
 
 
+def join_dims(kernel: DefOp) -> int:
+    """Makes one dim of neighbouring ones that every read of an array walks in a row, at quotients and remainders of one
+    expression, as those of what a reshape joins. Returns how many dims went; arrays that are written keep theirs."""
+    reads: dict[SSAValue, list[Access]] = {}
+    for op in accesses(kernel):
+        reads.setdefault(op.array, []).append(op)
+    count = 0
+    for found in reads.values():
+        if any(isinstance(op, WriteOp) for op in found):
+            continue
+        for at in reversed(range(len(found[0].index.data) - 1)):
+            array = found[0].array  # another value when it has another type
+            shape, strides = _array_type(array).shape.data, _array_type(array).strides.data
+            places = [_in_a_row(op.index.data, shape, at) for op in found]
+            if strides[at] != strides[at + 1] * shape[at + 1] or any(p is None for p in places):
+                continue
+            for op, place in zip(found, places, strict=True):
+                index = op.index.data
+                op.properties["index"] = DimsAttr((*index[:at], place, *index[at + 2 :]))  # pyright: ignore
+            sizes = (*shape[:at], shape[at] * shape[at + 1], *shape[at + 2 :])
+            _reshape(array, sizes, (*strides[:at], *strides[at + 1 :]))
+            count += 1
+    return count
+
+
+def _in_a_row(index: tuple[Dim, ...], shape: tuple[Dim, ...], at: int) -> Dim | None:
+    """The place along a dim and the next one as one, where the second is a remainder and the first its quotient."""
+    outer, inner, size = index[at], index[at + 1], shape[at + 1]
+    match inner.terms:
+        case (((Opaque("mod", (whole, divisor)),), 1),) if divisor == size:
+            pass
+        case _:
+            return None
+    if outer == whole // size:
+        return whole
+    return whole % (shape[at] * size) if outer == (whole // size) % shape[at] else None
+
+
 def _whole_dim(op: Access, axis: str, extent: Dim) -> int | None:
     """The only dim that an access names an axis in, as it is and as long as the dim."""
     dims = [d for d, e in enumerate(op.index.data) if axis in e.names()]

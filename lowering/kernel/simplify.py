@@ -12,6 +12,7 @@ from xdsl.passes import ModulePass
 
 from dialects.kernel import DefOp, IndexOp, ReadOp, ReduceOp, ScanOp, WriteOp
 from dialects.syntax import AxesAttr
+from lowering.kernel.axes import join_dims
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class KernelSimplify(ModulePass):
 
     Expects: kernels in axes form.
     Does: (1) keeps one of equal fields, in the body and in each region of a reduction; (2) erases fields that nothing
-    uses; (3) drops axes that no access names.
+    uses; (3) drops axes that no access names; (4) makes one dim of those of an array that is read in a row, at quotients and
+    remainders: behind a reshape that joins dims, axes walk them as they lie.
     Leaves: kernels that compute the same with no more ops.
     """
 
@@ -38,6 +40,7 @@ class KernelSimplify(ModulePass):
                         self._count("fields erased", _erase_dead(region.block))
                 self._count("fields erased", _erase_dead(kernel.block))
                 _drop_axes(kernel)
+                self._count("dims joined", join_dims(kernel))
 
     def _count(self, what: str, number: int) -> None:
         if number:
