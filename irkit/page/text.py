@@ -14,7 +14,7 @@ from xdsl.printer import Printer
 from dialects import buffer, kernel, loop
 from irkit.page.facts import Line, Mark, Section
 from irkit.page.marks import Marks
-from lowering.c.function import kernel_name
+from lowering.c.names import kernel_name
 
 LONGEST = 20_000
 """Characters of a line that are shown; longer ones are constant data."""

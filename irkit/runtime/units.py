@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from lowering.c.abi import ProgramSpec
-from lowering.c.function import kernel_name
+from lowering.c.names import kernel_name
 
 WORTH = 150_000
 """Characters of C for which one more compiler is worth its start."""

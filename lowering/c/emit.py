@@ -25,9 +25,9 @@ from dialects.errors import IrkitError, op_loc
 from dialects.types import RefType, element_bytes, np_dtype
 from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec, c_prefix, header_text, info_text
 from lowering.c.dims import c_dim
-from lowering.c.function import FunctionEmitter, kernel_name
+from lowering.c.function import FunctionEmitter
 from lowering.c.literals import c_comment, c_words
-from lowering.c.names import c_field, c_local
+from lowering.c.names import c_field, c_local, kernel_name
 from lowering.c.portable import PortableEmitter
 from lowering.c.record import Recorder, Task
 from lowering.c.scalars import element_of

@@ -26,16 +26,11 @@ from dialects.loop_roles import GPU_ROLES
 from dialects.types import RefType, element_bytes, np_dtype
 from lowering.c.dims import c_dim, c_factor
 from lowering.c.literals import c_comment
-from lowering.c.names import c_local
+from lowering.c.names import c_local, kernel_name
 from lowering.c.scalars import CMPF, CMPI, FUNCTIONS, INFIX, SUPPORTED, WRAPPING, scalar
 from lowering.c.types import Vector, c_type, short_name, unsigned_vector, vector_layout
 from lowering.kernel.extern import call, implementation
 from lowering.loop.memory import alloc_offsets, prefetched_lines
-
-
-def kernel_name(symbol: str) -> str:
-    """The C name of a kernel: it must not be one of the C library's, as `index` is."""
-    return "k_" + re.sub(r"\W", "_", symbol)
 
 
 class FunctionEmitter:

@@ -34,6 +34,11 @@ _OURS = re.compile(
 """Variables, types and functions that the emitted text uses itself."""
 
 
+def kernel_name(symbol: str) -> str:
+    """The C name of a kernel: it must not be one of the C library's, as `index` is."""
+    return "k_" + re.sub(r"\W", "_", symbol)
+
+
 def c_field(name: str) -> str:
     """The field of the argument struct for an argument or a symbol."""
     return f"{name}_" if _taken(name, _WORDS, _MACROS) else name

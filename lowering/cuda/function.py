@@ -19,8 +19,7 @@ from dialects.graph.kernels import Kernel
 from dialects.kernel import ExternOp
 from dialects.types import RefType, element_bytes
 from lowering.c.dims import c_factor
-from lowering.c.function import kernel_name
-from lowering.c.names import c_local
+from lowering.c.names import c_local, kernel_name
 from lowering.c.portable import PortableEmitter
 from lowering.c.types import Vector, c_type
 from lowering.kernel.extern import implementation

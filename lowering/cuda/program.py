@@ -17,8 +17,7 @@ from dialects.dims import Dim, align
 from dialects.errors import IrkitError, op_loc
 from dialects.types import RefType, element_bytes
 from lowering.c.emit import ProgramEmitter, constant_words
-from lowering.c.function import kernel_name
-from lowering.c.names import c_field, c_local
+from lowering.c.names import c_field, c_local, kernel_name
 from lowering.c.types import c_type
 from lowering.cuda.function import WORDS, launch_of
 from lowering.target import Gpu

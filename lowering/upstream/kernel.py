@@ -15,7 +15,7 @@ from dialects.errors import IrkitError
 from dialects.kernel import ExternOp
 from dialects.loop_roles import GPU_ROLES
 from dialects.types import RefType
-from lowering.c.function import kernel_name
+from lowering.c.names import kernel_name
 from lowering.loop.memory import ALIGNMENT
 from lowering.upstream.accesses import load, prefetch, store
 from lowering.upstream.build import INDEX, Build

@@ -22,7 +22,7 @@ from dialects.dims import Dim
 from dialects.errors import IrkitError
 from dialects.kernel import CompareOp
 from dialects.types import RefType
-from lowering.c.function import kernel_name
+from lowering.c.names import kernel_name
 from lowering.loop.memory import ALIGNMENT
 from lowering.upstream.build import INDEX, Build
 from lowering.upstream.constants import constant_data

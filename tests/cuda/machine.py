@@ -18,7 +18,7 @@ from dialects import loop
 from irkit import pipeline
 from irkit.lang import parse, to_graph
 from irkit.runtime.compiler import INCLUDE
-from lowering.c.function import kernel_name
+from lowering.c.names import kernel_name
 from lowering.cuda.emit import CudaText, emit_cuda
 from lowering.graph.interpret import run_graph
 from lowering.loop.interpret import GARBAGE
