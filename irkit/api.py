@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,13 +116,14 @@ def compile_text(
     if is_cuda(target):
         return _compile_cuda(origin, threads, given)
     compiler = find_compiler(cc)
-    entry = _entry(origin, target, compiler, tuple(get_target(target, compiler.name).cflags))
-    values = read_defaults(entry.spec, entry.places, name, given)
-    try:
-        return Program(entry.spec, entry.library, values, threads, origin)
-    except OSError:  # the library in the cache is damaged
-        path = cache.library(entry.spec, compiler, entry.cflags, again=True)
-        return Program(entry.spec, path, values, threads, origin)
+
+    def cflags() -> tuple[str, ...]:
+        return tuple(get_target(target, compiler.name).cflags)
+
+    def load(spec: ProgramSpec, library: Path, values: dict[str, np.ndarray]) -> Program:
+        return Program(spec, library, values, threads, origin)
+
+    return _loaded(load, origin, target, compiler, cflags, given)
 
 
 def _compile_cuda(origin: Origin, threads: int | None, given: frozenset[str]) -> Program:
@@ -137,17 +138,34 @@ def _compile_cuda(origin: Origin, threads: int | None, given: frozenset[str]) ->
             hint="leave the number of threads out",
         )
     setup = set_up(origin.target, origin.cc)
-    entry = _entry(origin, setup.target, setup.compiler, setup.cflags)
+
+    def load(spec: ProgramSpec, library: Path, values: dict[str, np.ndarray]) -> Program:
+        return CudaProgram(spec, library, setup.machine, values, origin)
+
+    return _loaded(load, origin, setup.target, setup.compiler, lambda: setup.cflags, given)
+
+
+def _loaded(
+    load: Callable[[ProgramSpec, Path, dict[str, np.ndarray]], Program],
+    origin: Origin,
+    target: str,
+    compiler: Compiler,
+    cflags: Callable[[], tuple[str, ...]],
+    given: frozenset[str],
+) -> Program:
+    """A program from the cache, or compiled and put there, as `load` has it."""
+    entry = _entry(origin, target, compiler, cflags)
     values = read_defaults(entry.spec, entry.places, origin.name, given)
     try:
-        return CudaProgram(entry.spec, entry.library, setup.machine, values, origin)
-    except OSError:
-        path = cache.library(entry.spec, setup.compiler, entry.cflags, again=True)
-        return CudaProgram(entry.spec, path, setup.machine, values, origin)
+        return load(entry.spec, entry.library, values)
+    except OSError:  # the library in the cache is damaged
+        return load(entry.spec, cache.library(entry.spec, compiler, entry.cflags, again=True), values)
 
 
-def _entry(origin: Origin, target: str, compiler: Compiler, cflags: tuple[str, ...]) -> cache.Entry:
-    """A program from the cache, or compiled and put there."""
+def _entry(
+    origin: Origin, target: str, compiler: Compiler, cflags: Callable[[], tuple[str, ...]]
+) -> cache.Entry:
+    """What the cache has of a program; compiled and put there if that is nothing."""
     text, name, fn, dims = origin.text, origin.name, origin.fn, origin.dims
     what = [text, name, fn or "", repr(sorted(dims.items())), target, *fingerprints()]
     what += imported_texts(text, name)
@@ -159,7 +177,8 @@ def _entry(origin: Origin, target: str, compiler: Compiler, cflags: tuple[str, .
     entry = cache.load_program(key)
     if entry is None:
         spec, places = emit(text, name, fn, dims, target, compiler.name, origin.tuned, origin.fast_math)
-        entry = cache.Entry(spec, cache.library(spec, compiler, cflags), places, cflags)
+        flags = cflags()
+        entry = cache.Entry(spec, cache.library(spec, compiler, flags), places, flags)
         cache.store_program(key, entry)
     return entry
 
@@ -176,10 +195,12 @@ def emit(
 ) -> tuple[ProgramSpec, dict[str, cache.Place]]:
     """The C program of a text, in CUDA C++ for a target with blocks and threads, and where its arguments stand in the text."""
     from irkit import pipeline
-    from lowering.c.emit import emit_program
-    from lowering.cuda.emit import emit_cuda_program
 
     machine = get_target(target, cc)
+    if machine.gpu is None:
+        from lowering.c.emit import emit_program as emitter
+    else:
+        from lowering.cuda.emit import emit_cuda_program as emitter
     if machine.gpu is not None and tuned:
         raise IrkitError("there are no tuned schedules for a GPU", hint="leave --tuned out")
     with paused():
@@ -188,7 +209,6 @@ def emit(
         folder = tuned_folder(target, cc) if tuned else ""
         passes = pipeline.passes_to(pipeline.level_of(module), "buffer", target, cc, folder, fast_math)
         pipeline.run_passes(module, passes, pipeline.context())
-        emitter = emit_program if machine.gpu is None else emit_cuda_program
         return emitter(module, machine, program_prefix(name)), places
 
 

@@ -13,7 +13,7 @@ from xdsl.passes import ModulePass
 from dialects.errors import IrkitError
 from irkit.collector import paused
 from irkit.plugins import plugin_dialects
-from lowering.target import CUDA_TARGETS
+from lowering.target import is_cuda
 from lowering.verify import check_only
 
 LEVELS = ("graph", "kernel", "loop", "buffer", "c")
@@ -205,7 +205,7 @@ def passes_to(
     first = start if start == 0 else start + 1
     standard = [name for _, names in STAGES[first : stop + 1] for name in names]
     mapping: Mapping[str, tuple[str, ...]] = {}
-    if target in CUDA_TARGETS:
+    if is_cuda(target):
         mapping, standard = MAPPING, [n for n in standard if n not in THREADED]
         if level_from == "loop" and standard:
             standard = [*MAPPING["kernel-to-loop"], *standard]  # kernels that are mapped stay as they are

@@ -28,6 +28,11 @@ class Gpu:
     registers: int = 255
     access: int = 16
 
+    @property
+    def flag(self) -> str:
+        """What nvcc is told of it."""
+        return f"-arch={self.arch}"
+
 
 @dataclass(frozen=True)
 class Target:
@@ -152,6 +157,11 @@ def get_target(name: str = "native", cc: str = "gcc") -> Target:
     return target
 
 
+def available_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @lru_cache(maxsize=1)
 def native() -> Target:
     """This machine, as Linux describes it; the plain target of its family where it says nothing."""
@@ -174,7 +184,7 @@ def native() -> Target:
         l1=sizes[1] or base.l1,
         l2=sizes[2] or base.l2,
         l3=sizes[3] or base.l3,
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=available_cores(),
         features=frozenset(
             flags
             & {"avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16", "amx_int8"}

@@ -46,7 +46,7 @@ def build_command(target: str, cc: str, name: str, data: str) -> str:
         return f"{cc} {' '.join(HOST_FLAGS)} {name}.cu main.cu {data + ' ' if data else ''}-o {name} -lm"
     gpu = get_target(target).gpu
     assert gpu is not None
-    return f"nvcc {' '.join(NVCC_FLAGS)} -arch={gpu.arch} {name}.cu main.cu {data + ' ' if data else ''}-o {name}"
+    return f"nvcc {' '.join(NVCC_FLAGS)} {gpu.flag} {name}.cu main.cu {data + ' ' if data else ''}-o {name}"
 
 
 class DeviceSteps(HostSteps):

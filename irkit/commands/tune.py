@@ -18,13 +18,13 @@ from irkit.files import check_writable, read_text, write_atomically
 from irkit.profiling import profile
 from irkit.runtime import cache
 from irkit.runtime.compiler import find_compiler
-from irkit.runtime.module import Program, available_cores
+from irkit.runtime.module import Program
 from irkit.tuning.bench import Bench
 from irkit.tuning.export import Source, Wanted, export
 from irkit.tuning.session import Job, Settings, Step, jobs_of, lowered, require_here, require_kernels, tune
 from lowering.c.record import source_lines
 from lowering.kernel.identity import kernel_hash
-from lowering.target import get_target
+from lowering.target import available_cores, get_target
 
 PROFILED_RUNS = 10
 

@@ -21,6 +21,7 @@ from dialects.types import np_dtype
 from irkit.diagnostics import nearest
 from lowering.c.abi import ERRORS, ArgSpec, ProgramSpec
 from lowering.c.names import c_field
+from lowering.target import available_cores
 
 if TYPE_CHECKING:
     from irkit.profiling import Profile
@@ -243,16 +244,11 @@ class Program:
                 self._check_updated(name, given[name], ready)
         results = self._results(out, symbols, ready)
         own = any(self._args[name].spec.role == "param" for name in given)
-        return self._call(symbols, ready, results, object() if own else values)
+        return self._calls(self, symbols, ready, results, object() if own else values)
 
-    def _call(
-        self,
-        symbols: Mapping[str, int],
-        arrays: Mapping[str, np.ndarray],
-        results: tuple[np.ndarray, ...],
-        parameters: object,
-    ) -> Call:
-        return Call(self, symbols, arrays, results, parameters)
+    @property
+    def _calls(self) -> type[Call]:
+        return Call
 
     def time(
         self, *args: ArrayLike, repeats: int = 5, out: Outputs | None = None, **named: ArrayLike
@@ -333,8 +329,12 @@ class Program:
                 found=_layout(value) if isinstance(value, np.ndarray) and value is not array else "read-only",
                 expected="a C-contiguous array that can be written",
             )
+        self._check_apart(name, ready)
+
+    def _check_apart(self, name: str, ready: Mapping[str, np.ndarray]) -> None:
+        """Raises IrkitError where an array that a run updates has memory in common with another one."""
         for other, held in ready.items():
-            if other != name and self._overlap(array, held):
+            if other != name and self._overlap(ready[name], held):
                 raise IrkitError(
                     f"argument '{name}' of {self.name} is updated, and overlaps '{other}' in memory",
                     hint="give each an array of its own",
@@ -645,11 +645,6 @@ def aligned(size: int) -> np.ndarray:
     raw = np.empty(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size]
-
-
-def available_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _solve(dim: Dim, name: str, size: int, low: int, high: int) -> int | None:

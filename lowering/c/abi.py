@@ -149,7 +149,7 @@ def struct_lines(spec: ProgramSpec) -> list[str]:
     return [f"typedef struct {prefix}_args {{", *(fields or ["  char unused;"]), f"}} {prefix}_args;"]
 
 
-def code_lines(spec: ProgramSpec) -> list[str]:
+def _code_lines(spec: ProgramSpec) -> list[str]:
     """The codes that a program returns."""
     return [
         f"#define {spec.name.upper()}_{n} ({code})  // {meaning}"
@@ -158,12 +158,13 @@ def code_lines(spec: ProgramSpec) -> list[str]:
     ]
 
 
-def guarded(spec: ProgramSpec, head: str, lines: Sequence[str]) -> str:
-    """A header for C and C++ around lines."""
-    guard = f"{spec.name.upper()}_H"
+def interface_text(spec: ProgramSpec, lines: Sequence[str]) -> str:
+    """A header for C and C++: the codes and sizes of a program, lines that declare its struct and entries, its table."""
+    upper = spec.name.upper()
+    guard = f"{upper}_H"
     return "\n".join(
         [
-            head,
+            f"// The interface of {spec.name}, written by irkit. Arrays are contiguous, the last dim fastest.",
             f"#ifndef {guard}",
             f"#define {guard}",
             "",
@@ -174,7 +175,16 @@ def guarded(spec: ProgramSpec, head: str, lines: Sequence[str]) -> str:
             'extern "C" {',
             "#endif",
             "",
+            _SHARED,
+            f"#define {upper}_ABI_VERSION {ABI_VERSION}",
+            *_code_lines(spec),
+            f"#define {upper}_ARENA_ALIGNMENT 64",
+            f"#define {upper}_PEAK_BYTES {spec.peak_bytes}  // intermediates, as placed",
+            f"#define {upper}_LOWER_BOUND_BYTES {spec.lower_bound_bytes}  // intermediates, the least possible",
+            "",
             *lines,
+            "",
+            f"extern const irk_info {spec.name}_info;",
             "",
             "#ifdef __cplusplus",
             "}",
@@ -190,13 +200,6 @@ def header_text(spec: ProgramSpec) -> str:
     """The C header of a program; uses all of a spec but `source` and `header`."""
     prefix, upper = spec.name, spec.name.upper()
     lines = [
-        SHARED,
-        f"#define {upper}_ABI_VERSION {ABI_VERSION}",
-        *code_lines(spec),
-        f"#define {upper}_ARENA_ALIGNMENT 64",
-        f"#define {upper}_PEAK_BYTES {spec.peak_bytes}  // intermediates, as placed",
-        f"#define {upper}_LOWER_BOUND_BYTES {spec.lower_bound_bytes}  // intermediates, the least possible",
-        "",
         *struct_lines(spec),
         "",
         "// The bytes of working memory that a run needs with so many threads.",
@@ -210,11 +213,8 @@ def header_text(spec: ProgramSpec) -> str:
         "// Teams of threads, for a caller that loads this program as a shared library.",
         f"irk_team *{prefix}_team_create(int nthreads);",
         f"void {prefix}_team_destroy(irk_team *team);",
-        "",
-        f"extern const irk_info {prefix}_info;",
     ]
-    head = f"// The interface of {prefix}, written by irkit. Arrays are contiguous, the last dim fastest."
-    return guarded(spec, head, lines)
+    return interface_text(spec, lines)
 
 
 def _init_text(spec: ProgramSpec) -> list[str]:
@@ -275,7 +275,7 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-SHARED = f"""#ifndef IRK_ABI
+_SHARED = f"""#ifndef IRK_ABI
 #define IRK_ABI {ABI_VERSION}
 #ifndef IRK_TEAM_DECLARED
 #define IRK_TEAM_DECLARED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lowering.c.abi import ABI_VERSION, SHARED, ProgramSpec, code_lines, guarded, struct_lines
+from lowering.c.abi import ProgramSpec, interface_text, struct_lines
 
 
 def cuda_header_text(spec: ProgramSpec, waits: bool) -> str:
@@ -10,13 +10,6 @@ def cuda_header_text(spec: ProgramSpec, waits: bool) -> str:
     graph."""
     prefix, upper = spec.name, spec.name.upper()
     lines = [
-        SHARED,
-        f"#define {upper}_ABI_VERSION {ABI_VERSION}",
-        *code_lines(spec),
-        f"#define {upper}_ARENA_ALIGNMENT 64",
-        f"#define {upper}_PEAK_BYTES {spec.peak_bytes}  // intermediates, as placed",
-        f"#define {upper}_LOWER_BOUND_BYTES {spec.lower_bound_bytes}  // intermediates, the least possible",
-        "",
         "// Arrays are memory of the device, aligned to 16 bytes.",
         *struct_lines(spec),
         "",
@@ -32,11 +25,8 @@ def cuda_header_text(spec: ProgramSpec, waits: bool) -> str:
         *([] if waits else _graph_text(spec)),
         "// What CUDA says of an error of its own.",
         f"const char *{prefix}_error(int code);",
-        "",
-        f"extern const irk_info {prefix}_info;",
     ]
-    head = f"// The interface of {prefix}, written by irkit. Arrays are contiguous, the last dim fastest."
-    return guarded(spec, head, lines)
+    return interface_text(spec, lines)
 
 
 def _init_text(spec: ProgramSpec) -> list[str]:

@@ -25,9 +25,8 @@ from lowering.target import Gpu
 CELL = 8
 """Bytes of the number of an iteration, which kernels read."""
 
-
 ABREAST = 4
-"""Streams on which independent tasks run side by side, at most."""
+"""Streams on which independent tasks run side by side, at most: IRK_ABREAST of irk_cuda_host.h."""
 
 
 class CudaProgram(ProgramEmitter):

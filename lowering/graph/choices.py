@@ -22,10 +22,11 @@ class Pairs:
         self.inside = {
             v for way in self.ways for v in (*way.args, *(r for op in way.ops for r in op.results))
         }
-        self.before: dict[SSAValue, SSAValue] = {}
+        self.inits: dict[SSAValue, SSAValue] = {
+            arg: init for way in self.ways for arg, init in zip(way.args, choice.inits, strict=True)
+        }
+        self.before = dict(self.inits)
         """Values of both ways, each with what stands for it before the choice, or in the first way."""
-        for way in self.ways:
-            self.before.update(zip(way.args, choice.inits, strict=True))
         waiting: dict[Hashable, Operation] = {}
         for op in self.ways[1].ops:
             self._wait(op, waiting)
@@ -68,9 +69,7 @@ def join(choice: IfOp, is_worth_it: Callable[[Operation], bool]) -> int:
     for op in reversed(pairs.found):
         if op in wanted:
             wanted |= {o for v in op.operands if (o := v.owner) in pairs.found}  # pyright: ignore
-    moved: dict[SSAValue, SSAValue] = {
-        arg: init for way in pairs.ways for arg, init in zip(way.args, choice.inits, strict=True)
-    }
+    moved = dict(pairs.inits)
     for op in (o for o in pairs.found if o in wanted):
         other = pairs.found[op]
         new = op.clone() if is_view(op) or isinstance(op, ConstantOp) else op

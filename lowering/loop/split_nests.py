@@ -12,6 +12,8 @@ from xdsl.passes import ModulePass
 
 from dialects import loop
 from dialects.kernel import ArgAttr, LaunchOp, arg
+from dialects.names import unique
+from lowering.graph.outline import symbols_of
 from lowering.loop.gpu.parts import Part, groups_of
 
 
@@ -33,7 +35,7 @@ class LoopSplitNests(ModulePass):
 
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
         functions = [f for f in op.ops if isinstance(f, loop.FuncOp)]
-        taken = {f.sym_name.data for f in functions}
+        taken = symbols_of(op)
         launches = [inner for inner in op.walk() if isinstance(inner, LaunchOp)]
         for func in functions:
             groups = groups_of(func)
@@ -75,17 +77,10 @@ def _pieces(func: loop.FuncOp, groups: Sequence[Sequence[Part]], taken: set[str]
     idle = {n for n, f in enumerate(facts) if f.is_output and func.block.args[n] not in changed}
     written: set[int] = set()
     for number, group in enumerate(groups):
-        name = _fresh(f"{func.sym_name.data}_part{number}", taken)
+        name = unique(f"{func.sym_name.data}_part{number}", taken)
         piece = _piece(func, group, _Roles.of(func, group, written, idle if number == 0 else set()), name)
         written |= set(piece.outputs)
         yield piece
-
-
-def _fresh(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name
 
 
 @dataclass(frozen=True)

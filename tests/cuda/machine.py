@@ -134,9 +134,9 @@ class CpuKernels:
         held: list[np.ndarray] = []
         for array, fact in zip(arrays, facts, strict=True):
             alias = fact.alias_of if self.shares else None
-            held.append(_aligned(array) if alias is None else held[alias].view(array.dtype))
+            held.append(aligned(array) if alias is None else held[alias].view(array.dtype))
         memory = kernel_memory(func)[1].evaluate(symbols)
-        given = [*held, *([_aligned(np.full(memory, GARBAGE, np.uint8))] if memory else [])]
+        given = [*held, *([aligned(np.full(memory, GARBAGE, np.uint8))] if memory else [])]
         launch = getattr(self.library, f"{kernel_name(func.sym_name.data)}_launch")
         sizes = [ctypes.c_int64(symbols[n]) for n, _, _ in func.symbols.data]
         code = launch(*sizes, *(ctypes.c_void_p(a.ctypes.data) for a in given), None)
@@ -147,12 +147,12 @@ class CpuKernels:
                 array.reshape(-1)[:] = copy.reshape(-1)
 
 
-def _aligned(array: np.ndarray) -> np.ndarray:
+def aligned(array: np.ndarray) -> np.ndarray:
     """A copy at a multiple of 64 bytes, as memory of a GPU is."""
     room = np.zeros(array.nbytes + 64, np.uint8)
     start = -room.ctypes.data % 64
-    copy = room[start : start + array.nbytes].view(array.dtype)
-    copy[:] = array.reshape(-1)
+    copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
     return copy
 
 

@@ -19,7 +19,7 @@ from irkit.runtime.cuda.arrays import DeviceArray
 from irkit.runtime.cuda.device import PyCudaMachine
 from irkit.runtime.cuda.machine import CpuMachine
 from irkit.runtime.cuda.program import CudaProgram
-from tests.cuda.machine import has_nvcc
+from tests.cuda.machine import aligned, has_nvcc
 
 SCORES = """
 param w: f32[8, 4] = glorot(seed=1)
@@ -92,14 +92,6 @@ class Packed:
 
     def __dlpack__(self, stream: int | None = None) -> object:
         return self.array.__dlpack__()
-
-
-def aligned(array: np.ndarray) -> np.ndarray:
-    room = np.empty(array.nbytes + 64, np.uint8)
-    start = -room.ctypes.data % 64
-    copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
 
 
 # -- copies -------------------------------------------------------------------------------------------------------

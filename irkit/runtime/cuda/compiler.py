@@ -17,25 +17,28 @@ HOMES = ("CUDA_HOME", "CUDA_PATH")
 STANDARD = Path("/usr/local/cuda")
 
 
+class CudaCompiler(Compiler):
+    """What the text asks of both."""
+
+    SUFFIX: ClassVar[str] = ".cu"
+    FOLDERS: ClassVar[tuple[Path, ...]] = (INCLUDE, CUDA_INCLUDE)
+
+
 @dataclass(frozen=True)
-class CpuCompiler(Compiler):
+class CpuCompiler(CudaCompiler):
     """A C compiler, asked for C++ without its library."""
 
     KIND: ClassVar[str] = "C++ compiler"
-    SUFFIX: ClassVar[str] = ".cu"
-    FOLDERS: ClassVar[tuple[Path, ...]] = (INCLUDE, CUDA_INCLUDE)
 
     def flags(self, cflags: Sequence[str] = ()) -> tuple[str, ...]:
         return ("-fPIC", *HOST_FLAGS, *cflags, *users_flags())
 
 
 @dataclass(frozen=True)
-class Nvcc(Compiler):
+class Nvcc(CudaCompiler):
     """CUDA's compiler; `cflags` of a target name its instruction set."""
 
     KIND: ClassVar[str] = "CUDA compiler"
-    SUFFIX: ClassVar[str] = ".cu"
-    FOLDERS: ClassVar[tuple[Path, ...]] = (INCLUDE, CUDA_INCLUDE)
 
     def flags(self, cflags: Sequence[str] = ()) -> tuple[str, ...]:
         return (*NVCC_FLAGS, "-Xcompiler", "-fPIC", *cflags)

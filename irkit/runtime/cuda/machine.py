@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -88,6 +89,4 @@ def bytes_of(array: np.ndarray) -> np.ndarray:
 
 
 def _at(address: int, size: int) -> np.ndarray:
-    import ctypes
-
     return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))

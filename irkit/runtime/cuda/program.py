@@ -120,11 +120,7 @@ class CudaProgram(Program):
             return super()._check_updated(name, value, ready)
         if not array.writable:
             raise IrkitError(f"argument '{name}' of {self.name} is updated, and is read-only")
-        if other := next((n for n, held in ready.items() if n != name and self._overlap(array, held)), None):
-            raise IrkitError(
-                f"argument '{name}' of {self.name} is updated, and overlaps '{other}' in memory",
-                hint="give each an array of its own",
-            )
+        self._check_apart(name, ready)
 
     def _results(
         self, out: Outputs | None, symbols: Mapping[str, int], arrays: Mapping[str, np.ndarray]
@@ -158,14 +154,9 @@ class CudaProgram(Program):
 
     # -- runs ---------------------------------------------------------------------------------------------------
 
-    def _call(
-        self,
-        symbols: Mapping[str, int],
-        arrays: Mapping[str, np.ndarray],
-        results: tuple[np.ndarray, ...],
-        parameters: object,
-    ) -> Call:
-        return CudaCall(self, symbols, arrays, results, parameters)
+    @property
+    def _calls(self) -> type[Call]:
+        return CudaCall
 
     def place(self, name: str, array: np.ndarray) -> Memory | None:
         """Where an array of the program's own lies on the device, copied there unless it is; None for one of a call."""

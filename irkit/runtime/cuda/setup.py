@@ -29,7 +29,7 @@ class Setup:
     def cflags(self) -> tuple[str, ...]:
         """What its compiler is told of it."""
         gpu = get_target(self.target).gpu
-        return () if self.target == ON_CPU or gpu is None else (f"-arch={gpu.arch}",)
+        return () if self.target == ON_CPU or gpu is None else (gpu.flag,)
 
 
 def set_up(target: str, cc: str | None) -> Setup:

@@ -122,11 +122,9 @@ class Folding:
 
     def _place(self, op: Operation, fixed: Sequence[Operation]) -> Operation:
         """The op of the function's own block that holds an op, if what fixed ops read is defined outside of it."""
-        outer, block = op, self.func.body.block
-        while outer.parent is not block:
-            parent = outer.parent_op()
-            assert parent is not None
-            outer = parent
+        block = self.func.body.block
+        outer = block.find_ancestor_op_in_block(op)
+        assert outer is not None
         inside = set(fixed)
         owners = {v.owner for o in fixed for v in o.operands} - inside
         return outer if all(not isinstance(o, Operation) or o.parent is block for o in owners) else op

@@ -25,7 +25,7 @@ def _safe(weights: Form) -> Form:
     )
 
 
-WEIGHTED = {
+SUMS_OF_VALUES = {
     "nan": form(lambda s, v, axis=NUMBER: s.of("softmax", axis=axis).of("matmul", v)),
     "safe": form(lambda s, v, axis=NUMBER: _safe(s.of("softmax", axis=axis)).of("matmul", v)),
 }
@@ -35,7 +35,9 @@ WEIGHTED = {
 @pattern(OPS["matmul"])
 def attention(op: GraphOp, rewriter: Rewriter) -> None:
     """softmax(scale * (q @ k^T) + mask) @ v, or where(mask, scores, hidden) of the scores, = attention(q, k, v, mask)"""
-    known = ((unseen, next(matches(wanted, op.results[0]), None)) for unseen, wanted in WEIGHTED.items())
+    known = (
+        (unseen, next(matches(wanted, op.results[0]), None)) for unseen, wanted in SUMS_OF_VALUES.items()
+    )
     unseen, found = next(((u, match) for u, match in known if match is not None), ("", None))
     if found is None or not computes_floats(op):
         return

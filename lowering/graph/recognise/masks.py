@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
-from dialects.dims import Dim
 from dialects.graph import GraphOp, operation_name
+from dialects.graph.shapes import Shape
 from dialects.graph.sketch import Sketch, Term
 from dialects.types import dims_of
 from lowering.graph.recognise.forms import NUMBER, form
@@ -17,7 +17,6 @@ from lowering.graph.recognise.scores import scaled_product
 from lowering.graph.simplify.values import produced_by
 from lowering.rewriting import is_scheduled
 
-Shape = tuple[Dim, ...]
 SUMMED = form(lambda s, mask: s + mask)
 HIDDEN = form(lambda s, mask, hidden=NUMBER: mask.where(s, hidden))
 SHOWN = form(lambda s, mask, hidden=NUMBER: mask.where(hidden, s))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dialects.dims import ONE, ZERO, Dim, product
 from dialects.graph.derived.base import SMALL
+from dialects.graph.shapes import Shape
 from dialects.graph.sketch import Term
 from lowering.graph.recognise.forms import NUMBER, Form, either
 from lowering.graph.recognise.rules import recognised
@@ -11,7 +12,6 @@ from lowering.graph.simplify.values import produced_by
 from lowering.rewriting import Pattern
 
 Axes = tuple[int, ...]
-Shape = tuple[Dim, ...]
 
 
 # -- forms --------------------------------------------------------------------------------------------------------

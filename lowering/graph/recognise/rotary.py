@@ -9,15 +9,13 @@ from xdsl.ir import SSAValue
 from dialects.dims import ONE, ZERO, Dim
 from dialects.graph import OPS, GraphOp, make
 from dialects.graph.base import Values
-from dialects.graph.shapes import dims, ints
+from dialects.graph.shapes import Shape, dims, ints
 from dialects.graph.sketch import Term
 from dialects.types import dims_of
 from lowering.graph.recognise.forms import NUMBER, Form, either
 from lowering.graph.recognise.rules import recognised
 from lowering.graph.simplify.values import produced_by
 from lowering.rewriting import Pattern, Rewriter, pattern, unless_scheduled
-
-Shape = tuple[Dim, ...]
 
 
 def _half(x: Form, cut: Form, flat: Form) -> Form:
