@@ -28,7 +28,8 @@ DimLike: TypeAlias = "Dim | int | str"
 
 @dataclass(frozen=True, order=False)
 class Opaque:
-    """An atom that is no name: `kind` is floordiv, mod, min or max; floordiv and mod have a positive constant divisor or a Dim."""
+    """An atom that is no name: `kind` is floordiv, mod, min, max or xor; floordiv and mod have a positive constant divisor or a
+    Dim, xor is of the bits of two numbers that are not negative."""
 
     kind: str
     args: tuple[Dim, ...]
@@ -208,6 +209,9 @@ class Dim:
     def __mod__(self, other: DimLike) -> Dim:
         return _opaque("mod", [self, Dim.of(other)])
 
+    def __xor__(self, other: DimLike) -> Dim:
+        return _opaque("xor", [self, Dim.of(other)])
+
     def __str__(self) -> str:
         if not self.terms:
             return "0"
@@ -302,6 +306,8 @@ def _atom_names(atom: Atom) -> frozenset[str]:
 
 
 def _opaque(kind: str, args: Sequence[Dim]) -> Dim:
+    if kind == "xor":
+        return _xor(args[0], args[1])
     return _extreme(kind, args) if kind in ("min", "max") else _divide(kind, args[0], args[1])
 
 
@@ -320,6 +326,14 @@ def _extreme(kind: str, args: Sequence[Dim]) -> Dim:
     if len(kept) == 1:
         return kept[0]
     return Dim((((Opaque(kind, tuple(sorted(kept, key=str))),), 1),))
+
+
+def _xor(a: Dim, b: Dim) -> Dim:
+    if a.value is not None and b.value is not None:
+        return _const(a.value ^ b.value)
+    if ZERO in (a, b):
+        return b if a == ZERO else a
+    return Dim((((Opaque("xor", tuple(sorted((a, b), key=str))),), 1),))
 
 
 def _divide(kind: str, a: Dim, b: Dim) -> Dim:
@@ -376,6 +390,8 @@ def _atom_value(atom: Atom, values: Mapping[str, int]) -> int:
             return args[0] // args[1]
         case "mod":
             return args[0] % args[1]
+        case "xor":
+            return args[0] ^ args[1]
         case "min":
             return min(args)
         case _:
@@ -394,6 +410,9 @@ def _atom_bounds(atom: Atom, ranges: Mapping[str, tuple[float, float]]) -> tuple
         pick = min if atom.kind == "min" else max
         return pick(p[0] for p in parts), pick(p[1] for p in parts)
     (low, high), (least, greatest) = parts
+    if atom.kind == "xor":
+        known = min(low, least) >= 0 and max(high, greatest) != INF
+        return (0, (1 << int(max(high, greatest)).bit_length()) - 1) if known else (-INF, INF)
     if least <= 0:
         return -INF, INF
     if atom.kind == "mod":
@@ -505,6 +524,8 @@ def _parse_term(reader: _Reader) -> Dim:
             left = left // _parse_atom(reader)
         elif reader.keyword("mod") or reader.punctuation("%"):
             left = left % _parse_atom(reader)
+        elif reader.keyword("xor"):
+            left = left ^ _parse_atom(reader)
         else:
             return left
 

@@ -67,6 +67,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from dialects.dims import ONE, ZERO, Dim, DimAttr, DimsAttr, dims_text, parse_dim, parse_dims
 from dialects.kernel import ArgAttr, parse_signature, print_signature, resolve_by_name, verify_access
+from dialects.loop_matrix import MATRIX_OPS, WARP
 from dialects.loop_roles import verify_roles
 from dialects.signature import verify_names, verify_outputs
 from dialects.syntax import SymbolsAttr, parse_access, parse_name, parse_symbols, print_access, symbols_text
@@ -169,6 +170,8 @@ def _verify_names(op: object, names: set[str]) -> None:
         extra = {f"_{i}" for i in range(len(op.indices))}
     elif isinstance(op, AllocOp):
         exprs += op.ref_type.shape.data
+    elif isinstance(op, MATRIX_OPS):
+        exprs += [e for p in op.properties.values() if isinstance(p, DimsAttr) for e in p.data]
     for expr in exprs:
         if unknown := expr.names() - names - extra:
             raise VerifyException(f"{expr} names {sorted(unknown)}: no loop variable or symbol in scope")
@@ -837,7 +840,7 @@ class FoldThreadsOp(IRDLOperation):
 
     name = "loop.fold_threads"
 
-    MOST: ClassVar = 32
+    MOST: ClassVar = WARP
 
     inputs = var_operand_def()
     size = prop_def(DimAttr)
@@ -911,6 +914,7 @@ Loop = Dialect(
         FoldOp,
         FoldThreadsOp,
         BarrierOp,
+        *MATRIX_OPS,
     ],
     [],
 )

@@ -16,9 +16,10 @@ from xdsl.ir import Block, Operation
 from xdsl.utils.exceptions import VerifyException
 
 from dialects.dims import Dim
+from dialects.loop_matrix import WARP
 
 if TYPE_CHECKING:
-    from dialects.loop import AllocOp, FoldThreadsOp, ForOp, FuncOp, IfOp
+    from dialects.loop import AllocOp, ForOp, FuncOp, IfOp
 
 GPU_ROLES = frozenset({"block", "thread"})
 
@@ -57,7 +58,12 @@ def _inside(op: Operation, place: _Place) -> _Place:
             _meeting(op, place)
         case "loop.fold_threads":
             _meeting(op, place)
-            _group(op, place)  # pyright: ignore[reportArgumentType]
+            _group(op, place, op.threads)  # pyright: ignore[reportAttributeAccessIssue]
+        case "loop.mma" | "loop.load_matrix":
+            _meeting(op, place)
+            _group(op, place, WARP)
+        case "loop.copy_async" | "loop.commit_copies" | "loop.wait_copies" if place.role != "thread":
+            raise VerifyException(f"'{op.name}' is of a thread of a block, and stands in no thread loop")
         case _:
             pass
     return place
@@ -112,11 +118,9 @@ def _meeting(op: Operation, place: _Place) -> None:
         )
 
 
-def _group(op: FoldThreadsOp, place: _Place) -> None:
-    if place.threads % (op.threads or 1):
-        raise VerifyException(
-            f"groups of {op.threads} threads do not divide the {place.threads} of the block"
-        )
+def _group(op: Operation, place: _Place, threads: int) -> None:
+    if place.threads % (threads or 1):
+        raise VerifyException(f"groups of {threads} threads do not divide the {place.threads} of the block")
 
 
 def _first_varying(exprs: Iterable[Dim], place: _Place) -> Dim | None:

@@ -30,6 +30,8 @@ def _atom(atom: Opaque, names: Mapping[str, Array | int]) -> Array | int:
                 first = first // other
             case "mod":
                 first = first % other
+            case "xor":
+                first = first ^ other
             case "min":
                 first = np.minimum(first, other)
             case _:

@@ -148,7 +148,7 @@ def _atom_direction(atom: Atom, name: str, ranges: Ranges) -> int | None:
             if name not in rest[0].names() and _sign(rest[0], ranges) == 1
             else None
         )
-    if atom.kind == "mod":
+    if atom.kind in ("mod", "xor"):
         return None
     found = {_direction(a, name, ranges) for a in atom.args} - {0}
     return found.pop() if len(found) == 1 else None

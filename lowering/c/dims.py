@@ -38,6 +38,8 @@ def _atom(atom: str | Opaque, ranges: Ranges, names: Mapping[str, str]) -> str:
             out = f"irk_{atom.kind}_i64({out}, {c_dim(arg, ranges, names)})"
         return out
     a, b = atom.args
+    if atom.kind == "xor":
+        return f"({c_factor(a, ranges, names)} ^ {c_factor(b, ranges, names)})"
     plain = a.bounds(ranges)[0] >= 0 and b.bounds(ranges)[0] > 0
     if plain:
         divisor = c_dim(b, ranges, names)

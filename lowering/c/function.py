@@ -22,6 +22,7 @@ from dialects.dims import ONE, Dim
 from dialects.errors import IrkitError, op_loc
 from dialects.graph.kernels import CArray, Code, Kernel, Tensor
 from dialects.kernel import CompareOp, ConvertOp, ExternOp, SelectOp
+from dialects.loop_matrix import MmaOp
 from dialects.loop_roles import GPU_ROLES
 from dialects.types import RefType, element_bytes, np_dtype
 from lowering.c.dims import c_dim, c_factor
@@ -323,7 +324,7 @@ class FunctionEmitter:
         for arg, value in zip(op.block.args, last.operands, strict=True):
             owner = value.owner
             direct = isinstance(owner, Operation) and (
-                isinstance(owner, loop.ContractOp) or type(owner) in SUPPORTED
+                isinstance(owner, loop.ContractOp | MmaOp) or type(owner) in SUPPORTED
             )
             if (
                 direct

@@ -139,6 +139,13 @@ def _table(launches: list[Launch]) -> list[str]:
     return ["//   " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
+def _launch_macro(emitter: CudaEmitter) -> str:
+    launch = emitter.launch
+    if emitter.is_large:
+        return f"IRK_LAUNCH_LARGE({launch.kernel}, blocks, {launch.threads}, {launch.shared}"
+    return f"IRK_LAUNCH({launch.kernel}, blocks, {launch.threads}"
+
+
 def _launcher(func: loop.FuncOp, emitter: CudaEmitter) -> str:
     """A host function: it takes what the kernel takes, memory if it needs any, and a stream."""
     launch = emitter.launch
@@ -165,7 +172,7 @@ def _launcher(func: loop.FuncOp, emitter: CudaEmitter) -> str:
             f"  const int64_t blocks = {c_dim(launch.blocks, ranges, emitter.variables)};",
             f"  if ({' || '.join(misaligned) or '0'}) return IRK_MISALIGNED;",
             "  if (blocks == 0) return 0;",
-            f"  return IRK_LAUNCH({launch.kernel}, blocks, {launch.threads}, stream, {', '.join(casts)});",
+            f"  return {_launch_macro(emitter)}, stream, {', '.join(casts)});",
             "}",
         ]
     )

@@ -20,12 +20,15 @@ from dialects.kernel import ExternOp
 from dialects.types import RefType, element_bytes
 from lowering.c.dims import c_factor
 from lowering.c.names import c_local, kernel_name
-from lowering.c.portable import PortableEmitter
 from lowering.c.types import Vector, c_type
+from lowering.cuda.matrix import MatrixEmitter
 from lowering.kernel.extern import implementation
 from lowering.loop.gpu.aligned import divisor, offset
 from lowering.loop.memory import alloc_offsets, kernel_memory, scratch_memory
 from lowering.target import Gpu
+
+SHARED_ALIGN = 16
+"""Bytes at whose multiples shared arrays begin."""
 
 MOST = 1 << 30
 """Places up to here, and sums of a few of them, are counted by an int."""
@@ -66,7 +69,7 @@ def launch_of(func: loop.FuncOp) -> Launch:
         )
     shared = 0
     for array in func.allocs("shared"):
-        shared = -(-shared // 16) * 16
+        shared = -(-shared // SHARED_ALIGN) * SHARED_ALIGN
         shared += _elements(array.ref_type) * element_bytes(array.ref_type.element_type)
     memory = kernel_memory(func)[1]
     return Launch(name, symbols, nests[0].upper, threads[0].upper.value or 1, shared, memory)
@@ -79,7 +82,7 @@ def _elements(type_: RefType) -> int:
     return last + 1
 
 
-class CudaEmitter(PortableEmitter):
+class CudaEmitter(MatrixEmitter):
     """The emitter for targets with blocks and threads."""
 
     LINKAGE = 'extern "C"'
@@ -90,6 +93,8 @@ class CudaEmitter(PortableEmitter):
         super().__init__(func, gpu.access, source_line)
         self.gpu = gpu
         self.launch = launch_of(func)
+        self.is_large = self.launch.shared > gpu.shared
+        self.shared = 0
         self.INDEX = "int" if _is_small(func, self.ranges) else "int64_t"
         self.multiples: dict[str, int] = {}
 
@@ -115,7 +120,9 @@ class CudaEmitter(PortableEmitter):
         return [*super()._params(), *(["char *memory"] if self.launch.memory != ZERO else [])]
 
     def _allocations(self) -> None:
-        pass  # they stand where they are made
+        """Arrays stand where they are made; those of a block that are large together are parts of one."""
+        if self.is_large:
+            self.line(f"IRK_SHARED({self.launch.shared})")
 
     def _op(self, op: Operation) -> None:
         match op:
@@ -125,6 +132,8 @@ class CudaEmitter(PortableEmitter):
                 self.line("__syncthreads();")
             case loop.FoldThreadsOp():
                 self._fold_threads(op)
+            case _ if self.matrix_op(op):
+                pass
             case _:
                 super()._op(op)
 
@@ -132,6 +141,11 @@ class CudaEmitter(PortableEmitter):
         """An array of the block, of the thread, or in memory: those of all threads first, then those of each."""
         type_, space = op.ref_type, op.ref_type.space.data
         name, element = self.new(op.result), c_type(type_.element_type)
+        if space == "shared" and self.is_large:
+            self.shared = -(-self.shared // SHARED_ALIGN) * SHARED_ALIGN
+            self.line(f"{element} *const {name} = ({element} *)(irk_shared + {self.shared});")
+            self.shared += _elements(type_) * element_bytes(type_.element_type)
+            return
         if space in ("shared", "stack"):
             shared = "__shared__ " if space == "shared" else ""
             self.line(f"{shared}__align__(16) {element} {name}[{_elements(type_)}];")

@@ -15,6 +15,9 @@ from dialects.types import DTYPES, RefType, dims_of, storage
 
 Index = tuple[Dim, ...]
 
+BINARY = {"min": arith.MinSIOp, "max": arith.MaxSIOp, "xor": arith.XOrIOp}
+"""Atoms of dim expressions that are an op of arith."""
+
 SIGNED_GE = 5
 """arith's number for signed "greater or equal"."""
 
@@ -190,8 +193,8 @@ class Builder:
         if isinstance(atom, Opaque):
             first, *rest = [self.index(arg) for arg in atom.args]
             for other in rest:
-                if atom.kind in ("min", "max"):
-                    first = self.binary(arith.MinSIOp if atom.kind == "min" else arith.MaxSIOp, first, other)
+                if atom.kind in BINARY:
+                    first = self.binary(BINARY[atom.kind], first, other)
                 else:
                     first = self.add(IntegerOp(atom.kind, first, other))
             return first

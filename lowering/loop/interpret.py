@@ -34,9 +34,20 @@ from dialects.loop import (
     StoreOp,
     YieldOp,
 )
+from dialects.loop_matrix import (
+    CommitCopiesOp,
+    CopyAsyncOp,
+    ExtractOp,
+    JoinOp,
+    LoadMatrixOp,
+    MmaOp,
+    WaitCopiesOp,
+)
 from dialects.types import RefType, np_dtype
 from lowering.graph.scalars import run_scalar
 from lowering.kernel.extern import run_extern
+from lowering.loop.interpret_matrix import Copies
+from lowering.loop.interpret_matrix import meet as meet_in_warps
 
 Array = np.ndarray
 Names = dict[str, int]
@@ -122,7 +133,13 @@ class _Thread:
             IndexOp: self._index,
             FoldOp: self._fold,
             ExternOp: self._extern,
+            ExtractOp: self._extract,
+            JoinOp: lambda op: [np.stack([self.env[v] for v in op.values])],
+            CopyAsyncOp: lambda op: self.copies.begin(op, self.env, self.names) or [],
+            CommitCopiesOp: lambda op: self.copies.commit() or [],
+            WaitCopiesOp: lambda op: self.copies.wait(op.groups.data.value or 0) or [],
         }
+        self.copies = Copies()
 
     def block(self, block: Block, env: Mapping[SSAValue, Array], names: Mapping[str, int]) -> Steps:
         """Runs a block with more values and names in scope than before."""
@@ -132,9 +149,7 @@ class _Thread:
             match op:
                 case YieldOp():
                     return [self.env[v] for v in op.operands]
-                case BarrierOp():
-                    yield op
-                case FoldThreadsOp():
+                case BarrierOp() | FoldThreadsOp() | MmaOp() | LoadMatrixOp():
                     yield op
                 case ForOp():
                     yield from self._for(op)
@@ -188,6 +203,8 @@ class _Thread:
             if isinstance(place, FoldThreadsOp):
                 for first in range(0, len(threads), place.threads):
                     _fold_group(place, threads[first : first + place.threads])
+            elif isinstance(place, MmaOp | LoadMatrixOp):
+                meet_in_warps(place, threads)
 
     # -- memory -------------------------------------------------------------------------------------------------
 
@@ -305,6 +322,9 @@ class _Thread:
             return [first]
         lanes = first + np.arange(shape[-1]) * op.stride.data.evaluate(self.names)
         return [np.broadcast_to(lanes, shape)]
+
+    def _extract(self, op: ExtractOp) -> Sequence[Array]:
+        return [self.env[op.value][tuple(e.evaluate(self.names) for e in op.index.data)]]
 
     def _fold(self, op: FoldOp) -> Sequence[Array]:
         return self.fold(op.combine.block, [self.env[v] for v in op.inputs])

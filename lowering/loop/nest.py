@@ -763,7 +763,7 @@ def idle_form(opaque: Opaque) -> tuple[Dim, list[Dim]] | None:
         args.append(arg)
     if opaque.kind == "mod":
         return args[0], [*conditions, args[0], args[1] - 1 - args[0]]
-    if opaque.kind == "floordiv" or len(args) != 2:
+    if opaque.kind in ("floordiv", "xor") or len(args) != 2:
         return None
     main, other = (args[0], args[1]) if _rises(args[0]) else (args[1], args[0])
     return main, [*conditions, main - other if opaque.kind == "max" else other - main]

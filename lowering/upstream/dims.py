@@ -73,6 +73,8 @@ def _opaque(build: Build, atom: Opaque, names: Names) -> SSAValue:
             out = build.add((arith.MinSIOp if atom.kind == "min" else arith.MaxSIOp)(out, part))
         return out
     a, b = parts
+    if atom.kind == "xor":
+        return build.add(arith.XOrIOp(a, b))
     if atom.args[0].bounds(build.ranges)[0] >= 0 and atom.args[1].bounds(build.ranges)[0] > 0:
         return build.add((arith.DivUIOp if atom.kind == "floordiv" else arith.RemUIOp)(a, b))
     quotient = build.add(arith.FloorDivSIOp(a, b))

@@ -222,6 +222,8 @@ class _Placed(_Plain):
         if isinstance(atom, str):
             return self.place(atom) if atom in self.axis else f"cast({self.named(atom)}, i64)"
         first, *rest = map(self.element, atom.args)
+        if atom.kind == "xor":
+            raise IrkitError("an index of index notation cannot be told", self.op, found=f"'{atom}'")
         if atom.kind in ("floordiv", "mod"):
             return f"({first} {'/' if atom.kind == 'floordiv' else '%'} {rest[0]})"
         for other in rest:

@@ -17,10 +17,17 @@
 #define IRK_MISALIGNED ((int)cudaErrorMisalignedAddress)
 #define IRK_LAUNCH(kernel, blocks, threads, stream, ...) \
   (kernel<<<(unsigned)(blocks), threads, 0, (cudaStream_t)(stream)>>>(__VA_ARGS__), (int)cudaGetLastError())
+/* Of a kernel with more shared memory than one has without asking. */
+#define IRK_LAUNCH_LARGE(kernel, blocks, threads, bytes, stream, ...) \
+  (cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) \
+       ? (int)cudaGetLastError() \
+       : (kernel<<<(unsigned)(blocks), threads, bytes, (cudaStream_t)(stream)>>>(__VA_ARGS__), (int)cudaGetLastError()))
+#define IRK_SHARED(bytes) extern __shared__ __align__(128) char irk_shared[];
 #else
 #include "irk_cuda_on_cpu.h"
 #endif
 #include "irk_math.h"
+#include "irk_cuda_matrix.h"
 
 /* Of numbers of two widths: emitted text counts by int where that is enough. */
 template <class A, class B> IRK_ANYWHERE auto irk_min_i64(A a, B b) -> decltype(a + b) { return a < b ? a : b; }

@@ -56,6 +56,12 @@ struct Index {
   unsigned x, y, z;
 };
 
+struct Copy {
+  void *to;
+  const void *from;
+  int size, bytes, group;
+};
+
 struct Fiber {
   ucontext_t context;
   void *place[5]; /* of a jump */
@@ -64,6 +70,8 @@ struct Fiber {
   bool started;
   int line; /* where it waits */
   uint64_t slot;
+  Copy *copies; /* begun and not done */
+  int copying, room, group;
   void *shadow; /* of the sanitizer */
 };
 
@@ -170,6 +178,36 @@ template <class T> inline T exchange(T mine, unsigned from, int line) {
   return found;
 }
 
+/* A copy that has begun is done when the thread waits for it. */
+inline void begin_copy(void *to, const void *from, int size, int bytes) {
+  Machine &m = machine();
+  Fiber &f = m.fibers[m.current];
+  if (f.copying == f.room) {
+    f.room = f.room * 2 + 16;
+    f.copies = (Copy *)realloc(f.copies, (size_t)f.room * sizeof(Copy));
+  }
+  f.copies[f.copying++] = Copy{to, from, size, bytes, f.group};
+  memset(to, 0xa5, (size_t)size);
+}
+
+inline void commit_copies() { machine().fibers[machine().current].group++; }
+
+inline void wait_copies(int groups) {
+  Machine &m = machine();
+  Fiber &f = m.fibers[m.current];
+  int left = 0;
+  for (int n = 0; n < f.copying; n++) {
+    const Copy &c = f.copies[n];
+    if (c.group >= f.group - groups) {
+      f.copies[left++] = c;
+      continue;
+    }
+    memcpy(c.to, c.from, (size_t)c.bytes);
+    memset((char *)c.to + c.bytes, 0, (size_t)(c.size - c.bytes));
+  }
+  f.copying = left;
+}
+
 /* A place in the chosen order. */
 inline uint64_t ordered(uint64_t number, uint64_t count) {
   if (irk_cpu_order == 1) return count - 1 - number;
@@ -219,6 +257,7 @@ inline void prepare_fiber(Fiber &f) {
   const bool again = false;
 #endif
   f.state = READY;
+  f.copying = f.group = 0;
   if (again) return;
   f.started = false;
   if (!f.stack) f.stack = (char *)malloc(STACK);
@@ -313,6 +352,8 @@ __attribute__((unused)) static irk_cpu::Index &blockDim = irk_cpu::machine().blo
 __attribute__((unused)) static irk_cpu::Index &gridDim = irk_cpu::machine().grid;
 #define __syncthreads() irk_cpu::wait_for_block(__LINE__)
 #define __shfl_xor_sync(mask, value, bits) irk_cpu::exchange(value, (irk_cpu::machine().current ^ (unsigned)(bits)), __LINE__)
+#define IRK_SHARED(bytes) __shared__ __align__(128) char irk_shared[bytes];
+#define IRK_LAUNCH_LARGE(kernel, blocks, threads, bytes, stream, ...) IRK_LAUNCH(kernel, blocks, threads, stream, __VA_ARGS__)
 #define IRK_LAUNCH(kernel, blocks, threads, stream, ...) \
   irk_cpu::do_task(stream, [=] { return irk_cpu::run_grid(blocks, threads, [=] { kernel(__VA_ARGS__); }); })
 

@@ -25,6 +25,9 @@ def _of_atom(atom: str | Opaque, known: Mapping[str, int]) -> int:
         return known.get(atom, 1)
     if atom.kind in ("min", "max"):
         return gcd(*(divisor(arg, known) for arg in atom.args))
+    if atom.kind == "xor":
+        common = gcd(*(divisor(arg, known) for arg in atom.args))
+        return common & -common
     if atom.kind == "mod":
         return gcd(divisor(atom.args[0], known), divisor(atom.args[1], known)) or 1
     return 1

@@ -1,0 +1,114 @@
+"""CUDA text of fragments of matrices and of copies that go on by themselves, by the names of `irk_cuda_matrix.h`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.dialects.builtin import Float32Type, VectorType
+from xdsl.ir import Operation
+
+from dialects.dims import ONE, Dim
+from dialects.loop_matrix import (
+    CommitCopiesOp,
+    CopyAsyncOp,
+    ExtractOp,
+    JoinOp,
+    LoadMatrixOp,
+    MmaOp,
+    WaitCopiesOp,
+)
+from dialects.types import RefType, element_bytes
+from lowering.c.dims import c_factor
+from lowering.c.portable import PortableEmitter
+from lowering.c.types import c_type, short_name
+
+
+class MatrixEmitter(PortableEmitter):
+    """The emitter for what a warp holds together."""
+
+    def matrix_op(self, op: Operation) -> bool:
+        """Writes one op down; False where it is none of these."""
+        match op:
+            case MmaOp():
+                self._mma(op)
+            case LoadMatrixOp():
+                self._load_matrix(op)
+            case ExtractOp():
+                self._extract(op)
+            case JoinOp():
+                self._join(op)
+            case CopyAsyncOp():
+                self._copy_async(op)
+            case CommitCopiesOp():
+                self.line("irk_commit_copies();")
+            case WaitCopiesOp():
+                self.line(f"irk_wait_copies<{op.groups.data}>();")
+            case _:
+                return False
+        return True
+
+    def _mma(self, op: MmaOp) -> None:
+        acc, lhs, rhs = op.acc.type, op.lhs.type, op.rhs.type
+        assert isinstance(acc, VectorType) and isinstance(lhs, VectorType) and isinstance(rhs, VectorType)
+        if op.result in self.folded:
+            name = self.names[op.result] = self.names[op.acc]
+        else:
+            name = self.new(op.result)
+            self._copy_into(name, op.acc, op.result.type, declare=True)
+        element = lhs.get_element_type()
+        kind = "tf32" if isinstance(element, Float32Type) else short_name(element)
+        rows, columns = lhs.get_shape()[0], rhs.get_shape()[0]
+        self.line(f"irk_mma_{kind}<{rows}, {columns}>({name}, {self.names[op.lhs]}, {self.names[op.rhs]});")
+
+    def _load_matrix(self, op: LoadMatrixOp) -> None:
+        name, _ = self.declare(op.result)
+        count, transposed = op.result.type.get_shape()[0], int(op.transposed is not None)
+        place = f"{self.names[op.array]} + {self.offset(op.array, op.index.data)}"
+        step = self._distance(op.array.type, op.step.data)
+        self.line(
+            f"{self.UNROLL}for (int r = 0; r < {count}; r++) irk_load_matrix<{transposed}>({name}[r], {place} + r * {step});"
+        )
+
+    def _distance(self, array: RefType, step: Sequence[Dim]) -> str:
+        """Elements from one place to the one a step further."""
+        total = Dim.of(0)
+        for by, stride in zip(step, array.strides.data, strict=True):
+            total = total + by * stride
+        return c_factor(total, self.ranges, self.variables)
+
+    def _extract(self, op: ExtractOp) -> None:
+        place = self.names[op.value] + "".join(f"[{self.dim(e)}]" for e in op.index.data)
+        if not isinstance(op.result.type, VectorType):
+            self.line(f"const {c_type(op.result.type)} {self.new(op.result)} = {place};")
+            return
+        name, layout = self.declare(op.result)
+        sub = self.subscript(layout)
+        self.each(layout, f"{name}{sub if layout.count > 1 else ''} = {place}{sub};")
+
+    def _join(self, op: JoinOp) -> None:
+        name, whole = self.declare(op.result)
+        for number, value in enumerate(op.values):
+            if not isinstance(value.type, VectorType):
+                self.line(f"{name}{f'[{number}]' if whole.count > 1 else ''} = {self.names[value]};")
+                continue
+            layout = self.layout(value.type)
+            sub = self.subscript(layout)
+            self.each(layout, f"{name}[{number}]{sub} = {self.at(value, layout)};")
+
+    def _copy_async(self, op: CopyAsyncOp) -> None:
+        array = op.array.type
+        assert isinstance(array, RefType)
+        width = element_bytes(array.element_type)
+        size = op.elements * width
+        to = f"{self.names[op.shared]} + {self.offset(op.shared, op.place.data)}"
+        source = f"{self.names[op.array]} + {self.offset(op.array, op.index.data)}"
+        count = op.valid.data[0] if op.valid is not None else Dim.of(op.elements)
+        valid = self.dim(count * width) if width > 1 or count != ONE else "1"
+        if op.guard is None:
+            self.line(f"irk_copy_async<{size}>({to}, {source}, {valid});")
+            return
+        inside = self.fresh("inside")
+        self.line(f"const bool {inside} = {self.condition(op.guard.data)};")
+        self.line(
+            f"irk_copy_async<{size}>({to}, {inside} ? {source} : {self.names[op.array]}, {inside} ? {valid} : 0);"
+        )
