@@ -67,7 +67,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from dialects.dims import ONE, ZERO, Dim, DimAttr, DimsAttr, dims_text, parse_dim, parse_dims
 from dialects.kernel import ArgAttr, parse_signature, print_signature, resolve_by_name, verify_access
-from dialects.loop_matrix import MATRIX_OPS, WARP
+from dialects.loop_matrix import FRAGMENT, MATRIX_OPS, WARP, LoadMatrixOp
 from dialects.loop_roles import verify_roles
 from dialects.signature import verify_names, verify_outputs
 from dialects.syntax import SymbolsAttr, parse_access, parse_name, parse_symbols, print_access, symbols_text
@@ -172,6 +172,7 @@ def _verify_names(op: object, names: set[str]) -> None:
         exprs += op.ref_type.shape.data
     elif isinstance(op, MATRIX_OPS):
         exprs += [e for p in op.properties.values() if isinstance(p, DimsAttr) for e in p.data]
+        extra = {FRAGMENT} if isinstance(op, LoadMatrixOp) else set()
     for expr in exprs:
         if unknown := expr.names() - names - extra:
             raise VerifyException(f"{expr} names {sorted(unknown)}: no loop variable or symbol in scope")

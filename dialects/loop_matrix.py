@@ -55,6 +55,10 @@ def _element(type_: Attribute) -> Attribute:
     return type_.get_element_type() if isinstance(type_, VectorType) else type_
 
 
+FRAGMENT = "_0"
+"""The number of a fragment, in the index of what reads it."""
+
+
 def fragment_elements(element: Attribute) -> int | None:
     """The elements that a thread has of a factor; None where there is no instruction for their type."""
     if isinstance(element, BFloat16Type | Float16Type):
@@ -118,18 +122,17 @@ class MmaOp(IRDLOperation):
 class LoadMatrixOp(IRDLOperation):
     """Reads fragments from shared memory: 8 x 8 matrices (of f32 8 x 4), four at once.
 
-        %a = loop.load_matrix %tile[t mod 16, t mod 32 floordiv 16 * 8] step [16, 0] : vector<4x8xbf16>
+        %a = loop.load_matrix %tile[_0 * 16 + t mod 16, t mod 32 floordiv 16 * 8] : vector<4x8xbf16>
 
     Each thread names one row of 16 bytes, which begins at a multiple of 16; the rows of threads 8 m to 8 m + 7 of the warp are
     matrix m. Of it thread l gets two elements (of f32 one), those at (l mod 4) * 2 of row l floordiv 4; where it is
-    `transposed`, those of column l floordiv 4. Fragment f is read f steps further. All threads of a warp get here together.
+    `transposed`, those of column l floordiv 4. `_0` is the number of the fragment. All threads of a warp get here together.
     """
 
     name = "loop.load_matrix"
 
     array = operand_def(RefType)
     index = prop_def(DimsAttr)
-    step = prop_def(DimsAttr)
     transposed = opt_prop_def(UnitAttr)
     result = result_def(VectorType)
 
@@ -137,7 +140,6 @@ class LoadMatrixOp(IRDLOperation):
         self,
         array: SSAValue,
         index: Sequence[Dim],
-        step: Sequence[Dim],
         count: int,
         *,
         transposed: bool = False,
@@ -150,7 +152,6 @@ class LoadMatrixOp(IRDLOperation):
             operands=[array],
             properties={
                 "index": DimsAttr(tuple(index)),
-                "step": DimsAttr(tuple(step)),
                 "transposed": UnitAttr() if transposed else None,
             },
             result_types=[VectorType(element, [count, elements])],
@@ -159,8 +160,7 @@ class LoadMatrixOp(IRDLOperation):
     @classmethod
     def parse(cls, parser: Parser) -> LoadMatrixOp:
         array, index, _ = parse_access(parser)
-        parser.parse_keyword("step")
-        properties: dict[str, Attribute] = {"index": DimsAttr(index), "step": DimsAttr(parse_dims(parser))}
+        properties: dict[str, Attribute] = {"index": DimsAttr(index)}
         if parser.parse_optional_keyword("transposed") is not None:
             properties["transposed"] = UnitAttr()
         parser.parse_punctuation(":")
@@ -172,13 +172,11 @@ class LoadMatrixOp(IRDLOperation):
     def print(self, printer: Printer) -> None:
         printer.print_string(" ")
         print_access(printer, self.array, self.index.data, ())
-        printer.print_string(f" step {dims_text(self.step.data)}")
         printer.print_string(" transposed : " if self.transposed is not None else " : ")
         printer.print_attribute(self.result.type)
 
     def verify_(self) -> None:
         verify_access(self.array, self.index.data)
-        verify_access(self.array, self.step.data)
         array = self.array.type
         assert isinstance(array, RefType)
         if array.space.data != "shared":

@@ -16,8 +16,9 @@ from dialects.types import element_bytes
 
 @dataclass(frozen=True)
 class Gpu:
-    """What a CUDA device has: threads and shared memory (bytes) of a block, registers of a thread, multiprocessors; the
-    bytes that a thread reads at once; and the name that nvcc has for its instruction set."""
+    """What a CUDA device has: threads and shared memory (bytes) of a block, and of a multiprocessor, registers of a thread, multiprocessors; the
+    bytes that a thread reads at once; whether products of f32 may be of factors with 19 bits (tf32), on tensor cores; and the
+    name that nvcc has for its instruction set."""
 
     arch: str
     processors: int
@@ -25,8 +26,10 @@ class Gpu:
     most_threads: int = 1024
     warp: int = 32
     shared: int = 48 << 10
+    shared_of_processor: int = 164 << 10
     registers: int = 255
     access: int = 16
+    tf32: bool = False
 
     @property
     def flag(self) -> str:
@@ -120,8 +123,11 @@ C99 = Target(
 
 DECLARED = {t.name: t for t in (AVX512, AVX2, NEON, SSE2, SCALAR, C99)}
 
-DEVICES = {"cuda:sm_80": Gpu("sm_80", 108), "cuda:sm_90": Gpu("sm_90", 132)}
+DEVICES = {"cuda:sm_80": Gpu("sm_80", 108), "cuda:sm_90": Gpu("sm_90", 132, shared_of_processor=228 << 10)}
 """The figures of an A100 and an H100."""
+
+TF32 = "+tf32"
+"""What is added to the name of a CUDA target that rounds factors of f32 products to tf32."""
 
 CUDA = {
     name: Target(name, 16, gpu.registers, tile=(8, 2), packs=False, whole=64, gpu=gpu)
@@ -131,10 +137,20 @@ ON_CPU = "cuda:cpu"
 """What is compiled for a GPU, compiled for this CPU: every block and thread in turns."""
 
 CUDA_TARGETS = CUDA | {"cuda": CUDA["cuda:sm_90"], ON_CPU: replace(CUDA["cuda:sm_90"], name=ON_CPU)}
+CUDA_TARGETS |= {
+    name + TF32: replace(target, name=target.name + TF32, gpu=replace(target.gpu, tf32=True))
+    for name, target in CUDA_TARGETS.items()
+    if target.gpu is not None
+}
 DECLARED |= CUDA_TARGETS
 
 CLANG_TILES = {"avx512": (12, 2), "avx2": (6, 2)}
 """The tiles that clang keeps in registers."""
+
+
+def runs_on_cpu(name: str) -> bool:
+    """Whether a CUDA target is this CPU."""
+    return name.removesuffix(TF32) == ON_CPU
 
 
 def is_cuda(name: str) -> bool:

@@ -23,7 +23,7 @@ from lowering.c.abi import C_TYPES, ArgSpec, ProgramSpec
 from lowering.c.literals import c_words
 from lowering.c.names import c_field
 from lowering.remarks import Remarks, listening
-from lowering.target import ON_CPU, get_target, is_cuda
+from lowering.target import get_target, is_cuda, runs_on_cpu
 
 ALIGNMENT = 64
 PER_LINE = 12
@@ -52,7 +52,7 @@ def execute(args: argparse.Namespace) -> None:
         from irkit.commands import compile_cuda
 
         compile_cuda.check(args)
-    compiler = None if cuda and args.target != ON_CPU else find_compiler(args.cc)
+    compiler = None if cuda and not runs_on_cpu(args.target) else find_compiler(args.cc)
     cc = compiler.name if compiler is not None else "nvcc"
     text, dims = read_text(args.file), read_dims(args.dim)
     remarks = Remarks(frozenset({"prune"}))

@@ -11,7 +11,7 @@ from irkit.runtime.compiler import INCLUDE
 from lowering.c.abi import C_TYPES, ProgramSpec
 from lowering.c.names import c_field
 from lowering.cuda.emit import CUDA_INCLUDE, HOST_FLAGS, NVCC_FLAGS
-from lowering.target import ON_CPU, get_target
+from lowering.target import get_target, runs_on_cpu
 
 HEADERS = ("irk_math.h", "irk_functions.h")
 """What the headers for CUDA include of those for C."""
@@ -42,7 +42,7 @@ def source_files(spec: ProgramSpec) -> dict[str, bytes]:
 
 def build_command(target: str, cc: str, name: str, data: str) -> str:
     """What builds the program and its example; `data` is the C file of its weights, or nothing."""
-    if target == ON_CPU:
+    if runs_on_cpu(target):
         return f"{cc} {' '.join(HOST_FLAGS)} {name}.cu main.cu {data + ' ' if data else ''}-o {name} -lm"
     gpu = get_target(target).gpu
     assert gpu is not None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from xdsl.dialects.builtin import Float32Type, VectorType
 from xdsl.ir import Operation
 
@@ -18,7 +16,6 @@ from dialects.loop_matrix import (
     WaitCopiesOp,
 )
 from dialects.types import RefType, element_bytes
-from lowering.c.dims import c_factor
 from lowering.c.portable import PortableEmitter
 from lowering.c.types import c_type, short_name
 
@@ -63,18 +60,9 @@ class MatrixEmitter(PortableEmitter):
     def _load_matrix(self, op: LoadMatrixOp) -> None:
         name, _ = self.declare(op.result)
         count, transposed = op.result.type.get_shape()[0], int(op.transposed is not None)
-        place = f"{self.names[op.array]} + {self.offset(op.array, op.index.data)}"
-        step = self._distance(op.array.type, op.step.data)
-        self.line(
-            f"{self.UNROLL}for (int r = 0; r < {count}; r++) irk_load_matrix<{transposed}>({name}[r], {place} + r * {step});"
-        )
-
-    def _distance(self, array: RefType, step: Sequence[Dim]) -> str:
-        """Elements from one place to the one a step further."""
-        total = Dim.of(0)
-        for by, stride in zip(step, array.strides.data, strict=True):
-            total = total + by * stride
-        return c_factor(total, self.ranges, self.variables)
+        place = f"{self.names[op.array]} + {self.offset(op.array, op.index.data, ['r'])}"
+        head = f"{self.UNROLL}for (int r = 0; r < {count}; r++)"
+        self.line(f"{head} irk_load_matrix<{transposed}>({name}[r], {place});")
 
     def _extract(self, op: ExtractOp) -> None:
         place = self.names[op.value] + "".join(f"[{self.dim(e)}]" for e in op.index.data)

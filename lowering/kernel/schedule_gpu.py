@@ -7,14 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from xdsl.dialects import arith
+from xdsl.ir import SSAValue
+
 from dialects.dims import ONE
 from dialects.kernel import DefOp, ReadOp, ReduceOp, WriteOp
 from dialects.types import RefType, element_bytes
 from lowering.kernel.contraction import Contraction
 from lowering.loop.gpu.aligned import unit_lanes
+from lowering.loop.gpu.matrices import LANES, has_instruction
 from lowering.loop.gpu.tiles import SIDE
 from lowering.schedule import scanned_axes
 from lowering.target import Gpu, Target
+
+LEAST_DEPTH = 16
+"""Points of a sum that are worth a step of tensor cores."""
+
+LEAST_SIDE = 8
+"""Columns that are."""
 
 SMALL = 4
 """Rows and columns of a thread's tile where larger ones would leave processors without work."""
@@ -31,6 +41,8 @@ def choose_gpu(
     gpu = target.gpu
     assert gpu is not None
     if contraction is not None:
+        if on_tensor_cores(kernel, contraction, sizes, gpu):
+            return [f"vector {contraction.n[-1]} {LANES}"]
         tiled = _tile(kernel, contraction, free, sizes, target, gpu)
         if tiled:
             return tiled
@@ -43,6 +55,30 @@ def choose_gpu(
         if last is not None and (lanes := _lanes(kernel, last, gpu)) > 1:
             out.append(f"vector {last} {lanes}")
     return list(dict.fromkeys(out))
+
+
+def on_tensor_cores(kernel: DefOp, c: Contraction, sizes: Mapping[str, int], gpu: Gpu) -> bool:
+    """Whether a contraction is one of two matrices as they lie in memory, in a format that tensor cores have an instruction
+    for, and large enough to fill some of a tile."""
+    if not c.m or not c.n or sum(isinstance(op, ReduceOp) for op in kernel.block.ops) != 1:
+        return False
+    reads = [_read(value) for value in (c.lhs, c.rhs)]
+    if any(read is None or read.indices for read in reads) or reads[0] is reads[1]:
+        return False
+    elements = {read.array.type.element_type for read in reads if read is not None}  # pyright: ignore
+    if len(elements) != 1 or not has_instruction(next(iter(elements)), gpu):
+        return False
+    depth = 1
+    for axis in c.k:
+        depth *= sizes[axis]
+    return depth >= LEAST_DEPTH and sizes[c.n[-1]] >= LEAST_SIDE
+
+
+def _read(value: SSAValue) -> ReadOp | None:
+    """What a factor is read by, in another format at most."""
+    while isinstance(op := value.owner, arith.ExtFOp):
+        value = op.operands[0]
+    return op if isinstance(op, ReadOp) else None
 
 
 def _written(kernel: DefOp, free: Sequence[str]) -> list[list[str]]:

@@ -14,7 +14,7 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from dialects.errors import IrkitError
-from dialects.loop_matrix import WARP, CopyAsyncOp, LoadMatrixOp, MmaOp
+from dialects.loop_matrix import FRAGMENT, WARP, CopyAsyncOp, LoadMatrixOp, MmaOp
 from dialects.types import np_dtype
 
 Array = np.ndarray
@@ -150,10 +150,8 @@ def _load(op: LoadMatrixOp, warp: Sequence[Thread]) -> None:
     read = np.zeros((count, len(warp), length), array.dtype)
     for lane, thread in enumerate(warp):
         for fragment in range(count):
-            index = [
-                e.evaluate(thread.names) + s.evaluate(thread.names) * fragment
-                for e, s in zip(op.index.data, op.step.data, strict=True)
-            ]
+            names = {**thread.names, FRAGMENT: fragment}
+            index = [e.evaluate(names) for e in op.index.data]
             if (
                 any(p < 0 or p >= n for p, n in zip(index, array.shape, strict=True))
                 or index[-1] + length > array.shape[-1]

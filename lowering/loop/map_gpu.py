@@ -16,6 +16,8 @@ from dialects.kernel import ArgAttr
 from lowering.loop.gpu.chain import Chain, chain_of
 from lowering.loop.gpu.columns import Columns, column_sum
 from lowering.loop.gpu.grid import Form, fill_grid
+from lowering.loop.gpu.matrices import product_of_matrices
+from lowering.loop.gpu.mma import Matrices
 from lowering.loop.gpu.parts import Part, accesses_of, groups_of, memory
 from lowering.loop.gpu.points import Points
 from lowering.loop.gpu.products import tile_of
@@ -100,6 +102,8 @@ def _chain(func: loop.FuncOp, part: Part) -> Chain:
 
 
 def _form(func: loop.FuncOp, chain: Chain, gpu: Gpu) -> Form:
+    if (matrices := product_of_matrices(chain, gpu)) is not None:
+        return Matrices(func, chain, matrices, gpu)
     tile = tile_of(chain)
     if tile is not None:
         return Tiles(func, chain, tile, gpu)

@@ -8,7 +8,7 @@ from dialects.errors import IrkitError
 from irkit.runtime.compiler import Compiler, find_compiler
 from irkit.runtime.cuda.compiler import CpuCompiler, find_nvcc
 from irkit.runtime.cuda.machine import CpuMachine, Machine
-from lowering.target import DEVICES, ON_CPU, get_target
+from lowering.target import DEVICES, TF32, get_target, runs_on_cpu
 
 ANY = "cuda"
 """The target that takes what the GPU at hand has."""
@@ -29,12 +29,12 @@ class Setup:
     def cflags(self) -> tuple[str, ...]:
         """What its compiler is told of it."""
         gpu = get_target(self.target).gpu
-        return () if self.target == ON_CPU or gpu is None else (gpu.flag,)
+        return () if runs_on_cpu(self.target) or gpu is None else (gpu.flag,)
 
 
 def set_up(target: str, cc: str | None) -> Setup:
     """What runs a CUDA target here. Raises IrkitError where the GPU, its driver, PyCUDA or the compiler is missing."""
-    if target == ON_CPU:
+    if runs_on_cpu(target):
         found = find_compiler(cc)
         return Setup(target, CpuCompiler(found.command, found.path), CPU)
     from irkit.runtime.cuda.device import open_device
@@ -45,10 +45,11 @@ def set_up(target: str, cc: str | None) -> Setup:
 
 def _for_device(target: str, name: str, capability: tuple[int, int]) -> str:
     """A target that a GPU runs: the one asked for, or the best of those declared. Raises IrkitError."""
+    wanted, suffix = target.removesuffix(TF32), TF32 if target.endswith(TF32) else ""
     able = {known for known, gpu in DEVICES.items() if _version(gpu.arch) <= capability}
-    if target == ANY and able:
-        return max(able, key=lambda known: _version(DEVICES[known].arch))
-    if target not in able:
+    if wanted == ANY and able:
+        return max(able, key=lambda known: _version(DEVICES[known].arch)) + suffix
+    if wanted not in able:
         raise IrkitError(
             f"the target {target} does not run on this GPU",
             found=f"{name}, of compute capability {'.'.join(map(str, capability))}",
