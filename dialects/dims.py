@@ -360,7 +360,12 @@ def _divide(kind: str, a: Dim, b: Dim) -> Dim:
         return _const(rest.value % divisor)
     if len(rest.terms) == 1 and rest.terms[0][1] == 1 and len(rest.terms[0][0]) == 1:
         (inner,) = rest.terms[0][0]
-        if isinstance(inner, Opaque) and inner.kind == "mod" and (by := inner.args[1].value) and by % divisor == 0:
+        if (
+            isinstance(inner, Opaque)
+            and inner.kind == "mod"
+            and (by := inner.args[1].value)
+            and by % divisor == 0
+        ):
             return inner.args[0] % divisor  # x mod (a * b) mod a = x mod a
     return Dim((((Opaque("mod", (rest, _const(divisor))),), 1),))
 

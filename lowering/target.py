@@ -16,9 +16,9 @@ from dialects.types import element_bytes
 
 @dataclass(frozen=True)
 class Gpu:
-    """What a CUDA device has: threads and shared memory (bytes) of a block, and of a multiprocessor, registers of a thread, multiprocessors; the
-    bytes that a thread reads at once; whether products of f32 may be of factors with 19 bits (tf32), on tensor cores; and the
-    name that nvcc has for its instruction set."""
+    """What a CUDA device has: threads and shared memory (bytes) of a block, and of a multiprocessor, registers of a thread,
+    multiprocessors; the bytes that a thread reads at once; whether factors of f32 products may be rounded to 19 bits (tf32),
+    for tensor cores; and the name that nvcc has for its instruction set."""
 
     arch: str
     processors: int

@@ -46,8 +46,7 @@ from dialects.loop_matrix import (
 from dialects.types import RefType, np_dtype
 from lowering.graph.scalars import run_scalar
 from lowering.kernel.extern import run_extern
-from lowering.loop.interpret_matrix import Copies
-from lowering.loop.interpret_matrix import meet as meet_in_warps
+from lowering.loop.interpret_matrix import Copies, meet as meet_in_warps
 
 Array = np.ndarray
 Names = dict[str, int]

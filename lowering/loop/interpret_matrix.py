@@ -15,7 +15,6 @@ from xdsl.ir import SSAValue
 
 from dialects.errors import IrkitError
 from dialects.loop_matrix import FRAGMENT, WARP, CopyAsyncOp, LoadMatrixOp, MmaOp
-from dialects.types import np_dtype
 
 Array = np.ndarray
 
@@ -167,4 +166,4 @@ def _load(op: LoadMatrixOp, warp: Sequence[Thread]) -> None:
     for lane, thread in enumerate(warp):
         column = lane % 4 * each
         found = matrices[:, :, lane // 4, column : column + each]
-        thread.env[op.result] = found.reshape(count, elements).astype(np_dtype(op.array.type.element_type))
+        thread.env[op.result] = found.reshape(count, elements)

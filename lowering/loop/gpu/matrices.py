@@ -50,7 +50,7 @@ def product_of_matrices(chain: Chain, gpu: Gpu) -> Product | None:
     outer = [op for op in chain.body if op is not found]
     if found is None or any(op.regions for op in outer) or not _is_zero(found):
         return None
-    reduced = _loops(found)
+    reduced = tuple(_loops(found))
     factors = _factors(reduced[-1])
     if factors is None or any(op.step != ONE or op.lower != ZERO for op in reduced):
         return None

@@ -22,6 +22,7 @@ from dialects.types import element_bytes
 from lowering.loop.gpu.chain import Chain, Mover, numbers_of
 from lowering.loop.gpu.grid import Form, Grid
 from lowering.loop.gpu.matrices import LANES, Product
+from lowering.loop.gpu.parts import needed, writes
 from lowering.loop.gpu.stages import Side, Stages
 from lowering.loop.remade import fresh_name
 from lowering.target import Gpu
@@ -224,6 +225,8 @@ class _Tile:
             {**self.mover.names, **points, self.product.columns.variable: column}, dict(self.mover.values)
         )
         mover.values[self.product.sum.results[0]] = pair.result
-        for op in self.form.chain.body:
-            if op is not self.product.sum:
+        body = [op for op in self.form.chain.body if op is not self.product.sum]
+        used = {need for op in body if writes(op) for need in needed(op, body)}
+        for op in body:
+            if op in used or writes(op):
                 mover.copy(op, inside)
