@@ -68,7 +68,11 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Each level with the passes that lead to it from the one before."""
 
-MAPPING: dict[str, tuple[str, ...]] = {"kernel-to-loop": ("loop-split-nests", "loop-map-gpu")}
+MAPPING: dict[str, tuple[str, ...]] = {
+    "graph-hoist": ("graph-channels-last",),
+    "graph-merge-products": ("graph-copy-views",),
+    "kernel-to-loop": ("loop-split-nests", "loop-map-gpu"),
+}
 """Passes that follow a standard one where the target has blocks and threads."""
 
 THREADED = frozenset({"buffer-tile-time"})
@@ -86,11 +90,13 @@ PASSES: dict[str, tuple[str, str]] = {
     "graph-dce": ("lowering.graph.dce", "GraphDce"),
     "graph-hoist": ("lowering.graph.hoist", "GraphHoist"),
     "graph-prune": ("lowering.graph.prune", "GraphPrune"),
+    "graph-channels-last": ("lowering.graph.channels_last", "GraphChannelsLast"),
     "graph-sink": ("lowering.graph.sink", "GraphSink"),
     "graph-lower-quantised": ("lowering.graph.lower_quantised", "GraphLowerQuantised"),
     "graph-split-complex": ("lowering.graph.split_complex", "GraphSplitComplex"),
     "graph-decompose": ("lowering.graph.decompose", "GraphDecompose"),
     "graph-merge-products": ("lowering.graph.products.merge", "GraphMergeProducts"),
+    "graph-copy-views": ("lowering.graph.channels_last", "GraphCopyViews"),
     "graph-fuse": ("lowering.graph.fuse", "GraphFuse"),
     "graph-outline": ("lowering.graph.outline", "GraphOutline"),
     "graph-to-kernel": ("lowering.kernel.graph_to_kernel", "GraphToKernel"),
@@ -154,6 +160,8 @@ TARGETED = {
     "kernel-schedule": ("target", "cc"),
     "kernel-prepack": ("target", "cc"),
     "loop-prefetch": ("target", "cc"),
+    "graph-channels-last": ("target",),
+    "graph-copy-views": ("target",),
     "loop-map-gpu": ("target",),
     "buffer-tile-time": ("target", "cc"),
 }

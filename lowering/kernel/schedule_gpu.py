@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from xdsl.dialects import arith
+from xdsl.dialects.builtin import FloatAttr
 from xdsl.ir import SSAValue
 
 from dialects.dims import ONE
@@ -64,6 +65,12 @@ def on_tensor_cores(kernel: DefOp, c: Contraction, sizes: Mapping[str, int], gpu
         return False
     reads = [_read(value) for value in (c.lhs, c.rhs)]
     if any(read is None or read.indices for read in reads) or reads[0] is reads[1]:
+        return False
+    columns = [e for e in reads[1].index.data if c.n[-1] in e.names()]  # pyright: ignore[reportOptionalMemberAccess]
+    if len(columns) != 1 or columns[0].coefficient(c.n[-1]) != ONE:
+        return False
+    outside = [read.otherwise for read in reads if read is not None]
+    if outside[1] is not None or (isinstance(outside[0], FloatAttr) and outside[0].value.data != 0):
         return False
     elements = {read.array.type.element_type for read in reads if read is not None}  # pyright: ignore
     if len(elements) != 1 or not has_instruction(next(iter(elements)), gpu):
