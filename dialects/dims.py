@@ -39,7 +39,7 @@ class Opaque:
             return f"{self.kind}({', '.join(map(str, self.args))})"
         left, right = self.args
         left = f"({left})" if left.needs_parentheses else str(left)
-        right = f"({right})" if right.is_product else str(right)
+        right = f"({right})" if right.is_product or right.is_infix else str(right)
         return f"({left} {self.kind} {right})"
 
 
@@ -93,6 +93,12 @@ class Dim:
         return len(self.terms) > 1 or (
             len(self.terms) == 1 and (self.terms[0][1] < 0 or len(self.terms[0][0]) > 1)
         )
+
+    @property
+    def is_infix(self) -> bool:
+        """Whether it is one quotient, remainder or the like, printed without parentheses around it."""
+        atoms = self.terms[0][0] if len(self.terms) == 1 else ()
+        return len(atoms) == 1 and isinstance(atoms[0], Opaque) and atoms[0].kind not in ("min", "max")
 
     @property
     def is_product(self) -> bool:

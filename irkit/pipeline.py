@@ -162,6 +162,7 @@ TARGETED = {
     "loop-prefetch": ("target", "cc"),
     "graph-channels-last": ("target",),
     "graph-copy-views": ("target",),
+    "loop-split-nests": ("target",),
     "loop-map-gpu": ("target",),
     "buffer-tile-time": ("target", "cc"),
 }

@@ -35,12 +35,13 @@ class LoopMapGpu(ModulePass):
 
     Expects: functions as `kernel-to-loop` makes them for a CUDA target, split where nests wait for others (`loop-split-nests`);
     those that are mapped are left alone.
-    Does: (1) a product with a register tile becomes a tile of the result for each block, whose operands its threads stage in
-    shared memory; (2) reductions in lanes become a block for each row, whose threads share the reduction; (3) of few points
-    with long sums each, a block takes some points and its threads parts of the sums; (4) any other nest becomes a thread for
-    each point of its independent loops, one where there are none; (5) of several nests, the first blocks run the first, those
-    behind them the next; (6) a function with memory or barriers of its own is run by one block as by a team; (7) text written
-    by hand is run by a grid as its kernel says.
+    Does: (1) a product of matrices that tensor cores multiply becomes a tile of the result for each block, which its warps compute
+    there while copies fill further stages of shared memory; (2) another product with a register tile becomes a tile for each
+    block, whose operands its threads stage in shared memory; (3) reductions in lanes become a block for each row, whose threads
+    share the reduction; (4) of few points with long sums each, a block takes some points and its threads parts of the sums; (5)
+    any other nest becomes a thread for each point of its independent loops, one where there are none; (6) of several nests, the
+    first blocks run the first, those behind them the next; (7) a function with memory or barriers of its own is run by one block
+    as by a team; (8) text written by hand is run by a grid as its kernel says.
     Leaves: functions whose outermost loop is a `block` loop around a `thread` loop; arguments are aligned as vector accesses
     need it.
     """
@@ -91,7 +92,10 @@ def _forms(func: loop.FuncOp, gpu: Gpu) -> list[Form]:
         return [Team(func, gpu)]
     ranges = func.symbols.ranges()
     chains = [_chain(func, part) for group in groups for part in group]
-    return [_form(func, c, gpu) for c in chains if product(c.counts(ranges)) != ZERO]
+    chains = [c for c in chains if product(c.counts(ranges)) != ZERO]
+    if len(chains) == 1 and (found := product_of_matrices(chains[0], gpu)) is not None:
+        return [Matrices(func, chains[0], found, gpu)]
+    return [_form(func, c, gpu) for c in chains]
 
 
 def _chain(func: loop.FuncOp, part: Part) -> Chain:
@@ -102,8 +106,6 @@ def _chain(func: loop.FuncOp, part: Part) -> Chain:
 
 
 def _form(func: loop.FuncOp, chain: Chain, gpu: Gpu) -> Form:
-    if (matrices := product_of_matrices(chain, gpu)) is not None:
-        return Matrices(func, chain, matrices, gpu)
     tile = tile_of(chain)
     if tile is not None:
         return Tiles(func, chain, tile, gpu)

@@ -14,7 +14,10 @@ from dialects import loop
 from dialects.kernel import ArgAttr, LaunchOp, arg
 from dialects.names import unique
 from lowering.graph.outline import symbols_of
+from lowering.loop.gpu.chain import chain_of
+from lowering.loop.gpu.matrices import product_of_matrices
 from lowering.loop.gpu.parts import Part, groups_of
+from lowering.target import get_target
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class LoopSplitNests(ModulePass):
 
     Expects: functions at the loop level, and a host program that launches them.
     Does: (1) nests that have nothing to do with one another stay together; a function with a nest that reads or changes
-    what one before it has written is split there; (2) a launch of such a function becomes one launch for each of its parts,
+    what one before it has written is split there, and a product for tensor cores from all others; (2) a launch of such a function becomes one launch for each of its parts,
     and what a part changes goes on from one to the next, as an argument in whose memory the result lies.
     Leaves: functions without barriers between their nests. A function with arrays of its own, with text written by hand or
     with barriers inside its nests is left alone.
@@ -31,6 +34,7 @@ class LoopSplitNests(ModulePass):
 
     name = "loop-split-nests"
 
+    target: str = "cuda"
     stats: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
@@ -41,6 +45,7 @@ class LoopSplitNests(ModulePass):
             groups = groups_of(func)
             if groups is None:
                 continue
+            groups = [piece for group in groups for piece in self._pieces(func, group)]
             if len(groups) < 2:
                 _drop_barriers(func)
                 continue
@@ -52,6 +57,15 @@ class LoopSplitNests(ModulePass):
                     _relaunch(launch, func, pieces)
             op.body.block.erase_op(func)
             self.stats["split"] = self.stats.get("split", 0) + 1
+
+    def _pieces(self, func: loop.FuncOp, group: list[Part]) -> list[list[Part]]:
+        """A group, with products for tensor cores on their own: their blocks have the warps that their tiles need."""
+        gpu = get_target(self.target).gpu
+        if gpu is None or len(group) == 1:
+            return [group]
+        alone = [p for p in group if product_of_matrices(chain_of(p.op, p.needs), gpu) is not None]
+        rest = [p for p in group if p not in alone]
+        return [*([p] for p in alone), *([rest] if rest else [])]
 
 
 @dataclass(frozen=True)

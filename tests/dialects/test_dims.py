@@ -16,7 +16,7 @@ def exprs(draw: st.DrawFn, depth: int = 3) -> Dim:
     if depth == 0:
         return draw(st.one_of(st.sampled_from(NAMES).map(Dim.of), st.integers(-20, 20).map(Dim.of)))
     left, right = draw(exprs(depth=depth - 1)), draw(exprs(depth=depth - 1))
-    match draw(st.integers(0, 8)):
+    match draw(st.integers(0, 9)):
         case 0:
             return left + right
         case 1:
@@ -33,6 +33,8 @@ def exprs(draw: st.DrawFn, depth: int = 3) -> Dim:
             return left % (draw(st.integers(1, 3)) * Dim.of("b"))
         case 7:
             return dmin(left, right)
+        case 8:
+            return left ^ right
         case _:
             return dmax(left, right)
 
@@ -48,6 +50,7 @@ def test_arithmetic_agrees_with_integers(x: Dim, y: Dim, at: dict[str, int]) -> 
     assert (x * y).evaluate(at) == a * b
     assert dmin(x, y).evaluate(at) == min(a, b)
     assert dmax(x, y).evaluate(at) == max(a, b)
+    assert (x ^ y).evaluate(at) == a ^ b
     for divisor in (1, 2, 7):
         assert (x // divisor).evaluate(at) == a // divisor
         assert (x % divisor).evaluate(at) == a % divisor
