@@ -25,9 +25,10 @@ class LoopSplitNests(ModulePass):
     """Makes of each nest that has to wait for others a function of its own, for machines whose blocks do not wait.
 
     Expects: functions at the loop level, and a host program that launches them.
-    Does: (1) nests that have nothing to do with one another stay together; a function with a nest that reads or changes
-    what one before it has written is split there, and a product for tensor cores from all others; (2) a launch of such a function becomes one launch for each of its parts,
-    and what a part changes goes on from one to the next, as an argument in whose memory the result lies.
+    Does: (1) nests that have nothing to do with one another stay together; a function with a nest that reads or changes what one
+    before it has written is split there, and a product for tensor cores from all others; (2) a launch of such a function
+    becomes one launch for each of its parts, and what a part changes goes on from one to the next, as an argument in whose
+    memory the result lies.
     Leaves: functions without barriers between their nests. A function with arrays of its own, with text written by hand or
     with barriers inside its nests is left alone.
     """
