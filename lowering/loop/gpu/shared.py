@@ -153,6 +153,8 @@ def constant_of(value: SSAValue) -> float | int | None:
 
 def _combines(op: loop.ForOp, fold: loop.FoldOp) -> bool:
     """Whether the rounds of a loop do with what they carry and what a fold gives just what the fold does with two lanes."""
+    if len(fold.results) != len(op.block.args):
+        return False
     ops = list(op.block.ops)
     behind = ops[ops.index(fold) + 1 :]
     model = list(fold.combine.block.ops)
