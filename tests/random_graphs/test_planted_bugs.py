@@ -194,7 +194,7 @@ def _check(seed: int) -> None:
 
 
 def test_without_a_bug_nothing_shows():
-    assert not any(map(shows, SEEDS[:4]))
+    assert not any(map(shows, SEEDS[:2]))
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda b: b.__name__)
