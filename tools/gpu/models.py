@@ -122,9 +122,6 @@ def ours(torch, module, x, device: str):
         path = Path(folder) / "model.onnx"
         torch.onnx.export(module, (x,), str(path), dynamo=True, external_data=False)
         program = irkit.from_onnx(str(path)).compile(target="cuda" if device == "cuda" else "cuda:cpu")
-    if device != "cuda":
-        call = program.prepare(x.numpy())
-        return lambda: torch.from_numpy(call.run()[0])
     call = program.prepare(x)
 
     def run():
