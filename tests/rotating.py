@@ -6,9 +6,11 @@ Tests of which a part runs with each change choose the part by it.
 from __future__ import annotations
 
 import subprocess
+from functools import cache
 from pathlib import Path
 
 
+@cache
 def change() -> int:
     words = ["git", "-C", str(Path(__file__).parent), "write-tree"]
     try:

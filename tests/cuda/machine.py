@@ -89,11 +89,13 @@ def nvcc(source: str, folder: Path, arch: str = "sm_90") -> str:
 
 @dataclass(frozen=True)
 class Registers:
-    """What a thread of a kernel needs: registers, bytes of stack, bytes that do not fit into registers."""
+    """What a thread of a kernel needs: registers, bytes of stack, bytes that do not fit into registers; and its block's bytes of
+    shared memory."""
 
     registers: int
     stack: int
     spills: int
+    shared: int = 0
 
     def __str__(self) -> str:
         return f"{self.registers:3} registers  {self.stack:5} bytes of stack  {self.spills:5} bytes spilled"
@@ -109,7 +111,8 @@ def registers(report: str) -> dict[str, Registers]:
         stack, spills = sum(counts[::3]), sum(counts) - sum(counts[::3])
         used = re.search(r"Used (\d+) registers", part)
         assert used is not None, part
-        found[part.split("'")[0]] = Registers(int(used[1]), stack, spills)
+        shared = re.search(r"(\d+) bytes smem", part)
+        found[part.split("'")[0]] = Registers(int(used[1]), stack, spills, int(shared[1]) if shared else 0)
     return found
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -13,9 +15,10 @@ import numpy as np
 import pytest
 
 import irkit
+from dialects.types import np_dtype
 from irkit.cli import main
-from irkit.runtime.cuda import compiler, device, setup
-from irkit.runtime.cuda.arrays import DeviceArray
+from irkit.runtime.cuda import compiler, device, dlpack, setup
+from irkit.runtime.cuda.arrays import DeviceArray, as_device_array as from_dlpack
 from irkit.runtime.cuda.device import PyCudaMachine
 from irkit.runtime.cuda.machine import CpuMachine
 from irkit.runtime.cuda.program import CudaProgram
@@ -185,6 +188,62 @@ def test_arrays_of_the_device_that_do_not_fit(machine: Machine, value: Any, said
         cuda(SCORES)(value)
 
 
+@pytest.mark.parametrize("dtype", ["f32", "f64", "f16", "bf16", "i8", "u16", "i64", "bool", "c64"])
+def test_other_libraries_see_results_in_place(machine: Machine, dtype: str):
+    held = np.arange(12).astype(np_dtype(dtype)).reshape(3, 4)
+    room = aligned(held)
+    array = DeviceArray(machine, room.ctypes.data, (3, 4), room.dtype, room)
+    assert array.__dlpack_device__() == (1, 0)
+    taken: Any = from_dlpack("x", Packed(array), machine)  # pyright: ignore
+    assert (taken.address, taken.shape, taken.dtype) == (array.address, (3, 4), room.dtype)
+    if dtype != "bf16":  # which NumPy has not
+        seen = np.from_dlpack(array)
+        assert seen.ctypes.data == array.address and np.array_equal(seen, held) and seen.dtype == held.dtype
+
+
+@pytest.mark.parametrize("version", [None, (0, 8), (1, 0), (1, 3)])
+def test_memory_lives_as_long_as_who_sees_it(machine: Machine, version: tuple[int, int] | None):
+    memory = machine.allocate(96)
+    array = DeviceArray(machine, memory.address, (6, 4), np.dtype(np.float32), memory)
+    alive, count = weakref.ref(memory), len(dlpack._lent)
+    capsules = [array.__dlpack__(max_version=version)]
+    assert ("versioned" in repr(capsules[0])) == (version is not None and version[0] == 1)
+    lender = SimpleNamespace(__dlpack__=lambda **_: capsules.pop(), __dlpack_device__=lambda: (1, 0))
+    seen: Any = np.from_dlpack(lender)
+    unused: Any = array.__dlpack__(max_version=version)
+    del memory, array
+    gc.collect()
+    assert alive() is not None and len(dlpack._lent) == count + 2
+    del unused  # a capsule that nobody took
+    assert len(dlpack._lent) == count + 1
+    del seen
+    gc.collect()
+    assert alive() is None and len(dlpack._lent) == count
+
+
+def test_what_dlpack_cannot_give_is_refused(machine: Machine):
+    room = aligned(X)
+    array = DeviceArray(machine, room.ctypes.data, X.shape, room.dtype, room, writable=False)
+    for act in (
+        lambda: array.__dlpack__(copy=True),
+        lambda: array.__dlpack__(dl_device=(2, 0)),
+        lambda: array.__dlpack__(max_version=(0, 8)),  # which cannot say that it is read-only
+    ):
+        with pytest.raises(BufferError):
+            act()
+    assert not np.from_dlpack(array).flags.writeable
+
+
+def test_torch_sees_results_in_place(machine: Machine):
+    torch = pytest.importorskip("torch")
+    result: Any = cuda(SCORES)(Lent(aligned(X)))
+    seen = torch.from_dlpack(result)
+    address = result.address
+    del result
+    assert seen.data_ptr() == address
+    np.testing.assert_allclose(seen.numpy(), wanted(), rtol=1e-5)
+
+
 def test_an_array_that_overlaps_a_result(machine: Machine):
     x: Any = Lent(aligned(X))
     with pytest.raises(irkit.IrkitError, match="overlaps 'x' in memory"):
@@ -232,7 +291,8 @@ class Cuda:
 
     def __init__(self, capability: tuple[int, int] = (9, 0), devices: int = 1):
         self.depth, self.capability, self.devices, self.room = 0, capability, devices, 1 << 20
-        self.Context = SimpleNamespace(pop=self.pop, synchronize=self.need_context)
+        self.Context = SimpleNamespace(pop=self.pop, synchronize=self.synchronize)
+        self.streams: list[Stream] = []
 
     def init(self) -> None:
         if not self.devices:
@@ -266,6 +326,30 @@ class Cuda:
         self.need_context()
         ctypes.memmove(array.ctypes.data, address, array.nbytes)
 
+    def Stream(self, flags: int) -> Stream:
+        self.need_context()
+        self.streams.append(Stream(self, flags))
+        return self.streams[-1]
+
+    def Event(self, flags: int) -> Event:
+        self.need_context()
+        return Event()
+
+    def synchronize(self) -> None:
+        self.need_context()
+        for stream in self.streams:
+            stream.finish()
+
+    def pagelocked_empty(self, size: int, dtype: Any) -> np.ndarray:
+        self.need_context()
+        return np.full(size, 0x5A, dtype)
+
+    def memcpy_htod_async(self, address: int, array: np.ndarray, stream: Stream) -> None:
+        stream.add(lambda: self.memcpy_htod(address, array))
+
+    def memcpy_dtoh_async(self, array: np.ndarray, address: int, stream: Stream) -> None:
+        stream.add(lambda: self.memcpy_dtoh(array, address))
+
     def mem_get_info(self) -> tuple[int, int]:
         self.need_context()
         return self.room, 1 << 20
@@ -280,6 +364,38 @@ class Cuda:
             raise self.MemoryError("out of memory")
         self.room -= size
         return Piece(self, CpuMachine().allocate(size))
+
+
+class Stream:
+    """What is put on a stream that does not block is done as late as can be: when something waits for it. Kernels are not
+    put on one: the stream that blocks does all at once."""
+
+    handle = 0
+
+    def __init__(self, cuda: Cuda, flags: int):
+        self.cuda, self.eager, self.tasks, self.done = cuda, flags == 0, list[Any](), 0
+
+    def add(self, task: Any) -> None:
+        self.cuda.need_context()
+        self.tasks.append(task)
+        if self.eager:
+            self.finish()
+
+    def finish(self, until: int | None = None) -> None:
+        for at in range(self.done, len(self.tasks) if until is None else until):
+            task, self.tasks[at], self.done = self.tasks[at], None, at + 1
+            task()
+
+    def wait_for_event(self, event: Event) -> None:
+        self.add(event.synchronize)
+
+
+class Event:
+    def record(self, stream: Stream) -> None:
+        self.stream, self.place = stream, len(stream.tasks)
+
+    def synchronize(self) -> None:
+        self.stream.finish(self.place)
 
 
 class Piece:
@@ -329,6 +445,82 @@ def test_pycuda_runs_a_program(gpu: Cuda):
     before = gpu.room
     del result
     assert gpu.room == before + 96
+
+
+TWO = "fn main(x: f32[6, 8], y: f32[6, 8]) -> (f32[6, 8], f32[6, 8]) { return x + y, x * y }"
+
+
+def test_copies_run_beside_launches(gpu: Cuda):
+    """A call's inputs are free once it is begun; its results come with the wait, whatever others do meanwhile."""
+    program = irkit.compile(TWO, target="cuda")
+    inputs = [(X.copy(), np.full_like(X, n)) for n in range(2)]
+    calls: list[Any] = [program.prepare(*pair) for pair in inputs]
+    rounds: list[tuple[np.ndarray, float]] = []
+    for turn in range(6):
+        call, (x, y) = calls[turn % 2], inputs[turn % 2]
+        if turn >= 2:
+            total, product = call.wait()
+            before, factor = rounds[turn - 2]
+            np.testing.assert_array_equal(total, before + np.float32(factor))
+            np.testing.assert_array_equal(product, before * np.float32(factor))
+        x[...], y[...] = X + turn, turn / 2
+        rounds.append((x.copy(), turn / 2))
+        kept = call.results[0].copy()
+        call.start()
+        x.fill(np.nan)
+        y.fill(np.nan)
+        np.testing.assert_array_equal(call.results[0], kept)  # the copies back wait for someone to ask
+    assert gpu.streams[2].done < len(gpu.streams[2].tasks)
+    for number, call in enumerate(calls):
+        np.testing.assert_array_equal(call.wait()[0], np.add(*rounds[4 + number], dtype=np.float32))
+    assert not program._started and gpu.depth == 0  # pyright: ignore
+
+
+def test_a_call_that_is_begun_keeps_its_memory(gpu: Cuda):
+    program = irkit.compile(TWO, target="cuda")
+    call: Any = program.prepare(X, X)
+    call.start()
+    alive = weakref.ref(call)
+    del call
+    gc.collect()
+    held = alive()
+    assert held is not None
+    np.testing.assert_array_equal(held.wait()[0], X + X)
+    del held
+    gc.collect()
+    assert alive() is None
+
+
+@pytest.mark.parametrize("lost", ["launches wait for copies", "copies wait for launches"])
+def test_a_missing_event_shows(gpu: Cuda, monkeypatch: pytest.MonkeyPatch, lost: str):
+    """Copies that are left out of what waits for what."""
+    program = irkit.compile(TWO, target="cuda")
+    monkeypatch.setattr(
+        Stream if lost == "launches wait for copies" else Event,
+        "wait_for_event" if lost == "launches wait for copies" else "synchronize",
+        lambda *_: None,
+    )
+    assert not np.array_equal(program(X, X)[0], X + X)
+
+
+def test_pinned_memory_is_used_again(gpu: Cuda, monkeypatch: pytest.MonkeyPatch):
+    asked: list[int] = []
+    right = gpu.pagelocked_empty
+    monkeypatch.setattr(gpu, "pagelocked_empty", lambda n, t: asked.append(n) or right(n, t), raising=False)
+    program = irkit.compile(TWO, target="cuda")
+    for _ in range(3):
+        program(X, X)
+    assert asked == [4096] * 4
+    monkeypatch.setattr(device, "PIECE", 50)  # bytes at a time
+    np.testing.assert_array_equal(program(X, X)[0], X + X)
+
+
+def test_without_pinned_memory_copies_go_on(gpu: Cuda, monkeypatch: pytest.MonkeyPatch):
+    def none(size: int, dtype: Any) -> np.ndarray:
+        raise gpu.MemoryError("out of memory")
+
+    monkeypatch.setattr(gpu, "pagelocked_empty", none)
+    np.testing.assert_array_equal(irkit.compile(TWO, target="cuda")(X, X)[0], X + X)
 
 
 def test_pycuda_has_no_room(gpu: Cuda):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,11 @@ from xdsl.dialects.func import FuncOp
 
 from irkit.checking import compare, random_inputs, slacks
 from irkit.lang import parse, to_graph
+from lowering.cuda.function import Launch
 from lowering.graph.interpret import run_graph
 from tests.cuda.machine import ORDERS, CpuKernels, has_nvcc, mapped, nvcc, registers, run_on_cpu, text_of
-from tests.cuda.programs import SHAPES, SYMBOLIC, gemm, softmax
+from tests.cuda.programs import SHAPES, SYMBOLIC, gemm
+from tools.gpu.cases import CASES
 
 
 def reference(text: str) -> FuncOp:
@@ -58,23 +62,43 @@ def test_mapped_nests_run_in_numpy(text: str):
     check(text, {}, lambda inputs: run_graph(func, inputs, threads=2))
 
 
+OTHERS = {
+    "tiles-symbolic": SYMBOLIC["tiles"],
+    **{n: SHAPES[n] for n in ("points-f16", "rows-f16", "tiles-f64", "bools")},
+}
+"""Texts beside those of the bench."""
+
+
 @pytest.mark.skipif(not has_nvcc(), reason="there is no nvcc")
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
-def test_nvcc_takes_the_text_and_nothing_spills(arch: str, tmp_path: Path):
-    texts = [gemm(4096, 4096, 4096), softmax(8192, 8192)]
-    if arch == "sm_90":
-        texts += [gemm(4095, 1023, 2049), SYMBOLIC["tiles"]]
-        texts += [SHAPES[n] for n in ("points", "points-f16", "rows-f16", "layer-norm", "tiles-f64", "bools")]
-    for number, text in enumerate(texts):
-        folder = tmp_path / str(number)
-        folder.mkdir()
+def test_nvcc_takes_the_text_and_nothing_spills(
+    arch: str, tmp_path: Path, record_property: Callable[[str, object], None]
+):
+    """The kernels of the bench and some others, as one text; what each takes of the GPU is told at the end of the run."""
+    large = [case for case in CASES if not case.small and not case.suffix]
+    texts = {(case.kind, case.dtype): (case.name, case.text) for case in large}  # the last of each kind
+    texts = dict(texts.values()) | OTHERS
+    whole: list[str] = []
+    launches: dict[str, tuple[str, Launch]] = {}
+    for number, (name, text) in enumerate(texts.items()):
         emitted = text_of(mapped(text, f"cuda:{arch}"), f"cuda:{arch}")
-        said = nvcc(emitted.source, folder, arch)
-        found = registers(said)
-        assert found.keys() == {launch.kernel for launch in emitted.launches}
+        source = emitted.source
         for launch in emitted.launches:
-            assert (found[launch.kernel].stack, found[launch.kernel].spills) == (0, 0), text
-            assert launch.shared == 0 or f"{launch.shared} bytes smem" in said
+            source = re.sub(rf"\b{launch.kernel}(?=_launch\b|\b)", f"{launch.kernel}_{number}", source)
+            launches[f"{launch.kernel}_{number}"] = name, launch
+        whole.append(source)
+    found = registers(nvcc("\n".join(whole), tmp_path, arch))
+    assert found.keys() == launches.keys()
+    rows = [f"{arch:<34} {'kernel':<28} registers  spills   stack  shared"]
+    for kernel, (name, launch) in launches.items():
+        used = found[kernel]
+        rows.append(
+            f"{name:<34} {launch.kernel:<28} {used.registers:>9} {used.spills:>7} {used.stack:>7} {used.shared:>7}"
+        )
+        assert used.shared <= launch.shared, kernel  # some is asked for at the launch
+    table = "\n".join(rows)
+    record_property("table", table)
+    assert all((used.stack, used.spills) == (0, 0) for used in found.values()), table
 
 
 def test_launches_are_told():

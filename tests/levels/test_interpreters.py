@@ -70,9 +70,9 @@ def test_symbols_take_the_sizes_of_the_arrays():
 
 def test_packed_panels_of_a_team():
     schedule = "pack lhs; pack rhs; tile i 6; tile j 16; split k 100; parallel i"
-    text = f'fn main(x: f32[150, 300], w: f32[300, 70]) -> f32[150, 70] {{ y = x @ w, schedule="{schedule}" return y }}'
+    text = f'fn main(x: f32[26, 230], w: f32[230, 35]) -> f32[26, 35] {{ y = x @ w, schedule="{schedule}" return y }}'
     rng = np.random.default_rng(2)
-    x, w = rng.standard_normal((150, 300), np.float32), rng.standard_normal((300, 70), np.float32)
+    x, w = rng.standard_normal((26, 230), np.float32), rng.standard_normal((230, 35), np.float32)
     func = program(text, "loop")
     module = func.parent_op()
     assert module is not None and any(isinstance(op, BarrierOp) for op in module.walk())

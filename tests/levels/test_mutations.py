@@ -138,7 +138,7 @@ def check(seed: int, count: int, share: int = 1) -> Counter[str]:
 
 
 def test_mutated_text_is_an_error_in_kind_or_right():
-    assert check(0, 250, share=8)["right"]
+    assert check(0, 120, share=8)["right"]
 
 
 @pytest.mark.slow

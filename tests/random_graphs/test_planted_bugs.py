@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import resource
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,7 +30,7 @@ from tests.random_graphs.generate import Batch
 
 Patch = pytest.MonkeyPatch
 LIMIT = 20.0
-"""Seconds that a batch may take; it takes about two."""
+"""Seconds of a processor that a batch may take, beside those of compilers; it takes about three."""
 
 SEEDS = range(1, 24)
 
@@ -177,7 +179,7 @@ def shows(seed: int) -> bool:
     """Whether a batch of graphs goes wrong: in a process of its own, since a fault may also crash it or run for ever."""
     child = multiprocessing.get_context("fork").Process(target=_check, args=(seed,))
     child.start()
-    child.join(LIMIT)
+    child.join(10 * LIMIT)  # others may be at work too
     if child.is_alive():
         child.kill()
         child.join()
@@ -186,6 +188,8 @@ def shows(seed: int) -> bool:
 
 def _check(seed: int) -> None:
     warnings.simplefilter("ignore")
+    limit = int(time.process_time() + LIMIT)
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
     try:
         checking.check(Batch(seed).grow(20, 8), "gcc", "-O1", teams=[1])
     except AssertionError:
@@ -194,7 +198,7 @@ def _check(seed: int) -> None:
 
 
 def test_without_a_bug_nothing_shows():
-    assert not any(map(shows, SEEDS[:4]))
+    assert not any(map(shows, SEEDS[:2]))
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda b: b.__name__)

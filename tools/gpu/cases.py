@@ -1,109 +1,55 @@
-"""What is run on a GPU: a program of one kernel, what each element of its result is in double precision, what it costs."""
+"""The programs that `check.sh` runs: small ones, and ones larger than the L2 of a GPU or timed with what it held flushed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Case:
-    """One program. `wanted` is C++ for the element [i, j] of the result and sets `scale`, the size of the numbers that were
-    summed to it; `sizes` are elements of each input and of the output; `bytes` and `flops` are of one run."""
-
-    name: str
-    text: str
-    wanted: str
-    sizes: tuple[int, ...]
-    columns: int
-    bytes: int
-    flops: int
-    dtype: str = "f32"
-    small: bool = False
-    """Whether a CPU runs it in a moment."""
-
-
-ELEMENTWISE = (
-    "scale = 2; return tanh(in(0, i * columns + j)) * in(1, i * columns + j) + in(0, i * columns + j);"
+from tools.gpu.kernels import (
+    Case,
+    attention,
+    conv,
+    elementwise,
+    gelu,
+    gemm,
+    layer_norm,
+    row_sum,
+    small,
+    softmax,
+    tf32,
 )
 
-SOFTMAX = """
-  double most = -1e300, sum = 0;
-  for (int64_t k = 0; k < columns; k++) most = fmax(most, in(0, i * columns + k));
-  for (int64_t k = 0; k < columns; k++) sum += exp(in(0, i * columns + k) - most);
-  return scale = exp(in(0, i * columns + j) - most) / sum;"""
+SQUARES = (1024, 2048, 4096, 8192)
+ROWS = ((16384, 4096), (8192, 8192), (4096, 16384))
 
-LAYER_NORM = """
-  double mean = 0, square = 0;
-  for (int64_t k = 0; k < columns; k++) mean += in(0, i * columns + k) / columns;
-  for (int64_t k = 0; k < columns; k++) square += pow(in(0, i * columns + k) - mean, 2) / columns;
-  scale = 8;
-  return (in(0, i * columns + j) - mean) / sqrt(square + 1e-5) * in(1, j) + in(2, j);"""
+SMALL = (
+    elementwise(37, 101),
+    softmax(5, 1001),
+    layer_norm(3, 768),
+    row_sum(9, 1000, "f16"),
+    gemm(67, 45, 83),
+    gemm(40, 50, 66, "f64"),
+    gemm(19, 33, 21, "bf16", batch=3),
+    gelu(35, 40, 27, "f16"),
+    attention(3, 37, 16, causal=True),
+    conv(2, 5, 7, 9, 3),
+)
+"""Of odd sizes: those are for memcheck and racecheck too."""
 
-ROW_SUM = """
-  double sum = 0;
-  for (int64_t k = 0; k < DEPTH; k++) sum += pow(in(0, j * DEPTH + k), 2);
-  return scale = sum;"""
-
-GEMM = """
-  double sum = 0;
-  for (int64_t k = 0; k < DEPTH; k++) {
-    const double p = in(0, i * DEPTH + k) * in(1, k * columns + j);
-    sum += p;
-    scale += fabs(p);
-  }
-  return sum;"""
-
-WIDTH = {"f64": 8, "f32": 4, "f16": 2}
-
-
-def elementwise(m: int, n: int, small: bool = False) -> Case:
-    text = f"fn main(x: f32[{m}, {n}], y: f32[{m}, {n}]) -> f32[{m}, {n}] {{ return tanh(x) * y + x }}"
-    return Case(f"elementwise_{m}x{n}", text, ELEMENTWISE, (m * n,) * 3, n, 12 * m * n, 0, small=small)
-
-
-def softmax(m: int, n: int, small: bool = False) -> Case:
-    text = f"fn main(x: f32[{m}, {n}]) -> f32[{m}, {n}] {{ return softmax(x) }}"
-    return Case(f"softmax_{m}x{n}", text, SOFTMAX, (m * n,) * 2, n, 8 * m * n, 0, small=small)
-
-
-def layer_norm(m: int, n: int, small: bool = False) -> Case:
-    text = f"fn main(x: f32[{m}, {n}], s: f32[{n}], b: f32[{n}]) -> f32[{m}, {n}] {{ return layer_norm(x, s, b) }}"
-    return Case(f"layer_norm_{m}x{n}", text, LAYER_NORM, (m * n, n, n, m * n), n, 8 * m * n, 0, small=small)
-
-
-def row_sum(m: int, n: int, dtype: str, small: bool = False) -> Case:
-    text = f"fn main(x: {dtype}[{m}, {n}]) -> {dtype}[{m}] {{ return sum(x * x, axis=1) }}"
-    wanted = ROW_SUM.replace("DEPTH", str(n))
-    return Case(
-        f"row_sum_{dtype}_{m}x{n}", text, wanted, (m * n, m), m, WIDTH[dtype] * m * n, 0, dtype, small=small
-    )
-
-
-def gemm(m: int, k: int, n: int, dtype: str = "f32", small: bool = False) -> Case:
-    text = f"fn main(x: {dtype}[{m}, {k}], w: {dtype}[{k}, {n}]) -> {dtype}[{m}, {n}] {{ return x @ w }}"
-    width = WIDTH[dtype]
-    moved = width * (m * k + k * n + m * n)
-    wanted = GEMM.replace("DEPTH", str(k))
-    name = f"gemm_{dtype}_{m}x{k}x{n}"
-    return Case(name, text, wanted, (m * k, k * n, m * n), n, moved, 2 * m * k * n, dtype, small=small)
-
-
-CASES = (
-    elementwise(37, 101, small=True),
-    softmax(5, 1001, small=True),
-    layer_norm(3, 768, small=True),
-    row_sum(9, 1000, "f16", small=True),
-    gemm(67, 45, 83, small=True),
-    gemm(40, 50, 66, "f64", small=True),
+CASES: tuple[Case, ...] = (
+    *map(small, SMALL),
     elementwise(8192, 8192),
-    softmax(8192, 4096),
-    softmax(4096, 16384),
-    layer_norm(16384, 4096),
-    row_sum(16384, 8192, "f32"),
-    row_sum(16384, 8192, "f16"),
-    gemm(1024, 1024, 1024),
-    gemm(4096, 4096, 4096),
+    *(softmax(m, n) for m, n in ROWS),
+    *(layer_norm(m, n) for m, n in ROWS),
+    *(row_sum(m, n, dtype) for dtype in ("f32", "f16") for m, n in ROWS),
     gemm(4095, 1023, 2049),
-    gemm(4096, 4096, 4096, "f16"),
+    *(gemm(512, 512, 512, dtype, batch=64) for dtype in ("f32", "bf16")),
+    *(gemm(m, 4096, 4096, "bf16") for m in (1, 16, 128)),
+    *(gemm(n, n, n, dtype) for dtype in ("f32", "f16", "bf16") for n in SQUARES),
+    *(tf32(gemm(n, n, n)) for n in SQUARES),
+    gelu(4096, 4096, 4096, "bf16"),
+    *(
+        attention(32 if length < 16384 else 8, length, width, causal)
+        for width in (64, 128)
+        for length in (1024, 4096, 16384)
+        for causal in (False, True)
+    ),
+    *(conv(32, c, c, wide, side) for c, wide in ((64, 56), (256, 14)) for side in (1, 3)),
 )
-"""Small ones with odd sizes first: those are for memcheck and racecheck too."""

@@ -1,8 +1,8 @@
 /* A main for one generated kernel: fills its arrays with numbers, runs it, compares elements of its result with what double
  * precision gives, times it, and prints one row. Without nvcc it is the same program on the CPU, without times.
  *
- * A case defines CASE_NAME, CASE_TYPE, CASE_DTYPE (64, 32 or 16), CASE_SIZES, CASE_COLUMNS, CASE_BYTES, CASE_FLOPS, and
- * before it includes this file declares launch() on an array of pointers, and wanted().
+ * A case defines CASE_NAME, CASE_TYPE, CASE_DTYPE (64, 32, 16, or 17 for bf16), CASE_SIZES, CASE_COLUMNS, CASE_BYTES,
+ * CASE_FLOPS, CASE_SAMPLES, and before it includes this file declares launch() on an array of pointers, and wanted().
  */
 #include <math.h>
 #include <stdint.h>
@@ -12,8 +12,11 @@
 #include <algorithm>
 #include <vector>
 
-static const int64_t SAMPLES = 2000;
+static const int64_t SAMPLES = CASE_SAMPLES;
 static const int RUNS = 20;
+#ifdef __CUDACC__
+static const size_t FLUSH = 256 << 20;
+#endif
 
 #ifdef __CUDACC__
 static void need(int code) {
@@ -43,6 +46,11 @@ static double number(CASE_TYPE bits) {
   const int exponent = bits >> 10 & 31, digits = bits & 1023;
   const double size = exponent ? ldexp(1024 + digits, exponent - 25) : ldexp(digits, -24);
   return bits >> 15 ? -size : size;
+#elif CASE_DTYPE == 17
+  const uint32_t wide = (uint32_t)bits << 16;
+  float size;
+  memcpy(&size, &wide, 4);
+  return size;
 #else
   return bits;
 #endif
@@ -54,6 +62,8 @@ static CASE_TYPE random_number(uint64_t *state) {
   const int random = (int)(*state >> 54); /* 10 bits */
 #if CASE_DTYPE == 16
   return (CASE_TYPE)((random & 1) << 15 | (10 + (random >> 1 & 3)) << 10 | (random & 0x3ff));
+#elif CASE_DTYPE == 17
+  return (CASE_TYPE)((random & 1) << 15 | (122 + (random >> 1 & 3)) << 7 | (random >> 3 & 0x7f));
 #else
   return (CASE_TYPE)((random - 512) / 512.0 + (double)(*state >> 20 & 0xffff) * 0x1p-26);
 #endif
@@ -71,8 +81,10 @@ template <class F> static double time_of(F task) {
   cudaEvent_t start, stop;
   need(cudaEventCreate(&start));
   need(cudaEventCreate(&stop));
+  static void *l2 = on_device(FLUSH);
   for (int run = -3; run < RUNS; run++) {
     float ms;
+    need(cudaMemset(l2, run & 1, FLUSH)); /* so that nothing of the last run lies in a cache */
     need(cudaEventRecord(start));
     task();
     need(cudaEventRecord(stop));
@@ -99,7 +111,7 @@ int main() {
   need(launch(arrays.data()));
   to_host(host[out].data(), arrays[out], sizes[out] * sizeof(CASE_TYPE));
 
-  const double unit = CASE_DTYPE == 64 ? 0x1p-52 : CASE_DTYPE == 32 ? 0x1p-23 : 0x1p-10;
+  const double unit = CASE_DTYPE == 64 ? 0x1p-52 : CASE_DTYPE == 32 ? 0x1p-23 : CASE_DTYPE == 16 ? 0x1p-10 : 0x1p-7;
   const int64_t columns = CASE_COLUMNS, samples = sizes[out] < SAMPLES ? sizes[out] : SAMPLES;
   double worst = 0; /* the greatest error, in units in the last place of the numbers that were summed */
   for (int64_t n = 0; n < samples; n++) {
@@ -110,7 +122,7 @@ int main() {
     worst = error <= worst ? worst : error; /* NaN counts as an error */
   }
   const bool good = worst <= 16;
-  printf("| %-26s | %-5s | %7.2f |", CASE_NAME, good ? "ok" : "WRONG", worst);
+  printf("| %-34s | irkit            | %-5s | %7.2f |", CASE_NAME, good ? "ok" : "WRONG", worst);
 #ifdef __CUDACC__
   if (CASE_BYTES > 1 << 22) {
     const double ms = time_of([&] { need(launch(arrays.data())); });

@@ -10,6 +10,7 @@ import numpy as np
 
 from dialects.errors import IrkitError
 from dialects.types import np_dtype
+from irkit.runtime.cuda.dlpack import CODES, KIND_OF_BOOL, Tensor, exported
 from irkit.runtime.cuda.machine import Machine
 
 ALIGNMENT = 16
@@ -56,6 +57,25 @@ class DeviceArray:
         if copy is False:
             raise ValueError("an array of a device cannot be seen by the host without a copy")
         return np.asarray(self.numpy(), dtype)  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.machine.kind, self.machine.number
+
+    def __dlpack__(
+        self,
+        *,
+        stream: int | None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> object:
+        """The array for another library, without a copy: what it sees holds this array. Raises BufferError for what only a
+        copy could give."""
+        if copy or (dl_device is not None and tuple(dl_device) != self.__dlpack_device__()):
+            raise BufferError("a copy is asked for: numpy() makes one on the host")
+        if stream not in (None, -1, 0, LEGACY):
+            self.machine.synchronise()  # the other stream does not wait for the default one
+        return exported(self, versioned=max_version is not None and max_version[0] >= 1)
 
     def __repr__(self) -> str:
         return f"<array {self.dtype}{list(self.shape)} on {self.machine.name}>"
@@ -152,27 +172,6 @@ def _from_interface(name: str, value: object, machine: Machine) -> DeviceArray:
 # -- DLPack -------------------------------------------------------------------------------------------------------
 
 
-class _Tensor(ctypes.Structure):
-    """DLTensor, as dlpack.h has it."""
-
-    _fields_ = [
-        ("data", ctypes.c_void_p),
-        ("device_type", ctypes.c_int32),
-        ("device_id", ctypes.c_int32),
-        ("ndim", ctypes.c_int32),
-        ("code", ctypes.c_uint8),
-        ("bits", ctypes.c_uint8),
-        ("lanes", ctypes.c_uint16),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-        ("strides", ctypes.POINTER(ctypes.c_int64)),
-        ("byte_offset", ctypes.c_uint64),
-    ]
-
-
-CODES = {0: "i", 1: "u", 2: "f", 4: "bf", 5: "c"}
-BOOL = 6
-
-
 def _from_dlpack(name: str, value: object, machine: Machine) -> DeviceArray:
     kind, number = value.__dlpack_device__()  # pyright: ignore[reportAttributeAccessIssue]
     if (int(kind), int(number)) != (machine.kind, machine.number):
@@ -184,7 +183,7 @@ def _from_dlpack(name: str, value: object, machine: Machine) -> DeviceArray:
         raise IrkitError(f"argument '{name}' cannot be seen by DLPack: {fault}") from None
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    tensor = _Tensor.from_address(pointer(capsule, b"dltensor"))
+    tensor = Tensor.from_address(pointer(capsule, b"dltensor"))
     shape = tensor.shape[: tensor.ndim]
     strides = tensor.strides[: tensor.ndim] if tensor.strides else None
     _check_contiguous(name, shape, strides, 1)
@@ -193,8 +192,8 @@ def _from_dlpack(name: str, value: object, machine: Machine) -> DeviceArray:
     return DeviceArray(machine, address, shape, _dtype(name, tensor), (value, capsule))
 
 
-def _dtype(name: str, tensor: _Tensor) -> np.dtype:
-    text = "bool" if tensor.code == BOOL else f"{CODES.get(tensor.code, '?')}{tensor.bits}"
+def _dtype(name: str, tensor: Tensor) -> np.dtype:
+    text = "bool" if tensor.code == KIND_OF_BOOL else f"{CODES.get(tensor.code, '?')}{tensor.bits}"
     try:
         return np_dtype(text)
     except KeyError:

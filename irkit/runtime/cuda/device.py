@@ -1,7 +1,8 @@
 """A GPU by PyCUDA: the only module that imports it, and it is imported late.
 
 The primary context is used, which the CUDA run time in a program's library uses too, and torch and CuPy do. Work is launched
-on the default stream, which waits for what others launched there and on their streams that block.
+on a stream that blocks: it runs in order with what others launch on the default stream, as if it were launched there. Copies
+run beside it, on a stream for each direction that does not block; events say what waits for what.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
@@ -19,9 +20,19 @@ from typing import Any
 import numpy as np
 
 from dialects.errors import IrkitError
-from irkit.runtime.cuda.machine import LEAST, Memory, bytes_of
+from irkit.runtime.cuda.machine import LEAST, Copy, Memory, bytes_of
 
 DRIVER = "libcuda.so.1"
+
+NON_BLOCKING = 1
+NO_TIMES = 2
+"""Flags of CUDA's for streams and events."""
+
+PIECE = 1 << 22
+"""Bytes that are staged at a time."""
+
+LEAST_KEPT, MOST_KEPT = 1 << 12, 1 << 26
+"""Bytes of a piece of pinned memory that is kept for later."""
 HINT = "--target=cuda:cpu runs the same program on this CPU"
 
 
@@ -30,7 +41,6 @@ class PyCudaMachine:
 
     kind = 2
     number = 0
-    stream = 0
 
     def __init__(self, driver: Any, tools: Any):
         """`driver` and `tools` are PyCUDA's modules."""
@@ -48,8 +58,12 @@ class PyCudaMachine:
         self.lock = threading.Lock()
         with self.current():
             self._pool = tools.DeviceMemoryPool()
+            # launches, copies to the device, copies from it
+            self._streams = [driver.Stream(0), driver.Stream(NON_BLOCKING), driver.Stream(NON_BLOCKING)]
+        self.stream: int = self._streams[0].handle
+        self._staging: dict[int, list[np.ndarray]] = {}
         # of all that the end of the process does for memory this comes last, as it was asked for first
-        weakref.finalize(self, _close, self._context, self._pool, driver)
+        weakref.finalize(self, _close, self._context, self._pool, driver, self._streams, self._staging)
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -92,14 +106,74 @@ class PyCudaMachine:
             if array.nbytes:
                 self._driver.memcpy_dtoh(bytes_of(array), address)
 
+    def stage(self, size: int) -> np.ndarray:
+        """Pinned memory, which the device copies by itself; it is used again when nothing refers to it."""
+        room = 1 << (max(LEAST_KEPT, size) - 1).bit_length() if size <= MOST_KEPT else size
+        free = self._staging.setdefault(room, [])
+        if free:
+            piece = free.pop()
+        else:
+            with self.current():
+                try:
+                    piece = self._driver.pagelocked_empty(room, np.uint8)
+                except self._driver.MemoryError:
+                    piece = np.empty(room, np.uint8)  # which is copied too, if in more steps
+        staged = piece[:size]
+        if room <= MOST_KEPT:
+            weakref.finalize(staged, free.append, piece)
+        return staged
+
+    def send(self, copies: Sequence[Copy], fresh: bool) -> None:
+        launches, sending, _ = self._streams
+        with self.current():
+            if fresh:
+                sending.wait_for_event(self._mark(launches))
+            for copy in copies:
+                data = bytes_of(copy.array)
+                for start in range(0, len(data), PIECE):  # a piece is on its way while the next one is staged
+                    part = slice(start, start + PIECE)
+                    copy.staged[part] = data[part]
+                    self._driver.memcpy_htod_async(copy.address + start, copy.staged[part], sending)
+            if copies:
+                launches.wait_for_event(self._mark(sending))
+
+    def fetch(self, copies: Sequence[Copy]) -> Callable[[], None]:
+        launches, _, fetching = self._streams
+        with self.current():
+            done = self._mark(launches)
+            fetching.wait_for_event(done)
+            begun: list[tuple[Copy, Any]] = []
+            for copy in copies:
+                if copy.staged.nbytes:
+                    self._driver.memcpy_dtoh_async(copy.staged, copy.address, fetching)
+                    begun.append((copy, self._mark(fetching)))
+
+        def wait() -> None:
+            with self.current():
+                done.synchronize()
+                for copy, arrived in begun:
+                    arrived.synchronize()
+                    bytes_of(copy.array)[:] = copy.staged
+
+        return wait
+
+    def _mark(self, stream: Any) -> Any:
+        """An event for all that a stream has been given."""
+        event = self._driver.Event(NO_TIMES)
+        event.record(stream)
+        return event
+
     def synchronise(self) -> None:
         with self.current():
             self._driver.Context.synchronize()
 
 
-def _close(context: Any, pool: Any, driver: Any) -> None:
+def _close(context: Any, pool: Any, driver: Any, streams: list[Any], staging: dict[int, Any]) -> None:
     """Gives all memory back, and then the context: PyCUDA's own end takes it for one that was made here."""
     context.push()
+    driver.Context.synchronize()
+    streams.clear()
+    staging.clear()
     pool.free_held()
     driver.Context.pop()
     context.detach()

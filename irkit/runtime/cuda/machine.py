@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
@@ -28,6 +29,15 @@ class Memory:
     owner: object
 
 
+@dataclass(frozen=True)
+class Copy:
+    """An array of the host, its place on the device, and the bytes between them."""
+
+    array: np.ndarray
+    address: int
+    staged: np.ndarray
+
+
 class Machine(Protocol):
     """A device. `kind` and `number` are its type and place as DLPack has them, `stream` is what programs are launched on;
     `lock` is held while a program runs."""
@@ -48,6 +58,19 @@ class Machine(Protocol):
 
     def download(self, array: np.ndarray, address: int) -> None:
         """Waits for what was launched before."""
+        ...
+
+    def stage(self, size: int) -> np.ndarray:
+        """Bytes of the host through which arrays are copied while the device and the host go on."""
+        ...
+
+    def send(self, copies: Sequence[Copy], fresh: bool) -> None:
+        """Begins to copy arrays to the device, and returns once they may be changed; what is launched later waits for them.
+        The places are not in use, unless they are fresh: what was launched before may have had them then."""
+        ...
+
+    def fetch(self, copies: Sequence[Copy]) -> Callable[[], None]:
+        """Begins to copy what was launched before has made; the function that it gives ends once it is in the arrays."""
         ...
 
     def synchronise(self) -> None: ...
@@ -78,6 +101,23 @@ class CpuMachine:
     def download(self, array: np.ndarray, address: int) -> None:
         if array.nbytes:
             bytes_of(array)[:] = _at(address, array.nbytes)
+
+    def stage(self, size: int) -> np.ndarray:
+        return np.full(size, SPOILT, np.uint8)
+
+    def send(self, copies: Sequence[Copy], fresh: bool) -> None:
+        for copy in copies:
+            self.upload(copy.address, copy.array)
+
+    def fetch(self, copies: Sequence[Copy]) -> Callable[[], None]:
+        for copy in copies:
+            self.download(copy.staged, copy.address)
+
+        def wait() -> None:
+            for copy in copies:
+                bytes_of(copy.array)[:] = copy.staged
+
+        return wait
 
     def synchronise(self) -> None:
         pass

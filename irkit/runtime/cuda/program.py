@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from dialects.errors import IrkitError
 from irkit.runtime.cuda.arrays import DeviceArray, as_device_array, is_device_array
-from irkit.runtime.cuda.machine import Machine, Memory
+from irkit.runtime.cuda.machine import Copy, Machine, Memory
 from irkit.runtime.cuda.native import CudaNative, Graph
 from irkit.runtime.module import Arg, ArrayLike, Call, Origin, Outputs, Program
 from lowering.c.abi import ERRORS, ProgramSpec
@@ -46,6 +46,7 @@ class CudaProgram(Program):
         self.machine = machine
         self._held: dict[str, tuple[np.ndarray, Memory]] = {}
         self._stale: set[str] = set()
+        self._started: set[CudaCall] = set()  # which keeps their memory
         super().__init__(spec, library, values, 1, origin)
 
     def _load(self) -> None:
@@ -171,12 +172,20 @@ class CudaProgram(Program):
 
     def _run(self, call: Call) -> None:
         assert isinstance(call, CudaCall)
+        call.start()
+        call.wait()
+
+    def _start(self, call: CudaCall) -> None:
+        """Launches a call and begins its copies."""
         machine, native = self.machine, self.native
         with self._lock:
             if self._memory is None or self._memory.size < call.arena_bytes:
+                if self._started:
+                    machine.synchronise()  # calls that are under way use the arena
                 self._memory = machine.allocate(call.arena_bytes)
             if self._kept_once is None and self.spec.prepared_bytes:
                 self._kept_once = machine.allocate(self.spec.prepared_bytes)
+            self._started.add(call)
             call.send(self._kept_once)
             code = 0
             with machine.current():
@@ -198,7 +207,16 @@ class CudaProgram(Program):
 
 class CudaCall(Call):
     """A call whose arrays of NumPy have a place on the device each. Inputs are copied there before each run, results back
-    after it."""
+    after it.
+
+    A run may be begun and waited for later. While one call computes, copies of others go on beside it:
+
+        calls = [program.prepare(batch) for batch in two_batches]
+        for number, call in enumerate(calls * many):
+            call.wait()  # what it began last time; nothing the first time
+            ...          # its results may be used, and its inputs filled
+            call.start()
+    """
 
     program: CudaProgram
 
@@ -210,6 +228,9 @@ class CudaCall(Call):
             **dict(zip((a.name for a in self.program.outputs), self.results, strict=True)),
         }
         self._own: dict[str, Memory] = {}
+        self._staged: dict[str, np.ndarray] = {}
+        self._fresh = True
+        self._wait: Callable[[], None] | None = None
         self._launched: tuple[int, bytes] | None = None
         self._graph: Graph | None = None
         for name, array in self._all.items():
@@ -218,6 +239,23 @@ class CudaCall(Call):
             elif self.program.place(name, array) is None:
                 self._own[name] = machine.allocate(array.nbytes)
         self.arena_bytes: int = self.program._native.arena_bytes(self._pointer)
+
+    def start(self) -> None:
+        """Begins a run. Inputs are taken as they are now, and may be changed at once; results hold what they did until
+        `wait`. A run that was begun before is waited for. Raises IrkitError."""
+        self.wait()
+        program = self.program
+        program._start(self)
+
+    def wait(self) -> tuple[np.ndarray, ...]:
+        """Waits for the run that was begun last, if any, and returns the results. Raises IrkitError."""
+        waiting, self._wait = self._wait, None
+        try:
+            if waiting is not None:
+                waiting()
+        finally:
+            self.program._started.discard(self)
+        return self.results
 
     def launch(self, arena: int) -> int:
         """Launches a run: the first by itself, later ones as a graph, where the program has one and CUDA takes it down.
@@ -232,14 +270,17 @@ class CudaCall(Call):
         return native.run(self._pointer, arena, stream)
 
     def send(self, prepared: Memory | None) -> None:
-        """Brings to the device what a run reads, and tells it where all is."""
+        """Begins to bring to the device what a run reads, and tells it where all is."""
+        copies: list[Copy] = []
         for name, array in self._all.items():
             if isinstance(array, DeviceArray):
                 continue
             memory = self.program.place(name, array) or self._memory_of(name, array)
             if name in self._own and name in self.arrays:
-                self.program.machine.upload(memory.address, array)
+                copies.append(self._copy(name, array))
             setattr(self._struct, c_field(name), memory.address)
+        self.program.machine.send(copies, self._fresh)
+        self._fresh = False
         if prepared is not None:
             setattr(self._struct, self.program.spec.prepared_field, prepared.address)
 
@@ -247,17 +288,26 @@ class CudaCall(Call):
         """A place of its own, for an array that the program no longer holds too."""
         if name not in self._own:
             self._own[name] = self.program.machine.allocate(array.nbytes)
+            self._fresh = True
         return self._own[name]
 
+    def _copy(self, name: str, array: np.ndarray) -> Copy:
+        if name not in self._staged:
+            self._staged[name] = self.program.machine.stage(array.nbytes)
+        return Copy(array, self._own[name].address, self._staged[name])
+
     def fetch(self) -> set[str]:
-        """Brings back what a run has written to arrays of the call; the names of those of the program that it has updated."""
+        """Begins to bring back what a run writes to arrays of the call; the names of those of the program that it updates."""
         held: set[str] = set()
+        copies: list[Copy] = []
         for name in self._written:
             array = self._all[name]
             if isinstance(array, DeviceArray):
                 continue
             if name in self._own:
-                self.program.machine.download(array, self._own[name].address)
+                copies.append(self._copy(name, array))
             else:
                 held.add(name)
+        if copies or self._staged:  # what a copy reads stays until it is over
+            self._wait = self.program.machine.fetch(copies)
         return held

@@ -138,7 +138,8 @@ IRK_HOST void irk_forget(void *graph) {
   free(graph);
 }
 
-/* Each of the streams takes its tasks down; they run at the join, one stream after another, in the chosen order. */
+/* Each of the streams takes its tasks down; they run at the join, one stream after another, in the chosen order, or, where
+ * that is a number from 3 on, mixed at random by it. A task runs after those before it in its stream, and no others. */
 IRK_HOST int irk_fork(irk_abreast *side, void *, int count) {
   side->count = count;
   for (int n = 0; n < count; n++)
@@ -148,6 +149,21 @@ IRK_HOST int irk_fork(irk_abreast *side, void *, int count) {
 
 IRK_HOST int irk_join(irk_abreast *side, void *stream) {
   int code = 0;
+  irk_cpu::Tape mixed = {0, 0};
+  for (uint64_t left = irk_cpu_order < 3 ? 0 : (uint64_t)side->count, state = (uint64_t)irk_cpu_order; left;) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    irk_cpu::Tape *from = (irk_cpu::Tape *)side->streams[(state >> 33) % (uint64_t)side->count];
+    if (irk_cpu::Node *node = from->first) {
+      irk_cpu::Tape one = {node, node};
+      from->first = node->next;
+      if (!from->first) from->last = 0;
+      node->next = 0;
+      irk_cpu::splice(&mixed, &one);
+    }
+    left = 0;
+    for (int n = 0; n < side->count; n++) left += ((irk_cpu::Tape *)side->streams[n])->first != 0;
+  }
+  if (mixed.first) irk_cpu::splice((irk_cpu::Tape *)side->streams[0], &mixed);
   for (int n = 0; n < side->count; n++) {
     void *tape = side->streams[irk_cpu::ordered((uint64_t)n, (uint64_t)side->count)];
     if (stream) irk_cpu::splice((irk_cpu::Tape *)stream, (irk_cpu::Tape *)tape);
