@@ -68,7 +68,9 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Each level with the passes that lead to it from the one before."""
 
-MAPPING: dict[str, tuple[str, ...]] = {"kernel-to-loop": ("loop-split-nests", "loop-map-gpu")}
+MAPPING: dict[str, tuple[str, ...]] = {
+    "kernel-to-loop": ("loop-split-nests", "loop-split-sums", "loop-map-gpu")
+}
 """Passes that follow a standard one where the target has blocks and threads."""
 
 THREADED = frozenset({"buffer-tile-time"})
@@ -103,6 +105,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "kernel-to-loop": ("lowering.loop.kernel_to_loop", "KernelToLoop"),
     "loop-prefetch": ("lowering.loop.prefetch", "LoopPrefetch"),
     "loop-split-nests": ("lowering.loop.split_nests", "LoopSplitNests"),
+    "loop-split-sums": ("lowering.loop.split_sums", "LoopSplitSums"),
     "loop-map-gpu": ("lowering.loop.map_gpu", "LoopMapGpu"),
     "kernel-to-buffer": ("lowering.buffer.kernel_to_buffer", "KernelToBuffer"),
     "buffer-tile-time": ("lowering.buffer.tile_time", "BufferTileTime"),
@@ -154,6 +157,7 @@ TARGETED = {
     "kernel-schedule": ("target", "cc"),
     "kernel-prepack": ("target", "cc"),
     "loop-prefetch": ("target", "cc"),
+    "loop-split-sums": ("target",),
     "loop-map-gpu": ("target",),
     "buffer-tile-time": ("target", "cc"),
 }
