@@ -20,6 +20,7 @@ from lowering.loop.gpu.parts import Part, accesses_of, groups_of, memory
 from lowering.loop.gpu.points import Points
 from lowering.loop.gpu.products import tile_of
 from lowering.loop.gpu.rows import Rows, rows_reduced
+from lowering.loop.gpu.scans import Scans, scan_of
 from lowering.loop.gpu.team import Team
 from lowering.loop.gpu.text import Text, text_of
 from lowering.loop.gpu.tiles import Tiles
@@ -34,11 +35,11 @@ class LoopMapGpu(ModulePass):
     Expects: functions as `kernel-to-loop` makes them for a CUDA target, split where nests wait for others (`loop-split-nests`);
     those that are mapped are left alone.
     Does: (1) a product with a register tile becomes a tile of the result for each block, whose operands its threads stage in
-    shared memory; (2) reductions in lanes become a block for each row, whose threads share the reduction; (3) of few points
-    with long sums each, a block takes some points and its threads parts of the sums; (4) any other nest becomes a thread for
-    each point of its independent loops, one where there are none; (5) of several nests, the first blocks run the first, those
-    behind them the next; (6) a function with memory or barriers of its own is run by one block as by a team; (7) text written
-    by hand is run by a grid as its kernel says.
+    shared memory; (2) reductions in lanes become a block for each row, or a warp, whose threads share the reduction; (3) of few
+    points with long sums each, a block takes some points and its threads parts of the sums; (4) of few long scans, a block
+    takes each; (5) any other nest becomes a thread for each point of its independent loops, one where there are none; (6) of
+    several nests, the first blocks run the first, those behind them the next; (7) a function with memory or barriers of its
+    own is run by one block as by a team; (8) text written by hand is run by a grid as its kernel says.
     Leaves: functions whose outermost loop is a `block` loop around a `thread` loop; arguments are aligned as vector accesses
     need it.
     """
@@ -111,4 +112,6 @@ def _form(func: loop.FuncOp, chain: Chain, gpu: Gpu) -> Form:
             return Columns(func, chain, found, gpu)
         if reductions := rows_reduced(chain, plain=True):
             return Rows(func, chain, reductions, gpu)
+        if (scan := scan_of(func, chain, points, gpu)) is not None:
+            return Scans(func, chain, scan, gpu)
     return Points(func, chain, gpu)
