@@ -66,6 +66,7 @@ SHAPES: dict[str, str] = {
     "scan-rows": "fn main(x: f16[3, 701]) -> f16[3, 701] { return cumsum(x, axis=1) }",
     "scan-columns": "fn main(x: i32[333, 5]) -> i32[333, 5] { return cumsum(x, axis=0) }",
     "scan-most": "fn main(x: f32[2, 130]) -> f32[2, 130] { return cummax(x, axis=1) }",
+    "updates": 'fn main(x: f32[70], i: i64[900], u: f32[900]) -> f32[70] { return scatter(x, i, u, axis=0, mode="add") }',
     "columns": "fn main(x: f16[300, 64]) -> f16[64] { return sum(x, axis=0) }",
     "columns-odd": "fn main(x: f32[100, 21]) -> f32[21] { return exp(mean(x * x, axis=0)) }",
     "columns-two": "fn main(x: f32[33, 70], y: f32[40]) -> (f32[70], f32[40]) { return max(x, axis=0), y + 1 }",
