@@ -71,7 +71,7 @@ STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 MAPPING: dict[str, tuple[str, ...]] = {
     "graph-hoist": ("graph-channels-last",),
     "graph-merge-products": ("graph-copy-views",),
-    "kernel-to-loop": ("loop-split-nests", "loop-map-gpu"),
+    "kernel-to-loop": ("loop-split-nests", "loop-split-sums", "loop-map-gpu"),
 }
 """Passes that follow a standard one where the target has blocks and threads."""
 
@@ -109,6 +109,7 @@ PASSES: dict[str, tuple[str, str]] = {
     "kernel-to-loop": ("lowering.loop.kernel_to_loop", "KernelToLoop"),
     "loop-prefetch": ("lowering.loop.prefetch", "LoopPrefetch"),
     "loop-split-nests": ("lowering.loop.split_nests", "LoopSplitNests"),
+    "loop-split-sums": ("lowering.loop.split_sums", "LoopSplitSums"),
     "loop-map-gpu": ("lowering.loop.map_gpu", "LoopMapGpu"),
     "kernel-to-buffer": ("lowering.buffer.kernel_to_buffer", "KernelToBuffer"),
     "buffer-tile-time": ("lowering.buffer.tile_time", "BufferTileTime"),
@@ -163,6 +164,7 @@ TARGETED = {
     "graph-channels-last": ("target",),
     "graph-copy-views": ("target",),
     "loop-split-nests": ("target",),
+    "loop-split-sums": ("target",),
     "loop-map-gpu": ("target",),
     "buffer-tile-time": ("target", "cc"),
 }

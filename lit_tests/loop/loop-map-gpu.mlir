@@ -178,11 +178,12 @@ loop.func @columns (in %x: !buffer.ref<[1000, 80], f32>, out %y: !buffer.ref<[80
 // Few rows with several plain sums: the threads of a block share each, and what is written.
 // CHECK-LABEL: loop.func @plain
 // CHECK: loop.for b in 0 to 9 block
-// CHECK: [[M:%.*]] = loop.for k in t to 500 step 256 iter
+// CHECK: loop.for n in 0 to 1 unrolled iter
+// CHECK: [[M:%.*]] = loop.for k in t + 256 to 500 step 256 iter
 // CHECK: loop.fold_threads ([[M]]) of 32 : (f32) {
 // CHECK-NEXT: ^bb0([[A:%.*]]: f32, [[B:%.*]]: f32):
 // CHECK-NEXT: arith.maximumf [[A]], [[B]]
-// CHECK: loop.for k in t to 500 step 256 iter
+// CHECK: loop.for k in t + 256 to 500 step 256 iter
 // CHECK: loop.fold_threads
 // CHECK: loop.for j in t to 500 step 256
 loop.func @plain (in %x: !buffer.ref<[500, 9], f32>, out %y: !buffer.ref<[9, 500], f32>) {

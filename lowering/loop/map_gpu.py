@@ -18,10 +18,12 @@ from lowering.loop.gpu.columns import Columns, column_sum
 from lowering.loop.gpu.grid import Form, fill_grid
 from lowering.loop.gpu.matrices import product_of_matrices
 from lowering.loop.gpu.mma import Matrices
+from lowering.loop.gpu.owners import Owners, updates_of
 from lowering.loop.gpu.parts import Part, accesses_of, groups_of, memory
 from lowering.loop.gpu.points import Points
 from lowering.loop.gpu.products import tile_of
 from lowering.loop.gpu.rows import Rows, rows_reduced
+from lowering.loop.gpu.scans import Scans, scan_of
 from lowering.loop.gpu.team import Team
 from lowering.loop.gpu.text import Text, text_of
 from lowering.loop.gpu.tiles import Tiles
@@ -36,12 +38,13 @@ class LoopMapGpu(ModulePass):
     Expects: functions as `kernel-to-loop` makes them for a CUDA target, split where nests wait for others (`loop-split-nests`);
     those that are mapped are left alone.
     Does: (1) a product of matrices that tensor cores multiply becomes a tile of the result for each block, which its warps compute
-    there while copies fill further stages of shared memory; (2) another product with a register tile becomes a tile for each
-    block, whose operands its threads stage in shared memory; (3) reductions in lanes become a block for each row, whose threads
-    share the reduction; (4) of few points with long sums each, a block takes some points and its threads parts of the sums; (5)
-    any other nest becomes a thread for each point of its independent loops, one where there are none; (6) of several nests, the
-    first blocks run the first, those behind them the next; (7) a function with memory or barriers of its own is run by one block
-    as by a team; (8) text written by hand is run by a grid as its kernel says.
+    there while copies fill further stages of shared memory, another product with a register tile one whose operands the
+    threads stage in shared memory; (2) reductions in lanes become a block for each row, or a warp, whose threads share the reduction; (3) of few
+    points with long sums each, a block takes some points and its threads parts of the sums; (4) of few long scans, a block
+    takes each, and of updates at places that are looked up, a thread those of its element; (5) any other nest becomes a thread
+    for each point of its independent loops, one where there are none; (6) of several nests, the first blocks run the first,
+    those behind them the next; (7) a function with memory or barriers of its own is run by one block as by a team; (8) text
+    written by hand is run by a grid as its kernel says.
     Leaves: functions whose outermost loop is a `block` loop around a `thread` loop; arguments are aligned as vector accesses
     need it.
     """
@@ -117,4 +120,8 @@ def _form(func: loop.FuncOp, chain: Chain, gpu: Gpu) -> Form:
             return Columns(func, chain, found, gpu)
         if reductions := rows_reduced(chain, plain=True):
             return Rows(func, chain, reductions, gpu)
+        if (scan := scan_of(func, chain, points, gpu)) is not None:
+            return Scans(func, chain, scan, gpu)
+        if (updates := updates_of(func, chain, points, gpu)) is not None:
+            return Owners(func, chain, updates, gpu)
     return Points(func, chain, gpu)
