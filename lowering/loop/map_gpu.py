@@ -39,12 +39,12 @@ class LoopMapGpu(ModulePass):
     those that are mapped are left alone.
     Does: (1) a product of matrices that tensor cores multiply becomes a tile of the result for each block, which its warps compute
     there while copies fill further stages of shared memory, another product with a register tile one whose operands the
-    threads stage in shared memory; (2) reductions in lanes become a block for each row, or a warp, whose threads share the reduction; (3) of few
-    points with long sums each, a block takes some points and its threads parts of the sums; (4) of few long scans, a block
-    takes each, and of updates at places that are looked up, a thread those of its element; (5) any other nest becomes a thread
-    for each point of its independent loops, one where there are none; (6) of several nests, the first blocks run the first,
-    those behind them the next; (7) a function with memory or barriers of its own is run by one block as by a team; (8) text
-    written by hand is run by a grid as its kernel says.
+    threads stage in shared memory; (2) reductions in lanes become a block for each row, or a warp, whose threads share the
+    reduction; (3) of few points with long sums each, a block takes some points and its threads parts of the sums; (4) of few
+    long scans, a block takes each, and of updates at places that are looked up, a thread those of its element; (5) any other
+    nest becomes a thread for each point of its independent loops, one where there are none; (6) of several nests, the first
+    blocks run the first, those behind them the next; (7) a function with memory or barriers of its own is run by one block as
+    by a team; (8) text written by hand is run by a grid as its kernel says.
     Leaves: functions whose outermost loop is a `block` loop around a `thread` loop; arguments are aligned as vector accesses
     need it.
     """
