@@ -30,6 +30,8 @@ SMALL = (
     gelu(35, 40, 27, "f16"),
     attention(3, 37, 16, causal=True),
     conv(2, 5, 7, 9, 3),
+    conv(2, 16, 24, 9, 3, "bf16"),
+    tf32(gemm(37, 40, 45)),
 )
 """Of odd sizes: those are for memcheck and racecheck too."""
 
@@ -51,5 +53,5 @@ CASES: tuple[Case, ...] = (
         for length in (1024, 4096, 16384)
         for causal in (False, True)
     ),
-    *(conv(32, c, c, wide, side) for c, wide in ((64, 56), (256, 14)) for side in (1, 3)),
+    *(conv(32, c, c, wide, side, "bf16") for c, wide in ((64, 56), (256, 14)) for side in (1, 3)),
 )

@@ -1,7 +1,7 @@
 /* A main for one generated kernel: fills its arrays with numbers, runs it, compares elements of its result with what double
  * precision gives, times it, and prints one row. Without nvcc it is the same program on the CPU, without times.
  *
- * A case defines CASE_NAME, CASE_TYPE, CASE_DTYPE (64, 32, 16, or 17 for bf16), CASE_SIZES, CASE_COLUMNS, CASE_BYTES,
+ * A case defines CASE_NAME, CASE_TYPE, CASE_DTYPE (64, 32, 16, or 17 for bf16), CASE_SIZES, CASE_COLUMNS, CASE_BYTES, CASE_SUMS,
  * CASE_FLOPS, CASE_SAMPLES, and before it includes this file declares launch() on an array of pointers, and wanted().
  */
 #include <math.h>
@@ -113,12 +113,12 @@ int main() {
 
   const double unit = CASE_DTYPE == 64 ? 0x1p-52 : CASE_DTYPE == 32 ? 0x1p-23 : CASE_DTYPE == 16 ? 0x1p-10 : 0x1p-7;
   const int64_t columns = CASE_COLUMNS, samples = sizes[out] < SAMPLES ? sizes[out] : SAMPLES;
-  double worst = 0; /* the greatest error, in units in the last place of the numbers that were summed */
+  double worst = 0; /* the greatest error, in units in the last place of the result and of what was summed to it */
   for (int64_t n = 0; n < samples; n++) {
     const int64_t place = samples == sizes[out] ? n : (n * 2654435761u + sizes[out] - 1) % sizes[out];
     double scale = 0;
     const double right = wanted(place / columns, place % columns, columns, scale);
-    const double error = fabs(in(out, place) - right) / (fmax(fabs(scale), fabs(right)) * unit);
+    const double error = fabs(in(out, place) - right) / (fabs(right) * unit + fabs(scale) * CASE_SUMS + 0x1p-1000);
     worst = error <= worst ? worst : error; /* NaN counts as an error */
   }
   const bool good = worst <= 16;

@@ -53,6 +53,7 @@ def program(case: Case, target: str = "cuda") -> str:
 #define CASE_COLUMNS {case.columns}
 #define CASE_BYTES {case.bytes}.0
 #define CASE_FLOPS {case.flops}.0
+#define CASE_SUMS {case.sums!r}
 #define CASE_SAMPLES {case.samples}
 #include "check.h"
 

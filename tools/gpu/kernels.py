@@ -25,8 +25,16 @@ class Case:
     """What is added to the name of the target."""
     small: bool = False
     """Whether a CPU runs it in a moment."""
+    rounded: float = 0.0
+    """By how much, of itself, what a sum adds up may be rounded first; such errors are random and grow as a root."""
+    terms: int = 1
     samples: int = 2000
     """Elements that are compared with double precision."""
+
+    @property
+    def sums(self) -> float:
+        """The error of a sum, of the sizes of its terms together: that of its type, and of terms that are rounded."""
+        return (2.0**-52 if self.dtype == "f64" else 2.0**-23) + self.rounded / self.terms**0.5
 
 
 ELEMENTWISE = (
@@ -82,17 +90,18 @@ ATTENTION = """
   return total / sum;"""
 
 CONV = """
-  const int64_t o = i / WIDE % OUT, n = i / WIDE / OUT, y = i % WIDE; /* [i, j] is [n, o, y, x] */
+  const int64_t n = i / WIDE / WIDE, y = i / WIDE % WIDE, x = i % WIDE; /* [i, j] is [n, y, x, o] */
   double sum = 0;
-  for (int64_t c = 0; c < IN; c++)
-    for (int64_t a = 0; a < SIDE; a++)
-      for (int64_t b = 0; b < SIDE; b++) {
-        const int64_t v = y + a - SIDE / 2, u = j + b - SIDE / 2;
-        if (v < 0 || v >= WIDE || u < 0 || u >= WIDE) continue;
-        const double p = in(0, ((n * IN + c) * WIDE + v) * WIDE + u) * in(1, ((o * IN + c) * SIDE + a) * SIDE + b);
+  for (int64_t a = 0; a < SIDE; a++)
+    for (int64_t b = 0; b < SIDE; b++) {
+      const int64_t v = y + a - SIDE / 2, u = x + b - SIDE / 2;
+      if (v < 0 || v >= WIDE || u < 0 || u >= WIDE) continue;
+      for (int64_t c = 0; c < IN; c++) {
+        const double p = in(0, ((n * WIDE + v) * WIDE + u) * IN + c) * in(1, ((a * SIDE + b) * IN + c) * columns + j);
         sum += p;
         scale += fabs(p);
       }
+    }
   return sum;"""
 
 WIDTH = {"f64": 8, "f32": 4, "f16": 2, "bf16": 2}
@@ -139,7 +148,14 @@ def gemm(m: int, k: int, n: int, dtype: str = "f32", batch: int = 1) -> Case:
 
 def tf32(case: Case) -> Case:
     """A product of f32 that may round its operands to tf32."""
-    return replace(case, name=case.name.replace("f32", "tf32"), kind="gemm_tf32", suffix="+tf32")
+    return replace(
+        case,
+        name=case.name.replace("f32", "tf32"),
+        kind="gemm_tf32",
+        suffix="+tf32",
+        rounded=2.0**-11,
+        terms=case.dims[2],
+    )
 
 
 def gelu(m: int, k: int, n: int, dtype: str) -> Case:
@@ -161,18 +177,35 @@ def attention(heads: int, length: int, width: int, causal: bool, dtype: str = "b
     name = f"attention_{dtype}_{'causal_' if causal else ''}{heads}x{length}x{width}"
     wanted = filled(ATTENTION, SEQUENCE=length, CAUSAL=int(causal))
     moved, dims = 4 * WIDTH[dtype] * size, (heads, length, width, int(causal))
-    return Case(name, "attention", dims, text, wanted, (size,) * 4, width, moved, flops, dtype, samples=100)
+    return Case(
+        name,
+        "attention",
+        dims,
+        text,
+        wanted,
+        (size,) * 4,
+        width,
+        moved,
+        flops,
+        dtype,
+        rounded=2.0**-9,
+        terms=length,
+        samples=100,
+    )
 
 
 def conv(n: int, c: int, o: int, wide: int, side: int, dtype: str = "f32") -> Case:
-    """A convolution that keeps the size."""
-    x, w, y = (f"{dtype}[{a}, {b}, {s}, {s}]" for a, b, s in ((n, c, wide), (o, c, side), (n, o, wide)))
-    text = f"fn main(x: {x}, w: {w}) -> {y} {{ return conv2d(x, w, padding={side // 2}) }}"
+    """A convolution that keeps the size, of channels last; so are those of its filters."""
+    x, w, y = f"[{n}, {wide}, {wide}, {c}]", f"[{side}, {side}, {c}, {o}]", f"[{n}, {wide}, {wide}, {o}]"
+    image, filters = "transpose(x, perm=[0, 3, 1, 2])", "transpose(w, perm=[3, 2, 0, 1])"
+    text = f"""fn main(x: {dtype}{x}, w: {dtype}{w}) -> {dtype}{y} {{
+  return transpose(conv2d({image}, {filters}, padding={side // 2}), perm=[0, 2, 3, 1])
+}}"""
     sizes = n * c * wide * wide, o * c * side * side, n * o * wide * wide
-    wanted = filled(CONV, WIDE=wide, OUT=o, IN=c, SIDE=side)
+    wanted = filled(CONV, WIDE=wide, IN=c, SIDE=side)
     moved, flops = WIDTH[dtype] * sum(sizes), 2 * sizes[2] * c * side * side
     name = f"conv_{dtype}_{side}x{side}_{n}x{c}x{o}x{wide}"
-    return Case(name, "conv", (n, c, o, wide, side), text, wanted, sizes, wide, moved, flops, dtype)
+    return Case(name, "conv", (n, c, o, wide, side), text, wanted, sizes, o, moved, flops, dtype)
 
 
 def small(case: Case) -> Case:
