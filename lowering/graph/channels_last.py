@@ -28,7 +28,7 @@ from lowering.rewriting import Rewriter, is_scheduled, pattern, rewrite_greedily
 from lowering.target import Gpu, get_target
 
 CHUNK = 8
-"""Channels come in so many, for copies of 16 bytes and whole fragments."""
+"""Channels come in so many, for copies of 16 bytes and whole fragments; there are zeros for those that an image lacks."""
 
 LAST, FIRST, FILTERS = (0, 2, 3, 1), (0, 3, 1, 2), (2, 3, 1, 0)
 """Dims of an image with channels last, of one with channels first again, and of filters with what they give last."""
@@ -39,7 +39,7 @@ class GraphChannelsLast(ModulePass):
     """Writes convolutions for tensor cores, with channels last.
 
     Expects: functions at the graph level.
-    Does: for a target with tensor cores, a conv2d of numbers that these multiply, of one group and channels in multiples of 8,
+    Does: for a target with tensor cores, a conv2d of numbers that these multiply, of one group and filters in multiples of 8,
     becomes index notation over an image and filters that are transposed; its result is transposed back. `graph-sink` lets such
     transposes cancel. What the program schedules stays.
     Leaves: a function at the graph level; a sum may be taken in another order.
@@ -105,7 +105,7 @@ def _element(value: SSAValue) -> TensorType:
 
 def _fits(conv: Conv2dOp, gpu: Gpu) -> bool:
     channels, filters = (d.value for d in (dims_of(conv.operands[1].type)[n] for n in (1, 0)))  # pyright: ignore
-    if channels is None or filters is None or channels % CHUNK or filters % CHUNK or is_scheduled(conv):
+    if channels is None or filters is None or not channels or filters % CHUNK or is_scheduled(conv):
         return False
     return number(conv.values(), "groups") == 1 and has_instruction(_element(conv.operands[0]), gpu)
 
@@ -115,6 +115,11 @@ def _written_out(conv: Conv2dOp) -> list[Operation]:
     x, w, *bias = conv.operands
     image = make("transpose", [x], {"perm": list(LAST)})
     filters = make("transpose", [w], {"perm": list(FILTERS)})
+    ops: list[Operation] = [image, filters]
+    if missing := -(dims_of(w.type)[1].value or 0) % CHUNK:  # pyright: ignore[reportArgumentType]
+        image = make("pad", [image.results[0]], {"pads": [Dim.of(n) for n in (*[0] * 7, missing)]})
+        filters = make("pad", [filters.results[0]], {"pads": [Dim.of(n) for n in (*[0] * 5, missing, 0, 0)]})
+        ops += [image, filters]
     n, o, h, v = dims_of(conv.results[0].type)  # pyright: ignore[reportArgumentType]
     r, s, c, _ = dims_of(filters.results[0].type)  # pyright: ignore[reportArgumentType]
     sums = [("r", r), ("s", s), ("c", c)]
@@ -146,7 +151,7 @@ def _written_out(conv: Conv2dOp) -> list[Operation]:
         "sum",
         window,
     )
-    ops: list[Operation] = [image, filters, total]
+    ops.append(total)
     if bias:
         ops.append(make("add", [total.results[0], bias[0]], {}))
     return [*ops, make("transpose", [ops[-1].results[0]], {"perm": list(FIRST)})]

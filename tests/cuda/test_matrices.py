@@ -33,6 +33,7 @@ PRODUCTS: dict[str, str] = {
     "rows-of-w": "fn main(x: bf16[67, 72], w: bf16[83, 72]) -> bf16[67, 83] { return x @ transpose(w) }",
     "columns-of-x": "fn main(x: bf16[72, 64], w: bf16[72, 80]) -> f32[64, 80] { return cast(transpose(x), f32) @ cast(w, f32) }",
     "both": "fn main(x: f16[45, 37], w: f16[21, 45]) -> f16[37, 21] { return transpose(x) @ transpose(w) }",
+    "short-sums": gemm(40, 24, 72, "f16"),
     "batch": "fn main(x: f16[3, 20, 45], w: f16[3, 45, 34]) -> f16[3, 20, 34] { return gelu(x @ w) }",
     "several-rows": "fn main(x: bf16[4, 5, 64], w: bf16[64, 48], y: bf16[4, 5, 48]) -> bf16[4, 5, 48] { return x @ w + y }",
     "few-rows": "fn main(x: bf16[9, 256], w: bf16[256, 200]) -> bf16[9, 200] { return x @ w }",
@@ -42,6 +43,7 @@ PRODUCTS: dict[str, str] = {
 CONVOLUTIONS: dict[str, str] = {
     "padded": "fn main(x: bf16[2, 16, 9, 10], w: bf16[24, 16, 3, 3]) -> bf16[2, 24, 9, 10] { return relu(conv2d(x, w, padding=1)) }",
     "one-by-one": "fn main(x: f16[2, 24, 5, 7], w: f16[40, 24, 1, 1], b: f16[40]) -> f16[2, 40, 5, 7] { return conv2d(x, w, b) }",
+    "colours": "fn main(x: bf16[2, 3, 11, 9], w: bf16[16, 3, 5, 5]) -> bf16[2, 16, 6, 5] { return conv2d(x, w, stride=2, padding=2) }",
     "strides": """fn main(x: bf16[2, 16, 15, 13], w: bf16[32, 16, 3, 2], b: bf16[32]) -> bf16[2, 32, 7, 5] {
       return conv2d(x, w, b, stride=2, padding=[1, 0, 0, 0], dilation=[1, 3])
     }""",

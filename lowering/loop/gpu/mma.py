@@ -23,7 +23,7 @@ from lowering.loop.gpu.chain import Chain, Mover, numbers_of
 from lowering.loop.gpu.grid import Form, Grid
 from lowering.loop.gpu.matrices import LANES, Product
 from lowering.loop.gpu.parts import needed, writes
-from lowering.loop.gpu.stages import Side, Stages
+from lowering.loop.gpu.stages import STEP, Side, Stages
 from lowering.loop.remade import fresh_name
 from lowering.target import Gpu
 
@@ -131,8 +131,7 @@ class _Tile:
             ),
             form.gpu,
         )
-        self.depth = 128 // width
-        self.step = TILE if width == 2 else TILE // 2
+        self.step = STEP // width
         self.lane = grid.thread % form.gpu.warp
         warp = grid.thread // form.gpu.warp
         rows, columns = self.shape.fragments
@@ -163,7 +162,7 @@ class _Tile:
         part = loop.ForOp(
             fresh_name("part", self.func),
             0,
-            self.depth,
+            self.stages.depth,
             step=self.step,
             role="unrolled",
             inits=list(step.block.args),

@@ -20,7 +20,10 @@ from lowering.loop.remade import fresh_name
 from lowering.target import Gpu
 
 ROW = 128
-"""Bytes of the sum's points in a row of a stage."""
+"""Bytes of the sum's points in a row of a stage, at most."""
+
+STEP = 32
+"""Bytes of the points that an instruction takes at once."""
 
 CHUNK = 16
 """Bytes that are copied, and read, at once."""
@@ -79,7 +82,8 @@ class Stages:
     ):
         self.func, self.grid, self.mover, self.product, self.sides = func, grid, mover, found, sides
         self.width = element_bytes(found.element)
-        self.depth, self.chunk = ROW // self.width, CHUNK // self.width
+        self.chunk = CHUNK // self.width
+        self.depth = self._depth(found.deep.upper)
         self.lanes: list[int] = []
         self.read_along_sum: list[bool] = []
         for side in sides:
@@ -94,9 +98,14 @@ class Stages:
         self.outer = [op for op in found.reduced if op is not found.deep]
         self.pieces = ceildiv(found.deep.upper, self.depth)
         self.count = product([*(op.upper for op in self.outer), self.pieces])
-        bytes_ = sum(side.length for side in sides) * ROW
+        bytes_ = sum(side.length for side in sides) * self.depth * self.width
         self.stages = max(2, min(MOST_STAGES, gpu.shared_of_processor // BLOCKS // bytes_))
         self.arrays = [self._alloc(n) for n in range(2)]
+
+    def _depth(self, upper: Dim) -> int:
+        """The points of the sum in a stage: 128 bytes of a row, or what is enough for a short sum, in steps of fragments."""
+        most, step = ROW // self.width, STEP // self.width
+        return most if upper.value is None else min(most, -(-upper.value // step) * step)
 
     def _direction(self, side: Side) -> tuple[bool, int]:
         """Along what an operand is read, the sum or its own last axis, and how many elements at once; 0 where they are read one
@@ -124,7 +133,8 @@ class Stages:
         """Where a stage has an element: chunks of a row are permuted by the row's number."""
         row, column = (own, point) if self.along_sum[n] else (point, own)
         chunks = (self.depth if self.along_sum[n] else self.sides[n].length) // self.chunk
-        turned = (column // self.chunk) ^ (row % min(8, chunks))
+        together = max(1, 8 // chunks)  # rows that all banks hold at once
+        turned = (column // self.chunk) ^ (row // together % min(8, chunks))
         return [number % self.stages, row, turned * self.chunk + column % self.chunk]
 
     def begin(self, block: Block) -> None:
