@@ -46,8 +46,7 @@ from dialects.loop_matrix import (
 from dialects.types import RefType, np_dtype
 from lowering.graph.scalars import run_scalar
 from lowering.kernel.extern import run_extern
-from lowering.loop.interpret_matrix import Copies
-from lowering.loop.interpret_matrix import meet as meet_in_warps
+from lowering.loop.interpret_matrix import Copies, meet as meet_in_warps
 
 Array = np.ndarray
 Names = dict[str, int]
@@ -324,7 +323,8 @@ class _Thread:
         return [np.broadcast_to(lanes, shape)]
 
     def _extract(self, op: ExtractOp) -> Sequence[Array]:
-        return [self.env[op.value][tuple(e.evaluate(self.names) for e in op.index.data)]]
+        part = self.env[op.value][tuple(e.evaluate(self.names) for e in op.index.data)]
+        return [part.reshape(_vector_shape(op.result.type))]
 
     def _fold(self, op: FoldOp) -> Sequence[Array]:
         return self.fold(op.combine.block, [self.env[v] for v in op.inputs])
