@@ -16,6 +16,7 @@ So the elements of a sum are, in order, those of an lhs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import ClassVar
 
 from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type, UnitAttr, VectorType
@@ -194,8 +195,8 @@ class LoadMatrixOp(IRDLOperation):
 class ExtractOp(IRDLOperation):
     """Part of a vector: `%v = loop.extract %t[i, j, 2] : vector<4x4x4x2xf32> to vector<2xf32>`.
 
-    The index names a place along the first dims; all of the others is taken. Loops around it whose variables it names are
-    unrolled, so that a vector stays in registers.
+    The index names a place along the first dims; all of the others is taken, in their dims or as elements of one (`to
+    vector<8xf32>` of four pairs). Loops around it whose variables it names are unrolled, so that a vector stays in registers.
     """
 
     name = "loop.extract"
@@ -206,8 +207,9 @@ class ExtractOp(IRDLOperation):
 
     traits = traits_def(Pure())
 
-    def __init__(self, value: SSAValue, index: Sequence[Dim]):
+    def __init__(self, value: SSAValue, index: Sequence[Dim], *, flat: bool = False):
         rest = _shape(value.type)[len(index) :]
+        rest = (prod(rest),) if flat else rest
         element = _element(value.type)
         super().__init__(
             operands=[value],
@@ -237,8 +239,9 @@ class ExtractOp(IRDLOperation):
         shape, place = _shape(self.value.type), len(self.index.data)
         if not 0 < place <= len(shape):
             raise VerifyException(f"{place} index expressions for {self.value.type}")
-        wanted = VectorType(_element(self.value.type), shape[place:]) if shape[place:] else None
-        if self.result.type != (wanted or _element(self.value.type)):
+        element, rest = _element(self.value.type), shape[place:]
+        wanted = [VectorType(element, rest), VectorType(element, [prod(rest)])] if rest else [element]
+        if self.result.type not in wanted:
             raise VerifyException(
                 f"{self.result.type} is no part of {self.value.type} behind {place} indices"
             )

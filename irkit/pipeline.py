@@ -157,6 +157,7 @@ TARGETED = {
     "graph-fold-scale": ("target", "cc"),
     "graph-order-products": ("target", "cc"),
     "kernel-im2col": ("target", "cc"),
+    "graph-decompose": ("target",),
     "graph-merge-products": ("target", "cc"),
     "kernel-schedule": ("target", "cc"),
     "kernel-prepack": ("target", "cc"),

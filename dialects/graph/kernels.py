@@ -139,8 +139,14 @@ def find_kernel(call: Call, target: str = "c") -> Kernel | None:
     return None
 
 
+WHOLE = "graph.whole"
+"""The attribute of an op that has a form of its own below the graph level, where it is a kernel by itself."""
+
+
 def runs_by_hand(op: object) -> bool:
-    """Whether an op is one that a registered kernel runs."""
-    return (
-        isinstance(op, GraphOp) and short_name(type(op)) in KERNELS and find_kernel(Call.of(op)) is not None
+    """Whether an op is a kernel by itself: one that a registered kernel runs, or that has a form of its own."""
+    if not isinstance(op, GraphOp):
+        return False
+    return WHOLE in op.attributes or (
+        short_name(type(op)) in KERNELS and find_kernel(Call.of(op)) is not None
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import Float32Type, VectorType
-from xdsl.ir import Operation
+from xdsl.dialects import arith, math
+from xdsl.dialects.builtin import BFloat16Type, Float16Type, Float32Type, StringAttr, VectorType
+from xdsl.ir import Attribute, Operation
 
 from dialects.dims import ONE, Dim
+from dialects.kernel import ConvertOp
 from dialects.loop_matrix import (
     CommitCopiesOp,
     CopyAsyncOp,
@@ -16,8 +18,20 @@ from dialects.loop_matrix import (
     WaitCopiesOp,
 )
 from dialects.types import RefType, element_bytes
-from lowering.c.portable import PortableEmitter
+from lowering.c.portable import Numbers, PortableEmitter
 from lowering.c.types import c_type, short_name
+
+FUNCTIONS: dict[type[Operation], str] = {math.Exp2Op: "irk_exp2_f32", arith.MaxnumfOp: "irk_maxnum_f32"}
+"""Functions of `irk_cuda_matrix.h` on f32, as exact as the instructions are."""
+
+
+def _are_pairs(type_: Attribute) -> bool:
+    """Whether it is a vector of pairs of the small floats that a GPU rounds two at a time to."""
+    return (
+        isinstance(type_, VectorType)
+        and isinstance(type_.get_element_type(), BFloat16Type | Float16Type)
+        and type_.get_shape()[-1] % 2 == 0
+    )
 
 
 class MatrixEmitter(PortableEmitter):
@@ -38,11 +52,37 @@ class MatrixEmitter(PortableEmitter):
                 self._copy_async(op)
             case CommitCopiesOp():
                 self.line("irk_commit_copies();")
+            case math.Exp2Op() | arith.MaxnumfOp():
+                self._function(op)
+            case ConvertOp(kind=StringAttr(data="truncf")) if _are_pairs(op.result.type):
+                self._narrow(op)
             case WaitCopiesOp():
                 self.line(f"irk_wait_copies<{op.groups.data}>();")
             case _:
                 return False
         return True
+
+    def _function(self, op: Operation) -> None:
+        """What a GPU has an instruction for, and C no function of its own."""
+        result, function = op.results[0], FUNCTIONS[type(op)]
+        if not isinstance(result.type, VectorType):
+            args = ", ".join(self.names[o] for o in op.operands)
+            self.line(f"const {c_type(result.type)} {self.new(result)} = {function}({args});")
+            return
+        layout = self.layout(result.type)
+        args = ", ".join(self.at(o, layout) for o in op.operands)
+        name, _ = self.declare(result)
+        own = name + (self.subscript(layout) if layout.count > 1 else "")
+        self.each(layout, f"{own} = {function}({args});")
+
+    def _narrow(self, op: ConvertOp) -> None:
+        """Two numbers at once."""
+        name, layout = self.declare(op.result)
+        value = self.at(op.input, layout)
+        pairs = Numbers(layout.element, layout.rows, layout.parts // 2, 1)
+        low, high = (value.replace("[p]", f"[p * 2 + {n}]") for n in (0, 1))
+        place = (name + self.subscript(layout)).replace("[p]", "[p * 2]")
+        self.each(pairs, f"irk_narrow_{short_name(layout.element)}(&{place}, {low}, {high});")
 
     def _mma(self, op: MmaOp) -> None:
         acc, lhs, rhs = op.acc.type, op.lhs.type, op.rhs.type
@@ -70,8 +110,15 @@ class MatrixEmitter(PortableEmitter):
             self.line(f"const {c_type(op.result.type)} {self.new(op.result)} = {place};")
             return
         name, layout = self.declare(op.result)
-        sub = self.subscript(layout)
-        self.each(layout, f"{name}{sub if layout.count > 1 else ''} = {place}{sub};")
+        sub = inside = self.subscript(layout)
+        assert isinstance(op.value.type, VectorType)
+        rest = op.value.type.get_shape()[len(op.index.data) :]
+        if rest != op.result.type.get_shape():  # elements in a row
+            inside, size = "", 1
+            for count in reversed(rest):
+                inside = f"[p / {size} % {count}]{inside}"
+                size *= count
+        self.each(layout, f"{name}{sub if layout.count > 1 else ''} = {place}{inside};")
 
     def _join(self, op: JoinOp) -> None:
         name, whole = self.declare(op.result)

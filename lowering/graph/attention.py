@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from xdsl.dialects.builtin import LocationAttr
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from dialects.dims import Dim, product
 from dialects.graph import symbol_ranges
@@ -18,7 +18,7 @@ from dialects.graph.contraction import AttentionOp, hidden_score
 from dialects.graph.derived.base import SMALL
 from dialects.graph.shapes import number
 from dialects.graph.sketch import Sketch, Term
-from dialects.types import dims_of
+from dialects.types import dims_of, dtype_name
 from lowering.graph.derivatives.access import integer_of
 
 LEAST = 16
@@ -88,6 +88,22 @@ def is_large(op: AttentionOp) -> bool:
         return False
     scores = product((*q[:-1], k[-2]))
     return scores.value is not None or most(scores) <= SCORES
+
+
+def fits_tensor_cores(
+    types: Sequence[Attribute], values: Mapping[str, Value], ranges: Mapping[str, tuple[float, float]]
+) -> bool:
+    """Whether the kernel for tensor cores computes an attention: of f16 or bf16, without a mask but `causal`, of 16 to 128
+    features, a multiple of 16; nothing of it is empty. Scores of keys that are not seen are -inf."""
+    q, k, v = (dims_of(t) for t in types[:3])  # pyright: ignore[reportArgumentType]
+    return (
+        len(types) == 3
+        and dtype_name(types[0].element_type) in ("f16", "bf16")  # pyright: ignore
+        and all((n := d[-1].value or 0) % 16 == 0 and 16 <= n <= 128 for d in (q, v))
+        and all(d.bounds(ranges)[0] > 0 for d in (*q[:-1], k[-2]))
+        and number(values, "scale") > 0
+        and hidden_score(values) == float("-inf")
+    )
 
 
 def goes_by_products(op: AttentionOp) -> bool:

@@ -12,13 +12,14 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from dialects.dims import ONE, ZERO, Dim
-from dialects.graph import CustomOp, ForOp, IfOp, YieldOp, make
+from dialects.graph import CustomOp, ForOp, IfOp, YieldOp, make, symbol_ranges
 from dialects.graph.contraction import AttentionOp
 from dialects.graph.derived import Derived
-from dialects.graph.kernels import runs_by_hand
+from dialects.graph.kernels import WHOLE, runs_by_hand
 from dialects.types import tensor
-from lowering.graph.attention import by_products, goes_by_products
+from lowering.graph.attention import by_products, fits_tensor_cores, goes_by_products
 from lowering.rewriting import replace_by
+from lowering.target import is_cuda
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,22 @@ class GraphDecompose(ModulePass):
     (2) replaces `graph.if` by two loops of one iteration or none: from 0 to n and from n to 1, where n is the condition;
     (3) replaces `graph.custom` by its body, whose ops have its location beside their own; (4) large attention of known
     sizes, and such as was recognised, becomes products and softmax, for blocks of rows where all scores would leave the
-    caches.
+    caches; for a target with tensor cores that compute it in one kernel, it is marked as `graph.whole` instead.
     Leaves: a function without derived ops, custom ops and choices; results may differ in the last bits from the references.
     """
 
     name = "graph-decompose"
 
+    target: str = "native"
     stats: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     def apply(self, ctx: Context, op: builtin.ModuleOp) -> None:
+        if is_cuda(self.target):
+            for each in op.walk():
+                if isinstance(each, AttentionOp) and fits_tensor_cores(
+                    each.operand_types, each.values(), symbol_ranges(each)
+                ):
+                    each.attributes[WHOLE] = builtin.UnitAttr()
         work = [
             o
             for o in op.walk()

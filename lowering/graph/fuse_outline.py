@@ -21,10 +21,13 @@ def outline_in_place(group: Group) -> None:
     """Moves a group's ops, with copies of the views and scalar constants that they read, into a kernel.group."""
     members = set(group.ops)
     outside: list[SSAValue] = []
+    views: list[Operation] = []
     for op in group.ops:
         for result in op.results:
-            if any(use.operation not in members for use in result.uses) and result not in outside:
+            if _is_read_outside(result, members, seen := []) and result not in outside:
                 outside.append(result)
+            else:
+                views += seen
     copies: dict[SSAValue, SSAValue] = {}
     inner = Block()
     last = group.ops[-1]
@@ -38,6 +41,8 @@ def outline_in_place(group: Group) -> None:
                 op.operands[position] = copy
         op.detach()
         inner.add_op(op)
+    for view in reversed(dict.fromkeys(views)):  # each reader has a copy
+        parent.erase_op(view)
     for value, result in zip(outside, wrapper.results, strict=True):
         result.name_hint = value.name_hint
         for use in list(value.uses):
@@ -48,6 +53,22 @@ def outline_in_place(group: Group) -> None:
     end = KernelYield(*outside)
     end.location = wrapper.location
     inner.add_op(end)
+
+
+def _is_read_outside(value: SSAValue, members: set[Operation], views: list[Operation]) -> bool:
+    """Whether anything but members reads a value, themselves or through views, which are added to a list in their order."""
+    for use in value.uses:
+        op = use.operation
+        if op in members:
+            if views and runs_by_hand(op):  # takes no copies of views
+                return True
+            continue
+        if not is_view(op):
+            return True
+        views.append(op)
+        if _is_read_outside(op.results[0], members, views):
+            return True
+    return False
 
 
 def _is_widespread(op: Operation) -> bool:

@@ -323,7 +323,8 @@ class _Thread:
         return [np.broadcast_to(lanes, shape)]
 
     def _extract(self, op: ExtractOp) -> Sequence[Array]:
-        return [self.env[op.value][tuple(e.evaluate(self.names) for e in op.index.data)]]
+        part = self.env[op.value][tuple(e.evaluate(self.names) for e in op.index.data)]
+        return [part.reshape(_vector_shape(op.result.type))]
 
     def _fold(self, op: FoldOp) -> Sequence[Array]:
         return self.fold(op.combine.block, [self.env[v] for v in op.inputs])

@@ -13,6 +13,7 @@ from dialects import loop
 from dialects.dims import ZERO, Dim, DimAttr, product
 from dialects.errors import IrkitError
 from dialects.kernel import ArgAttr
+from lowering.loop.gpu.attention import Attention, is_attention
 from lowering.loop.gpu.chain import Chain, chain_of
 from lowering.loop.gpu.columns import Columns, column_sum
 from lowering.loop.gpu.grid import Form, fill_grid
@@ -44,7 +45,8 @@ class LoopMapGpu(ModulePass):
     long scans, a block takes each, and of updates at places that are looked up, a thread those of its element; (5) any other
     nest becomes a thread for each point of its independent loops, one where there are none; (6) of several nests, the first
     blocks run the first, those behind them the next; (7) a function with memory or barriers of its own is run by one block as
-    by a team; (8) text written by hand is run by a grid as its kernel says.
+    by a team; (8) text written by hand is run by a grid as its kernel says; (9) attention that was kept whole becomes a block for
+    some queries of a head, which goes over the keys on tensor cores.
     Leaves: functions whose outermost loop is a `block` loop around a `thread` loop; arguments are aligned as vector accesses
     need it.
     """
@@ -89,7 +91,7 @@ def is_mapped(func: loop.FuncOp) -> bool:
 def _forms(func: loop.FuncOp, gpu: Gpu) -> list[Form]:
     """How a function is run: a form for each of its nests, which run at once, or one for all of it."""
     if (text := text_of(func)) is not None:
-        return [Text(text, gpu)]
+        return [Attention(func, text, gpu) if is_attention(func, text) else Text(text, gpu)]
     groups = groups_of(func)
     if groups is None or len(groups) > 1:
         return [Team(func, gpu)]

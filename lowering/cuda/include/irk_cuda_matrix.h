@@ -69,7 +69,34 @@ template <int size> IRK_DEVICE void irk_copy_async(void *to, const void *from, i
 IRK_DEVICE void irk_commit_copies() { asm volatile("cp.async.commit_group;" : : : "memory"); }
 template <int groups> IRK_DEVICE void irk_wait_copies() { asm volatile("cp.async.wait_group %0;" : : "n"(groups) : "memory"); }
 
+/* Within two units in the last place; subnormal numbers count as zero. */
+IRK_DEVICE float irk_exp2_f32(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+/* The greater one, and the other one of a NaN. */
+IRK_DEVICE float irk_maxnum_f32(float a, float b) { return fmaxf(a, b); }
+
+/* Two numbers rounded to nearest, ties to even. */
+IRK_DEVICE void irk_narrow_bf16(irk_bf16 *to, float low, float high) {
+  unsigned both;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+  memcpy(to, &both, sizeof both);
+}
+IRK_DEVICE void irk_narrow_f16(irk_f16 *to, float low, float high) {
+  unsigned both;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+  memcpy(to, &both, sizeof both);
+}
+
 #else
+IRK_DEVICE float irk_exp2_f32(float x) { return __builtin_exp2f(x); }
+IRK_DEVICE float irk_maxnum_f32(float a, float b) { return (a > b) | (b != b) ? a : b; }
+IRK_DEVICE void irk_narrow_bf16(irk_bf16 *to, float low, float high) { to[0] = irk_f32_to_bf16(low), to[1] = irk_f32_to_bf16(high); }
+IRK_DEVICE void irk_narrow_f16(irk_f16 *to, float low, float high) { to[0] = irk_f32_to_f16(low), to[1] = irk_f32_to_f16(high); }
+
 namespace irk_cpu {
 
 /* What a number is as a factor. */
