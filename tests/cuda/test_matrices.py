@@ -161,5 +161,7 @@ def test_nothing_spills(arch: str, tmp_path: Path):
 def test_copies_are_as_wide_as_they_are_aligned():
     wide, narrow = (text_of(mapped(gemm(64, k, 64, "f16"))).source for k in (64, 63))
     assert "irk_copy_async<16>(x_stages" in wide and "irk_copy_async<16>(x_stages" not in narrow
+    in_parts = text_of(mapped(PRODUCTS["uneven-parts"])).source
+    assert "_sums(" in in_parts and "irk_copy_async<16>(x_stages" in in_parts
     (func,) = [op for op in mapped(gemm(256, 256, 256, "f16")).ops if isinstance(op, loop.FuncOp)]
     assert {op.ref_type.rank for op in func.allocs("shared")} == {3}
