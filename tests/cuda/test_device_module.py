@@ -213,12 +213,29 @@ def test_memory_lives_as_long_as_who_sees_it(machine: Machine, version: tuple[in
     unused: Any = array.__dlpack__(max_version=version)
     del memory, array
     gc.collect()
+    dlpack._drop_unused()
     assert alive() is not None and len(dlpack._lent) == count + 2
     del unused  # a capsule that nobody took
+    dlpack._drop_unused()
     assert len(dlpack._lent) == count + 1
     del seen
     gc.collect()
     assert alive() is None and len(dlpack._lent) == count
+
+
+def test_a_library_that_refuses_an_array_says_why(machine: Machine):
+    """NumPy has no bf16 of its own. What it refused is given back when the next array is lent."""
+    count = len(dlpack._lent)
+    for _ in range(3):
+        memory = machine.allocate(16)
+        array = DeviceArray(machine, memory.address, (8,), np_dtype("bf16"), memory)
+        with pytest.raises((RuntimeError, BufferError), match="dtype"):
+            np.from_dlpack(array)
+    assert len(dlpack._lent) == count + 1
+    for name in ("f8e4m3", "i4"):
+        with pytest.raises(BufferError, match="DLPack has no type for"):
+            np.from_dlpack(DeviceArray(machine, memory.address, (8,), np_dtype(name), memory))
+    assert len(dlpack._lent) == count
 
 
 def test_what_dlpack_cannot_give_is_refused(machine: Machine):

@@ -34,6 +34,9 @@ PRODUCTS: dict[str, str] = {
     "columns-of-x": "fn main(x: bf16[72, 64], w: bf16[72, 80]) -> f32[64, 80] { return cast(transpose(x), f32) @ cast(w, f32) }",
     "both": "fn main(x: f16[45, 37], w: f16[21, 45]) -> f16[37, 21] { return transpose(x) @ transpose(w) }",
     "short-sums": gemm(40, 24, 72, "f16"),
+    "three-steps": gemm(40, 40, 30, "bf16"),
+    "three-steps-of-columns": "fn main(x: f16[20, 40], w: f16[33, 40]) -> f16[20, 33] { return x @ transpose(w) }",
+    "uneven-parts": gemm(20, 1000, 31, "f16"),
     "batch": "fn main(x: f16[3, 20, 45], w: f16[3, 45, 34]) -> f16[3, 20, 34] { return gelu(x @ w) }",
     "several-rows": "fn main(x: bf16[4, 5, 64], w: bf16[64, 48], y: bf16[4, 5, 48]) -> bf16[4, 5, 48] { return x @ w + y }",
     "few-rows": "fn main(x: bf16[9, 256], w: bf16[256, 200]) -> bf16[9, 200] { return x @ w }",
@@ -158,5 +161,7 @@ def test_nothing_spills(arch: str, tmp_path: Path):
 def test_copies_are_as_wide_as_they_are_aligned():
     wide, narrow = (text_of(mapped(gemm(64, k, 64, "f16"))).source for k in (64, 63))
     assert "irk_copy_async<16>(x_stages" in wide and "irk_copy_async<16>(x_stages" not in narrow
+    in_parts = text_of(mapped(PRODUCTS["uneven-parts"])).source
+    assert "_sums(" in in_parts and "irk_copy_async<16>(x_stages" in in_parts
     (func,) = [op for op in mapped(gemm(256, 256, 256, "f16")).ops if isinstance(op, loop.FuncOp)]
     assert {op.ref_type.rank for op in func.allocs("shared")} == {3}

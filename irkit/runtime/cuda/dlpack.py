@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,8 +59,11 @@ READ_ONLY = 1
 CODES = {0: "i", 1: "u", 2: "f", 4: "bf", 5: "c"}
 KIND_OF_BOOL = 6
 
+ONLY_HERE = 3
+"""References to a capsule that only `_lent` has: its own, a variable's and that of the call which counts them."""
+
 _lent: dict[int, tuple[object, ...]] = {}
-"""What other libraries hold, by the address of its structure: the structure, its shape, the array."""
+"""What other libraries hold, by the address of its structure: the structure, its shape, the array, the capsule."""
 
 
 @Deleter
@@ -70,28 +74,26 @@ def _give_back(address: int, lent: dict[int, tuple[object, ...]] = _lent) -> Non
 ctypes.pythonapi.Py_IncRef(ctypes.py_object(_give_back))  # others may call it when this module has gone
 
 
-@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-def _drop(capsule: int) -> None:
-    """Ends a capsule. One that a library has taken over has another name, and is that library's to give back."""
-    for kind in (Managed, Versioned):
-        if _is_valid(capsule, kind.NAME):
-            _give_back(_pointer(capsule, kind.NAME))
-
-
 _new = ctypes.pythonapi.PyCapsule_New
 _new.restype, _new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
-# as addresses: an object that is being freed must not be counted
-_is_valid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)(
-    ("PyCapsule_IsValid", ctypes.pythonapi)
-)
-_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)(
-    ("PyCapsule_GetPointer", ctypes.pythonapi)
-)
+_is_valid = ctypes.pythonapi.PyCapsule_IsValid
+_is_valid.restype, _is_valid.argtypes = ctypes.c_int, [ctypes.py_object, ctypes.c_char_p]
+
+
+def _drop_unused() -> None:
+    """Lets go of the capsules that nobody has any more and nobody took: a library that takes one renames it, and gives it back.
+    A capsule does not do so itself at its end, where the error of a library that refuses it may be under way: Python code
+    would lose that error."""
+    for address, (*_, capsule) in list(_lent.items()):
+        unused = any(_is_valid(capsule, kind.NAME) for kind in (Managed, Versioned))
+        if unused and sys.getrefcount(capsule) <= ONLY_HERE:
+            _lent.pop(address, None)
 
 
 def exported(array: DeviceArray, versioned: bool) -> object:
-    """A capsule with an array, which lives until the capsule, or who takes it, gives it back. Raises BufferError where what
-    takes it could not know that it is read-only."""
+    """A capsule with an array, which lives until who takes it gives it back; if nobody does, until the next one is made.
+    Raises BufferError where what takes it could not know that it is read-only, and for a dtype that DLPack does not have."""
+    _drop_unused()
     if not versioned and not array.writable:
         raise BufferError("the array is read-only, which DLPack tells from version 1.0 on")
     shape = (ctypes.c_int64 * max(1, array.ndim))(*array.shape)
@@ -115,8 +117,9 @@ def exported(array: DeviceArray, versioned: bool) -> object:
     else:
         managed = Managed(tensor, None, _give_back)
     address = ctypes.addressof(managed)
-    _lent[address] = managed, shape, strides, array
-    return _new(address, managed.NAME, ctypes.cast(_drop, ctypes.c_void_p))
+    capsule = _new(address, managed.NAME, None)
+    _lent[address] = managed, shape, strides, array, capsule
+    return capsule
 
 
 def _strides(shape: tuple[int, ...]) -> list[int]:
@@ -130,4 +133,7 @@ def _type_of(dtype: np.dtype) -> tuple[int, int]:
     if dtype == np.bool_:
         return KIND_OF_BOOL, 8
     kind = "bf" if dtype == np_dtype("bf16") else dtype.kind
-    return {text: code for code, text in CODES.items()}[kind], 8 * dtype.itemsize
+    for code, text in CODES.items():
+        if text == kind:
+            return code, 8 * dtype.itemsize
+    raise BufferError(f"DLPack has no type for {dtype}: numpy() makes a copy on the host")

@@ -12,6 +12,7 @@ from dialects import loop
 from dialects.dims import ONE, ceildiv, product
 from lowering.loop.gpu.chain import Axis, Chain, chain_of
 from lowering.loop.gpu.columns import lanes_of
+from lowering.loop.gpu.matrices import product_of_matrices
 from lowering.loop.gpu.parts import accesses_of, groups_of, memory, needed, writes
 from lowering.loop.gpu.products import tile_of
 from lowering.loop.gpu.shared import is_sum
@@ -25,6 +26,9 @@ LEAST_PART = 256
 
 BLOCKS = 4
 """Parts of all sums for each multiprocessor."""
+
+STAGE = 64
+"""Parts of a product for tensor cores have a multiple of so many steps: they begin where wide copies are aligned."""
 
 SHORT = 64
 """Steps of other loops beside the sum."""
@@ -84,6 +88,8 @@ def long_sum(func: loop.FuncOp, gpu: Gpu) -> LongSum | None:
     fold = _fold_of(found)
     if fold is not None and size > 4 * gpu.threads:
         size = -(-size // gpu.threads) * gpu.threads  # all threads of a block have as many
+    if product_of_matrices(chain, gpu) is not None:
+        size = -(-size // STAGE) * STAGE
     sizes = [count * (axis.step.value or 0) for count, axis in zip(known, axes, strict=True)]
     out = LongSum(found, fold, axes, tuple(sizes), tuple(needs), -(-steps // size), size)
     lanes = [tuple(v.type.get_shape()) if isinstance(v.type, VectorType) else () for v in out.values]

@@ -74,6 +74,9 @@ def product_of_matrices(chain: Chain, gpu: Gpu) -> Product | None:
     if any(axis.step != ONE or axis.lower != ZERO for axis in rows) or columns.lower != ZERO:
         return None
     others = tuple(a for a in chain.axes if a is not columns and a not in rows)
+    own = {columns.variable, *(a.variable for a in rows), *names}
+    if any(own & op.upper.names() for op in reduced):  # the points of a tile have sums of different lengths
+        return None
     deep = max(reduced, key=lambda op: op.upper.value or (1 << 40))
     return Product(found, reduced, deep, rows, columns, others, lhs, rhs, element)
 

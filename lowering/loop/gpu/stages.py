@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import gcd
 
 from xdsl.dialects.builtin import FloatAttr
 from xdsl.ir import Block, SSAValue
@@ -83,7 +84,8 @@ class Stages:
         self.func, self.grid, self.mover, self.product, self.sides = func, grid, mover, found, sides
         self.width = element_bytes(found.element)
         self.chunk = CHUNK // self.width
-        self.depth = self._depth(found.deep.upper)
+        self.upper = found.deep.upper.subst(mover.names)
+        self.depth = self._depth(self.upper)
         self.lanes: list[int] = []
         self.read_along_sum: list[bool] = []
         for side in sides:
@@ -96,8 +98,11 @@ class Stages:
             if self.along_sum[n] != self.read_along_sum[n]:
                 self.lanes[n] = min(self.lanes[n], 1)
         self.outer = [op for op in found.reduced if op is not found.deep]
-        self.pieces = ceildiv(found.deep.upper, self.depth)
-        self.count = product([*(op.upper for op in self.outer), self.pieces])
+        self.counts = [
+            *(op.upper.subst(mover.names) for op in self.outer),
+            ceildiv(self.upper, self.depth),
+        ]
+        self.count = product(self.counts)
         bytes_ = sum(side.length for side in sides) * self.depth * self.width
         self.stages = max(2, min(MOST_STAGES, gpu.shared_of_processor // BLOCKS // bytes_))
         self.arrays = [self._alloc(n) for n in range(2)]
@@ -130,11 +135,11 @@ class Stages:
         return alloc.result
 
     def place(self, n: int, number: Dim, own: Dim, point: Dim) -> list[Dim]:
-        """Where a stage has an element: chunks of a row are permuted by the row's number."""
+        """Where a stage has an element: chunks of a row are permuted by the row's number, within as many as divide the row."""
         row, column = (own, point) if self.along_sum[n] else (point, own)
         chunks = (self.depth if self.along_sum[n] else self.sides[n].length) // self.chunk
-        together = max(1, 8 // chunks)  # rows that all banks hold at once
-        turned = (column // self.chunk) ^ (row // together % min(8, chunks))
+        turns = gcd(chunks, 8)  # of 8 // turns rows, no two begin at the same banks
+        turned = (column // self.chunk) ^ (row // (8 // turns) % turns)
         return [number % self.stages, row, turned * self.chunk + column % self.chunk]
 
     def begin(self, block: Block) -> None:
@@ -180,7 +185,7 @@ class Stages:
 
     def _copy_one(self, n: int, number: Dim, own: Dim, point: Dim, block: Block) -> None:
         side, lanes, deep = self.sides[n], self.lanes[n], self.product.deep
-        numbers = numbers_of(number, [*(op.upper for op in self.outer), self.pieces])
+        numbers = numbers_of(number, self.counts)
         k = numbers[-1] * self.depth + point
         row = side.first + own
         names = {
@@ -190,13 +195,13 @@ class Stages:
             deep.variable: k,
         }
         index = [e.subst(names) for e in side.load.index.data]
-        left_row, left_k = side.total - row, deep.upper - k
+        left_row, left_k = side.total - row, self.upper - k
         along = self.read_along_sum[n]
         guard = [left_row - 1] if divisor(side.total, {}) % side.length else []
         valid = None
-        if divisor(deep.upper, {}) % self.depth:
+        if divisor(self.upper, {}) % self.depth:
             guard.append(left_k - 1)
-            if along and lanes > 1 and divisor(deep.upper, {}) % lanes:
+            if along and lanes > 1 and divisor(self.upper, {}) % lanes:
                 valid = dmin(lanes, left_k)
         if not along and lanes > 1 and divisor(side.total, {}) % lanes:
             valid = dmin(lanes, left_row)
