@@ -28,7 +28,8 @@ BLOCKS = 4
 """Parts of all sums for each multiprocessor."""
 
 STAGE = 64
-"""Parts of a product for tensor cores have a multiple of so many steps: they begin where wide copies are aligned."""
+"""Parts of a product for tensor cores have a multiple of so many steps: they begin where wide copies are aligned. And the sides
+of the smaller tiles of their blocks."""
 
 SHORT = 64
 """Steps of other loops beside the sum."""
@@ -129,7 +130,13 @@ def _parts(chain: Chain, found: loop.ForOp, points: int, steps: int, gpu: Gpu) -
     lanes = max(v.type.get_shape()[0] if isinstance(v.type, VectorType) else 1 for v in found.inits)
     if not points or points * steps * lanes < LEAST_WORK:
         return 1
-    if tile is not None:
+    each = BLOCKS
+    if (matrices := product_of_matrices(chain, gpu)) is not None:
+        rows = product(axis.count({}) for axis in matrices.rows)
+        beside = product(axis.count({}) for axis in matrices.others)
+        tiles = ceildiv(rows, STAGE) * ceildiv(matrices.columns.upper, STAGE) * beside
+        blocks, each = tiles.value or 1, BLOCKS // 2  # their blocks are large
+    elif tile is not None:
         beside = product(a.count({}) for a in chain.axes if a not in (tile.rows, tile.columns)).value or 1
         sides = [ceildiv(axis.count({}), 16).value or 1 for axis in (tile.rows, tile.columns)]
         blocks = beside * sides[0] * sides[1]
@@ -137,7 +144,7 @@ def _parts(chain: Chain, found: loop.ForOp, points: int, steps: int, gpu: Gpu) -
         blocks = -(-points // (32 // max(1, min(32, lanes_of(found.inits[0])))))
     if blocks * 2 > gpu.processors:
         return 1
-    wanted = min(BLOCKS * gpu.processors // blocks, steps // LEAST_PART)
+    wanted = min(each * gpu.processors // blocks, steps // LEAST_PART)
     if tile is None:
         return wanted
     return next((n for n in range(min(wanted, gpu.processors * 2 // blocks), 1, -1) if steps % n == 0), 1)
