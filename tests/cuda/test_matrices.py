@@ -15,11 +15,8 @@ from lowering.graph.interpret import run_graph
 from tests.cuda.machine import (
     ORDERS,
     CpuKernels,
-    has_nvcc,
     mapped,
-    nvcc,
     planted_in,
-    registers,
     run_on_cpu,
     text_of,
 )
@@ -143,19 +140,6 @@ def test_planted_faults_show(fault: tuple[str, str], tmp_path: Path, monkeypatch
     text = gemm(70, 500, 72, "bf16")
     source = planted_in(text_of(mapped(text)).source, fault)
     assert wrong_in_some_order(text, source, tmp_path, monkeypatch)
-
-
-@pytest.mark.skipif(not has_nvcc(), reason="there is no nvcc")
-@pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
-def test_nothing_spills(arch: str, tmp_path: Path):
-    target = f"cuda:{arch}+tf32"
-    for number, text in enumerate(
-        (gemm(4096, 4096, 4096, "bf16"), gemm(4096, 4096, 4096), gemm(16, 1000, 999, "f16"))
-    ):
-        (folder := tmp_path / str(number)).mkdir()
-        emitted = text_of(mapped(text, target), target)
-        for found in registers(nvcc(emitted.source, folder, arch)).values():
-            assert (found.stack, found.spills) == (0, 0), text
 
 
 def test_copies_are_as_wide_as_they_are_aligned():

@@ -75,13 +75,13 @@ def test_nvcc_takes_the_text_and_nothing_spills(
     arch: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ):
     """The kernels of the bench and some others, as one text; what each takes of the GPU is told at the end of the run."""
-    large = [case for case in CASES if not case.small and not case.suffix]
-    texts = {(case.kind, case.dtype): (case.name, case.text) for case in large}  # the last of each kind
-    texts = dict(texts.values()) | OTHERS
+    large = {(case.kind, case.dtype): case for case in CASES if not case.small}  # the last of each kind
+    texts = [(case.name, case.text, case.suffix) for case in large.values()]
+    texts += [(name, text, "") for name, text in OTHERS.items()]
     whole: list[str] = []
     launches: dict[str, tuple[str, Launch]] = {}
-    for number, (name, text) in enumerate(texts.items()):
-        emitted = text_of(mapped(text, f"cuda:{arch}"), f"cuda:{arch}")
+    for number, (name, text, suffix) in enumerate(texts):
+        emitted = text_of(mapped(text, f"cuda:{arch}{suffix}"), f"cuda:{arch}{suffix}")
         source = emitted.source
         for launch in emitted.launches:
             source = re.sub(rf"\b{launch.kernel}(?=_launch\b|\b)", f"{launch.kernel}_{number}", source)
@@ -95,7 +95,8 @@ def test_nvcc_takes_the_text_and_nothing_spills(
         rows.append(
             f"{name:<34} {launch.kernel:<28} {used.registers:>9} {used.spills:>7} {used.stack:>7} {used.shared:>7}"
         )
-        assert used.shared <= launch.shared, kernel  # some is asked for at the launch
+        # Some is asked for at the launch, at a multiple of 128 bytes: where one text has such a kernel, others are rounded up.
+        assert used.shared <= -(-launch.shared // 128) * 128, kernel
     table = "\n".join(rows)
     record_property("table", table)
     assert all((used.stack, used.spills) == (0, 0) for used in found.values()), table
