@@ -95,10 +95,17 @@ class Dim:
         )
 
     @property
+    def opaque(self) -> Opaque | None:
+        """The quotient, remainder or the like that it is, and nothing else."""
+        if len(self.terms) != 1 or self.terms[0][1] != 1 or len(self.terms[0][0]) != 1:
+            return None
+        (atom,) = self.terms[0][0]
+        return atom if isinstance(atom, Opaque) else None
+
+    @property
     def is_infix(self) -> bool:
         """Whether it is one quotient, remainder or the like, printed without parentheses around it."""
-        atoms = self.terms[0][0] if len(self.terms) == 1 else ()
-        return len(atoms) == 1 and isinstance(atoms[0], Opaque) and atoms[0].kind not in ("min", "max")
+        return self.opaque is not None and self.opaque.kind not in ("min", "max")
 
     @property
     def is_product(self) -> bool:
@@ -364,25 +371,18 @@ def _divide(kind: str, a: Dim, b: Dim) -> Dim:
         return whole + quotient
     if rest.value is not None:
         return _const(rest.value % divisor)
-    if len(rest.terms) == 1 and rest.terms[0][1] == 1 and len(rest.terms[0][0]) == 1:
-        (inner,) = rest.terms[0][0]
-        if (
-            isinstance(inner, Opaque)
-            and inner.kind == "mod"
-            and (by := inner.args[1].value)
-            and by % divisor == 0
-        ):
-            return inner.args[0] % divisor  # x mod (a * b) mod a = x mod a
+    inner = rest.opaque
+    if inner is not None and inner.kind == "mod" and (by := inner.args[1].value) and by % divisor == 0:
+        return inner.args[0] % divisor  # x mod (a * b) mod a = x mod a
     return Dim((((Opaque("mod", (rest, _const(divisor))),), 1),))
 
 
 def _quotient(a: Dim, divisor: int) -> Dim:
     if divisor == 1:
         return a
-    if len(a.terms) == 1 and a.terms[0][1] == 1 and len(a.terms[0][0]) == 1:
-        (inner,) = a.terms[0][0]
-        if isinstance(inner, Opaque) and inner.kind == "floordiv" and (by := inner.args[1].value or 0) > 0:
-            return _divide("floordiv", inner.args[0], _const(by * divisor))  # x // a // b = x // (a * b)
+    inner = a.opaque
+    if inner is not None and inner.kind == "floordiv" and (by := inner.args[1].value or 0) > 0:
+        return _divide("floordiv", inner.args[0], _const(by * divisor))  # x // a // b = x // (a * b)
     return Dim((((Opaque("floordiv", (a, _const(divisor))),), 1),))
 
 

@@ -39,22 +39,10 @@ from xdsl.utils.exceptions import VerifyException
 from dialects.dims import Dim, DimAttr, DimsAttr, dims_text, parse_dims
 from dialects.kernel import resolve_by_name, verify_access
 from dialects.syntax import parse_access, print_access
-from dialects.types import RefType, element_bytes
+from dialects.types import RefType, element_bytes, element_of, shape_of
 
 WARP = 32
 """Threads that hold a matrix together."""
-
-ROW_BYTES = 16
-"""The bytes of a row of the 8 x 8 (of f32: 8 x 4) matrices that `loop.load_matrix` reads."""
-
-
-def _shape(type_: Attribute) -> tuple[int, ...]:
-    return tuple(type_.get_shape()) if isinstance(type_, VectorType) else ()
-
-
-def _element(type_: Attribute) -> Attribute:
-    return type_.get_element_type() if isinstance(type_, VectorType) else type_
-
 
 FRAGMENT = "_0"
 """The number of a fragment, in the index of what reads it."""
@@ -84,8 +72,6 @@ class MmaOp(IRDLOperation):
     acc = operand_def(VectorType)
     result = result_def(VectorType)
 
-    traits = traits_def()
-
     def __init__(self, lhs: SSAValue, rhs: SSAValue, acc: SSAValue):
         super().__init__(operands=[lhs, rhs, acc], result_types=[acc.type])
 
@@ -104,13 +90,13 @@ class MmaOp(IRDLOperation):
         printer.print_list([v.type for v in self.operands], printer.print_attribute)
 
     def verify_(self) -> None:
-        element = _element(self.lhs.type)
+        element = element_of(self.lhs.type)
         count = fragment_elements(element)
-        if count is None or _element(self.rhs.type) != element:
+        if count is None or element_of(self.rhs.type) != element:
             raise VerifyException(
-                f"multiplies {element} and {_element(self.rhs.type)}: expected f16, bf16 or f32, the same twice"
+                f"multiplies {element} and {element_of(self.rhs.type)}: expected f16, bf16 or f32, the same twice"
             )
-        lhs, rhs = _shape(self.lhs.type), _shape(self.rhs.type)
+        lhs, rhs = shape_of(self.lhs.type), shape_of(self.rhs.type)
         if len(lhs) != 2 or len(rhs) != 2 or (lhs[1], rhs[1]) != (count, count):
             raise VerifyException(f"a thread has {count} elements of a fragment of {element}")
         if self.acc.type != VectorType(Float32Type(), [lhs[0], rhs[0], 4, 2]):
@@ -148,7 +134,8 @@ class LoadMatrixOp(IRDLOperation):
         type_ = array.type
         assert isinstance(type_, RefType)
         element = type_.element_type
-        elements = 4 * 4 // element_bytes(element)
+        elements = fragment_elements(element)
+        assert elements is not None
         super().__init__(
             operands=[array],
             properties={
@@ -184,8 +171,8 @@ class LoadMatrixOp(IRDLOperation):
             raise VerifyException(f"reads from shared memory, found an array in '{array.space.data}'")
         element = array.element_type
         count = fragment_elements(element)
-        shape = _shape(self.result.type)
-        if count is None or _element(self.result.type) != element or len(shape) != 2 or shape[1] != count:
+        shape = shape_of(self.result.type)
+        if count is None or element_of(self.result.type) != element or len(shape) != 2 or shape[1] != count:
             raise VerifyException(f"{self.result.type} holds no fragments of {element}")
         if self.transposed is not None and element_bytes(element) != 2:
             raise VerifyException(f"there is no transposed read of {element}: elements are of 2 bytes")
@@ -208,9 +195,9 @@ class ExtractOp(IRDLOperation):
     traits = traits_def(Pure())
 
     def __init__(self, value: SSAValue, index: Sequence[Dim], *, flat: bool = False):
-        rest = _shape(value.type)[len(index) :]
+        rest = shape_of(value.type)[len(index) :]
         rest = (prod(rest),) if flat else rest
-        element = _element(value.type)
+        element = element_of(value.type)
         super().__init__(
             operands=[value],
             properties={"index": DimsAttr(tuple(index))},
@@ -236,10 +223,10 @@ class ExtractOp(IRDLOperation):
         printer.print_attribute(self.result.type)
 
     def verify_(self) -> None:
-        shape, place = _shape(self.value.type), len(self.index.data)
+        shape, place = shape_of(self.value.type), len(self.index.data)
         if not 0 < place <= len(shape):
             raise VerifyException(f"{place} index expressions for {self.value.type}")
-        element, rest = _element(self.value.type), shape[place:]
+        element, rest = element_of(self.value.type), shape[place:]
         wanted = [VectorType(element, rest), VectorType(element, [prod(rest)])] if rest else [element]
         if self.result.type not in wanted:
             raise VerifyException(
@@ -262,7 +249,7 @@ class JoinOp(IRDLOperation):
         type_ = values[0].type
         super().__init__(
             operands=[list(values)],
-            result_types=[VectorType(_element(type_), [len(values), *_shape(type_)])],
+            result_types=[VectorType(element_of(type_), [len(values), *shape_of(type_)])],
         )
 
     @classmethod
@@ -283,7 +270,7 @@ class JoinOp(IRDLOperation):
         if len(types) != 1:
             raise VerifyException("joins values of one type, at least one")
         (type_,) = types
-        if self.result.type != VectorType(_element(type_), [len(self.values), *_shape(type_)]):
+        if self.result.type != VectorType(element_of(type_), [len(self.values), *shape_of(type_)]):
             raise VerifyException(f"{len(self.values)} values of {type_} are no {self.result.type}")
 
 

@@ -27,6 +27,7 @@ from xdsl.dialects.builtin import (
     Signedness,
     StringAttr,
     TensorType,
+    VectorType,
     bf16,
     f16,
     f32,
@@ -184,6 +185,16 @@ def storage(element: Attribute) -> Attribute:
     if isinstance(element, IntegerType):
         return IntegerType(element.width.data)
     return element
+
+
+def element_of(type_: Attribute) -> Attribute:
+    """The element type of a vector, or a scalar's own type."""
+    return type_.get_element_type() if isinstance(type_, VectorType) else type_
+
+
+def shape_of(type_: Attribute) -> tuple[int, ...]:
+    """The shape of a vector; empty for a scalar."""
+    return tuple(type_.get_shape()) if isinstance(type_, VectorType) else ()
 
 
 STORED = frozenset(storage(element) for element in DTYPES.values())

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xdsl.dialects import arith, math
-from xdsl.dialects.builtin import IntegerType, VectorType, i1
+from xdsl.dialects.builtin import IntegerType, i1
 from xdsl.ir import Attribute, Operation
 
 from dialects.kernel import ConvertOp, FloatToIntOp, IntegerOp, RandomOp, RemfOp
-from dialects.types import element_bytes
+from dialects.types import element_bytes, element_of
 from lowering.c.types import c_type, short_name
 
 INFIX: dict[type[Operation], str] = {
@@ -94,11 +94,6 @@ MINMAX: dict[type[Operation], tuple[str, bool]] = {
 def unsigned(element: Attribute) -> str:
     """The unsigned C type of an integer."""
     return f"uint{8 * element_bytes(element)}_t"
-
-
-def element_of(type_: Attribute) -> Attribute:
-    """The element type of a scalar or vector type."""
-    return type_.get_element_type() if isinstance(type_, VectorType) else type_
 
 
 def scalar(op: Operation, args: list[str]) -> str:

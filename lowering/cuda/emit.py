@@ -139,11 +139,12 @@ def _table(launches: list[Launch]) -> list[str]:
     return ["//   " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
-def _launch_macro(emitter: CudaEmitter) -> str:
+def _launched(emitter: CudaEmitter, args: Sequence[str]) -> str:
+    """The launch of a kernel, which has to ask for much shared memory."""
     launch = emitter.launch
-    if emitter.is_large:
-        return f"IRK_LAUNCH_LARGE({launch.kernel}, blocks, {launch.threads}, {launch.shared}"
-    return f"IRK_LAUNCH({launch.kernel}, blocks, {launch.threads}"
+    macro, asked = ("IRK_LAUNCH_LARGE", [str(launch.shared)]) if emitter.is_large else ("IRK_LAUNCH", [])
+    words = [launch.kernel, "blocks", str(launch.threads), *asked, "stream", *args]
+    return f"{macro}({', '.join(words)})"
 
 
 def _launcher(func: loop.FuncOp, emitter: CudaEmitter) -> str:
@@ -172,7 +173,7 @@ def _launcher(func: loop.FuncOp, emitter: CudaEmitter) -> str:
             f"  const int64_t blocks = {c_dim(launch.blocks, ranges, emitter.variables)};",
             f"  if ({' || '.join(misaligned) or '0'}) return IRK_MISALIGNED;",
             "  if (blocks == 0) return 0;",
-            f"  return {_launch_macro(emitter)}, stream, {', '.join(casts)});",
+            f"  return {_launched(emitter, casts)};",
             "}",
         ]
     )

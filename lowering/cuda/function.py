@@ -67,12 +67,20 @@ def launch_of(func: loop.FuncOp) -> Launch:
             expected="one block loop around one thread loop",
             hint="run loop-map-gpu first",
         )
-    shared = 0
-    for array in func.allocs("shared"):
-        shared = -(-shared // SHARED_ALIGN) * SHARED_ALIGN
-        shared += _elements(array.ref_type) * element_bytes(array.ref_type.element_type)
+    shared = max((end for _, end in shared_places(func).values()), default=0)
     memory = kernel_memory(func)[1]
     return Launch(name, symbols, nests[0].upper, threads[0].upper.value or 1, shared, memory)
+
+
+def shared_places(func: loop.FuncOp) -> dict[loop.AllocOp, tuple[int, int]]:
+    """Where each shared array of a block begins and ends, in bytes."""
+    places: dict[loop.AllocOp, tuple[int, int]] = {}
+    end = 0
+    for array in func.allocs("shared"):
+        start = -(-end // SHARED_ALIGN) * SHARED_ALIGN
+        end = start + _elements(array.ref_type) * element_bytes(array.ref_type.element_type)
+        places[array] = start, end
+    return places
 
 
 def _elements(type_: RefType) -> int:
@@ -94,7 +102,7 @@ class CudaEmitter(MatrixEmitter):
         self.gpu = gpu
         self.launch = launch_of(func)
         self.is_large = self.launch.shared > gpu.shared
-        self.shared = 0
+        self.places = shared_places(func)
         self.INDEX = "int" if _is_small(func, self.ranges) else "int64_t"
         self.multiples: dict[str, int] = {}
 
@@ -142,9 +150,7 @@ class CudaEmitter(MatrixEmitter):
         type_, space = op.ref_type, op.ref_type.space.data
         name, element = self.new(op.result), c_type(type_.element_type)
         if space == "shared" and self.is_large:
-            self.shared = -(-self.shared // SHARED_ALIGN) * SHARED_ALIGN
-            self.line(f"{element} *const {name} = ({element} *)(irk_shared + {self.shared});")
-            self.shared += _elements(type_) * element_bytes(type_.element_type)
+            self.line(f"{element} *const {name} = ({element} *)(irk_shared + {self.places[op][0]});")
             return
         if space in ("shared", "stack"):
             shared = "__shared__ " if space == "shared" else ""

@@ -13,7 +13,7 @@ from xdsl.context import Context
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import ModuleOp, TensorType, i64
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
 from dialects.dims import ONE, Dim
@@ -98,9 +98,9 @@ class GraphCopyViews(ModulePass):
         self.stats["views copied"] = len(copies)
 
 
-def _element(value: SSAValue) -> TensorType:
+def _element(value: SSAValue) -> Attribute:
     assert isinstance(value.type, TensorType)
-    return value.type.element_type  # pyright: ignore[reportReturnType]
+    return value.type.element_type
 
 
 def _fits(conv: Conv2dOp, gpu: Gpu) -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import Float64Type, VectorType
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.dialects.builtin import Float64Type
+from xdsl.ir import Operation, SSAValue
 
 from dialects import kernel
 from dialects.dims import Dim, DimLike, dmin, product
-from dialects.types import RefType, element_bytes, is_float
+from dialects.types import RefType, element_bytes, element_of, is_float
 from lowering.kernel.fields import Axes, field_axes
 
 CACHED_ROW = 1 << 16
@@ -79,7 +79,7 @@ def kernel_cost(op: kernel.DefOp) -> KernelCost:
             if inner.name in POLYNOMIALS and terms[inner.results[0]] not in counted:
                 counted.add(terms[inner.results[0]])
                 exps = exps + points
-            is_double = is_double or isinstance(_element(inner.results[0].type), Float64Type)
+            is_double = is_double or isinstance(element_of(inner.results[0].type), Float64Type)
     size = written = Dim.of(0)
     for array in op.block.args:
         touched = _touched(array, extents, axes)
@@ -116,11 +116,7 @@ def terms_of(op: kernel.DefOp, names: Mapping[str, DimLike]) -> dict[SSAValue, i
 def is_flop(op: Operation) -> bool:
     """Whether an op is floating-point arithmetic."""
     known = op.name.startswith(("arith.", "math.")) and not isinstance(op, FREE)
-    return known and is_float(_element(op.results[0].type))
-
-
-def _element(type_: Attribute) -> Attribute:
-    return type_.get_element_type() if isinstance(type_, VectorType) else type_
+    return known and is_float(element_of(op.results[0].type))
 
 
 def _in_combine(op: Operation) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from math import prod
 
 import numpy as np
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, VectorType
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from dialects.dims import DimsAttr
@@ -43,7 +43,7 @@ from dialects.loop_matrix import (
     MmaOp,
     WaitCopiesOp,
 )
-from dialects.types import RefType, np_dtype
+from dialects.types import RefType, np_dtype, shape_of
 from lowering.graph.scalars import run_scalar
 from lowering.kernel.extern import run_extern
 from lowering.loop.interpret_matrix import Copies, meet as meet_in_warps
@@ -108,10 +108,6 @@ def _shape(type_: Attribute, symbols: Mapping[str, int]) -> list[int]:
     return [d.evaluate(symbols) for d in type_.shape.data]
 
 
-def _vector_shape(type_: Attribute) -> tuple[int, ...]:
-    return tuple(type_.get_shape()) if isinstance(type_, VectorType) else ()
-
-
 class _Thread:
     """One thread of the team; `shared` holds the arrays of all."""
 
@@ -165,7 +161,7 @@ class _Thread:
             results = rule(op)
         else:
             out = run_scalar(op, [self.env[v] for v in op.operands])
-            results = [np.broadcast_to(out, _vector_shape(op.results[0].type))]
+            results = [np.broadcast_to(out, shape_of(op.results[0].type))]
         self.env.update(zip(op.results, results, strict=True))
 
     def _for(self, op: ForOp) -> Steps:
@@ -265,7 +261,7 @@ class _Thread:
         return tuple(index)
 
     def _load(self, op: LoadOp) -> Sequence[Array]:
-        array, shape = self.env[op.array], _vector_shape(op.result.type)
+        array, shape = self.env[op.array], shape_of(op.result.type)
         if op.guard is not None and any(g.evaluate(self.names) < 0 for g in op.guard.data):
             fill = op.otherwise
             assert isinstance(fill, FloatAttr | IntegerAttr)
@@ -288,7 +284,7 @@ class _Thread:
 
     def _prefetch(self, op: PrefetchOp) -> Sequence[Array]:
         """Nothing but the check of what it asks for."""
-        shape = _vector_shape(op.covers)
+        shape = shape_of(op.covers)
         mask = self._valid(op, shape)
         if np.any(mask):
             self._inside(op, self.env[op.array], self._places(op, shape), mask)
@@ -307,7 +303,7 @@ class _Thread:
         return [(acc + lhs[:, None] * rhs[None, :]).astype(acc.dtype)]
 
     def _broadcast(self, op: BroadcastOp) -> Sequence[Array]:
-        value, shape = self.env[op.value], _vector_shape(op.result.type)
+        value, shape = self.env[op.value], shape_of(op.result.type)
         along = _numbers(op.along)
         order = np.argsort(along)
         value = value.transpose(order) if value.ndim else value
@@ -315,7 +311,7 @@ class _Thread:
         return [np.broadcast_to(value.reshape(sizes), shape)]
 
     def _index(self, op: IndexOp) -> Sequence[Array]:
-        shape = _vector_shape(op.result.type)
+        shape = shape_of(op.result.type)
         first = np.asarray(op.expr.data.evaluate(self.names), np.int64)
         if not shape:
             return [first]
@@ -324,7 +320,7 @@ class _Thread:
 
     def _extract(self, op: ExtractOp) -> Sequence[Array]:
         part = self.env[op.value][tuple(e.evaluate(self.names) for e in op.index.data)]
-        return [part.reshape(_vector_shape(op.result.type))]
+        return [part.reshape(shape_of(op.result.type))]
 
     def _fold(self, op: FoldOp) -> Sequence[Array]:
         return self.fold(op.combine.block, [self.env[v] for v in op.inputs])

@@ -14,13 +14,13 @@ from dialects.dims import ZERO, Dim, DimAttr, product
 from dialects.errors import IrkitError
 from dialects.kernel import ArgAttr
 from lowering.loop.gpu.attention import Attention, is_attention
-from lowering.loop.gpu.chain import Chain, chain_of
+from lowering.loop.gpu.chain import Chain
 from lowering.loop.gpu.columns import Columns, column_sum
 from lowering.loop.gpu.grid import Form, fill_grid
 from lowering.loop.gpu.matrices import product_of_matrices
 from lowering.loop.gpu.mma import Matrices
 from lowering.loop.gpu.owners import Owners, updates_of
-from lowering.loop.gpu.parts import Part, accesses_of, groups_of, memory
+from lowering.loop.gpu.parts import chain_of_part, groups_of
 from lowering.loop.gpu.points import Points
 from lowering.loop.gpu.products import tile_of
 from lowering.loop.gpu.rows import Rows, rows_reduced
@@ -96,18 +96,11 @@ def _forms(func: loop.FuncOp, gpu: Gpu) -> list[Form]:
     if groups is None or len(groups) > 1:
         return [Team(func, gpu)]
     ranges = func.symbols.ranges()
-    chains = [_chain(func, part) for group in groups for part in group]
+    chains = [chain_of_part(func, part) for group in groups for part in group]
     chains = [c for c in chains if product(c.counts(ranges)) != ZERO]
     if len(chains) == 1 and (found := product_of_matrices(chains[0], gpu)) is not None:
         return [Matrices(func, chains[0], found, gpu)]
     return [_form(func, c, gpu) for c in chains]
-
-
-def _chain(func: loop.FuncOp, part: Part) -> Chain:
-    """The loops of a part that may run at once; none where it changes what it has to read first."""
-    before = {memory(func, a.array) for a in accesses_of(part.needs)}
-    after = {memory(func, a.array) for a in accesses_of([part.op]) if isinstance(a, loop.StoreOp)}
-    return Chain((), (*part.needs, part.op)) if before & after else chain_of(part.op, part.needs)
 
 
 def _form(func: loop.FuncOp, chain: Chain, gpu: Gpu) -> Form:

@@ -14,9 +14,8 @@ from dialects import loop
 from dialects.kernel import ArgAttr, LaunchOp, arg
 from dialects.names import unique
 from lowering.graph.outline import symbols_of
-from lowering.loop.gpu.chain import chain_of
 from lowering.loop.gpu.matrices import product_of_matrices
-from lowering.loop.gpu.parts import Part, groups_of
+from lowering.loop.gpu.parts import Part, chain_of_part, groups_of
 from lowering.target import get_target
 
 
@@ -64,7 +63,7 @@ class LoopSplitNests(ModulePass):
         gpu = get_target(self.target).gpu
         if gpu is None or len(group) == 1:
             return [group]
-        alone = [p for p in group if product_of_matrices(chain_of(p.op, p.needs), gpu) is not None]
+        alone = [p for p in group if product_of_matrices(chain_of_part(func, p), gpu) is not None]
         rest = [p for p in group if p not in alone]
         return [*([p] for p in alone), *([rest] if rest else [])]
 

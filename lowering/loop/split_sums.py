@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from xdsl.context import Context
 from xdsl.dialects import arith, builtin
-from xdsl.dialects.builtin import AnyFloat, FloatAttr, IntegerAttr, IntegerType, Signedness, VectorType
+from xdsl.dialects.builtin import AnyFloat, FloatAttr, IntegerAttr, IntegerType, Signedness
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 
@@ -15,7 +15,7 @@ from dialects import loop
 from dialects.dims import Dim, DimAttr, dmin
 from dialects.kernel import LaunchOp, arg
 from dialects.names import unique
-from dialects.types import ref, tensor
+from dialects.types import element_of, ref, shape_of, tensor
 from lowering.graph.outline import symbols_of
 from lowering.loop.gpu.chain import Mover
 from lowering.loop.gpu.long_sums import LongSum, long_sum
@@ -72,25 +72,17 @@ class _Parts:
 
 
 def _is_number(type_: Attribute) -> bool:
-    element = _element(type_)
+    element = element_of(type_)
     return isinstance(element, AnyFloat) or (isinstance(element, IntegerType) and element.width.data >= 8)
-
-
-def _element(type_: Attribute) -> Attribute:
-    return type_.get_element_type() if isinstance(type_, VectorType) else type_
-
-
-def _shape(type_: Attribute) -> list[int]:
-    return list(type_.get_shape()) if isinstance(type_, VectorType) else []
 
 
 def _parts(func: loop.FuncOp, found: LongSum, name: str) -> _Parts:
     """A function that leaves what each part of a sum has."""
     read = {a.array for op in (*found.needs, found.sum) for a in op.walk() if isinstance(a, loop.LoadOp)}
     inputs = [n for n, a in enumerate(func.block.args) if a in read]
-    lanes = [[] if found.along else _shape(v.type) for v in found.values]
+    lanes = [() if found.along else shape_of(v.type) for v in found.values]
     shapes = [[found.parts, *found.sizes, *own] for own in lanes]
-    arrays = [ref(_element(v.type), shape) for v, shape in zip(found.values, shapes, strict=True)]
+    arrays = [ref(element_of(v.type), shape) for v, shape in zip(found.values, shapes, strict=True)]
     block = Block(arg_types=[*(func.block.args[n].type for n in inputs), *arrays])
     values: dict[SSAValue, SSAValue] = {}
     for n, new in zip(inputs, block.args, strict=False):
@@ -129,7 +121,7 @@ def _parts(func: loop.FuncOp, found: LongSum, name: str) -> _Parts:
     made.location = func.location
     fill_locations(block, old)
     results = [
-        tensor(_of_tensor(_element(v.type)), shape) for v, shape in zip(found.values, shapes, strict=True)
+        tensor(_of_tensor(element_of(v.type)), shape) for v, shape in zip(found.values, shapes, strict=True)
     ]
     return _Parts(made, tuple(inputs), tuple(results))
 
@@ -143,7 +135,7 @@ def _place(found: LongSum, number: str, type_: Attribute) -> tuple[list[Dim], li
     index = [Dim.of(number), *(Dim.of(a.variable) - a.lower for a in found.around)]
     if found.along:
         return index, [1 + axis for axis in found.along]
-    lanes = len(_shape(type_))
+    lanes = len(shape_of(type_))
     return index + [Dim.of(0)] * lanes, [len(index) + n for n in range(lanes)]
 
 
@@ -163,7 +155,7 @@ def _combine(func: loop.FuncOp, found: LongSum, parts: _Parts) -> None:
     loads: list[SSAValue] = []
     for value, array in zip(found.values, arrays, strict=True):
         index, along = _place(found, number, value.type)
-        load = loop.LoadOp(array, index, shape=_shape(value.type), along=along)
+        load = loop.LoadOp(array, index, shape=shape_of(value.type), along=along)
         new.block.add_op(load)
         loads.append(load.result)
     new.block.add_op(loop.YieldOp(*_both(found, new.block, loads)))

@@ -14,12 +14,12 @@ from xdsl.ir.affine import AffineExpr, AffineMap
 from dialects import loop
 from dialects.dims import ONE, Dim
 from dialects.kernel import CompareOp
-from dialects.types import RefType
+from dialects.types import RefType, element_of, shape_of
 from lowering.loop.memory import prefetched_lines
 from lowering.upstream.build import INDEX, Build
 from lowering.upstream.dims import all_positive, index_of
 from lowering.upstream.spread import gathered, spread, spread_shape
-from lowering.upstream.types import element_of, memory_element, shape_of, shaped, value_type
+from lowering.upstream.types import memory_element, shaped, value_type
 
 
 def load(build: Build, op: loop.LoadOp, array: SSAValue, indices: Sequence[SSAValue]) -> SSAValue:

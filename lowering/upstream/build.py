@@ -18,8 +18,8 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
-from dialects.types import is_float
-from lowering.upstream.types import element_of, shape_of, shaped, value_type
+from dialects.types import element_of, is_float, shape_of
+from lowering.upstream.types import shaped, value_type
 
 INDEX = IndexType()
 

@@ -6,8 +6,9 @@ from xdsl.dialects import arith, math, scf
 from xdsl.dialects.builtin import f32, f64, i32
 from xdsl.ir import SSAValue
 
+from dialects.types import shape_of
 from lowering.upstream.build import Build
-from lowering.upstream.types import shape_of, shaped
+from lowering.upstream.types import shaped
 
 ROUNDS = 10
 FACTORS = (0xD2511F53, 0xCD9E8D57)

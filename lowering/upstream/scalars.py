@@ -21,10 +21,10 @@ from dialects.kernel import (
     RemfOp,
     SelectOp,
 )
-from dialects.types import is_float
+from dialects.types import element_of, is_float, shape_of
 from lowering.upstream.build import Build
 from lowering.upstream.random import random
-from lowering.upstream.types import element_of, shape_of, shaped, value_type
+from lowering.upstream.types import shaped, value_type
 
 Values = Sequence[SSAValue]
 

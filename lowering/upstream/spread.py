@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from xdsl.dialects.builtin import DenseArrayBase, VectorType, i64
 from xdsl.ir import SSAValue
 
+from dialects.types import element_of, shape_of
 from lowering.upstream.build import Build
-from lowering.upstream.types import element_of, shape_of
 
 
 def spread_shape(shape: Sequence[int], along: Sequence[int], rank: int) -> list[int]:

@@ -35,16 +35,6 @@ def memory_element(element: Attribute) -> Attribute:
     return i8 if element in (i1, I4) else element
 
 
-def element_of(type_: Attribute) -> Attribute:
-    """The element type of a vector, or a scalar's own type."""
-    return type_.get_element_type() if isinstance(type_, VectorType) else type_
-
-
-def shape_of(type_: Attribute) -> tuple[int, ...]:
-    """The shape of a vector; empty for a scalar."""
-    return tuple(type_.get_shape()) if isinstance(type_, VectorType) else ()
-
-
 def shaped(element: Attribute, shape: Sequence[int]) -> Attribute:
     """A vector type, or the element itself for an empty shape."""
     return VectorType(element, shape) if shape else element

@@ -9,11 +9,11 @@ from xdsl.dialects.builtin import ArrayAttr, IntegerAttr, VectorType, i64
 from xdsl.ir import SSAValue
 
 from dialects import loop
+from dialects.types import element_of, shape_of
 from lowering.upstream.build import Build
 from lowering.upstream.dims import index_of
 from lowering.upstream.scalars import scalar
 from lowering.upstream.spread import spread
-from lowering.upstream.types import element_of, shape_of
 
 
 def broadcast(build: Build, op: loop.BroadcastOp, value: SSAValue) -> SSAValue:

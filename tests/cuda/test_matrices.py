@@ -13,7 +13,6 @@ from dialects.loop_matrix import MmaOp
 from irkit.checking import random_inputs
 from lowering.graph.interpret import run_graph
 from tests.cuda.machine import (
-    ORDERS,
     CpuKernels,
     mapped,
     planted_in,
@@ -22,7 +21,7 @@ from tests.cuda.machine import (
 )
 from tests.cuda.programs import gemm
 from tests.cuda.test_tester import wrong_in_some_order
-from tests.cuda.test_text import check, reference
+from tests.cuda.test_text import check, check_in_every_order, reference
 
 PRODUCTS: dict[str, str] = {
     "bf16": gemm(130, 64, 136, "bf16"),
@@ -66,10 +65,7 @@ def on_tensor_cores(module) -> bool:  # pyright: ignore
 def test_products_equal_the_reference(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     module = mapped(PRODUCTS[name])
     assert on_tensor_cores(module)
-    kernels = CpuKernels(text_of(module).source, tmp_path)
-    for order in ORDERS:
-        kernels.order = order
-        check(PRODUCTS[name], {}, lambda inputs: run_on_cpu(monkeypatch, module, kernels, inputs))
+    check_in_every_order(PRODUCTS[name], module, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)

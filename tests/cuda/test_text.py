@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from irkit.checking import compare, random_inputs, slacks
@@ -34,13 +35,17 @@ def check(text: str, sizes: dict[str, int], run) -> None:  # pyright: ignore
         compare("differs", func, found, wanted, bound)
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_text_on_the_cpu_equals_the_reference(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    module = mapped(SHAPES[name])
-    kernels = CpuKernels(text_of(module).source, tmp_path)
+def check_in_every_order(text: str, module: ModuleOp, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compares what the emitted text of a mapped function gives with the reference, in each order of blocks and threads."""
+    kernels = CpuKernels(text_of(module).source, folder)
     for order in ORDERS:
         kernels.order = order
-        check(SHAPES[name], {}, lambda inputs: run_on_cpu(monkeypatch, module, kernels, inputs))
+        check(text, {}, lambda inputs: run_on_cpu(monkeypatch, module, kernels, inputs))
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_text_on_the_cpu_equals_the_reference(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    check_in_every_order(SHAPES[name], mapped(SHAPES[name]), tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("name", SYMBOLIC)

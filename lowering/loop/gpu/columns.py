@@ -6,12 +6,14 @@ elements each. What the groups have is combined in shared memory, in halves, and
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import IntegerType, VectorType
+from math import prod
+
+from xdsl.dialects.builtin import VectorType
 from xdsl.ir import Block, SSAValue
 
 from dialects import loop
 from dialects.dims import ZERO, Dim, ceildiv, dmin, product
-from dialects.types import element_bytes, ref
+from dialects.types import element_bytes, element_of, ref, shape_of
 from lowering.loop.gpu.chain import Chain, Mover, numbers_of, split_loop
 from lowering.loop.gpu.grid import Form, Grid
 from lowering.loop.gpu.shared import combiner_of, is_sum
@@ -47,7 +49,7 @@ class Columns(Form):
         self.chain, self.sum, self.threads = chain, found, gpu.threads
         self.counts = chain.counts(func.symbols.ranges())
         self.total = product(self.counts)
-        together = SIDE_BY_SIDE // max(lanes_of(v) * element_bytes(element_of(v)) for v in found.inits)
+        together = SIDE_BY_SIDE // max(lanes_of(v) * element_bytes(element_of(v.type)) for v in found.inits)
         wanted = 1 << max(0, (self.total.value or together) - 1).bit_length()
         self.points = max(1, min(together, wanted))
 
@@ -79,7 +81,9 @@ class Columns(Form):
             mover.copy(op, branch.then.block)
 
     def _array(self, value: SSAValue, groups: int, block: Block) -> SSAValue:
-        alloc = loop.AllocOp(ref(element_of(value), [groups, self.points * lanes_of(value)], space="shared"))
+        alloc = loop.AllocOp(
+            ref(element_of(value.type), [groups, self.points * lanes_of(value)], space="shared")
+        )
         alloc.result.name_hint = "groups"
         block.add_op(alloc)
         return alloc.result
@@ -112,10 +116,5 @@ def _store(value: SSAValue, array: SSAValue, group: Dim, column: Dim) -> loop.St
     return loop.StoreOp(value, array, [group, column * lanes_of(value)], along=along)
 
 
-def element_of(value: SSAValue) -> IntegerType:
-    type_ = value.type
-    return type_.get_element_type() if isinstance(type_, VectorType) else type_  # pyright: ignore
-
-
 def lanes_of(value: SSAValue) -> int:
-    return value.type.get_shape()[0] if isinstance(value.type, VectorType) else 1
+    return prod(shape_of(value.type))

@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from xdsl.dialects import arith
-from xdsl.dialects.builtin import AnyFloat, FloatAttr, IntegerAttr, IntegerType, VectorType
+from xdsl.dialects.builtin import AnyFloat, IntegerType, VectorType
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from dialects import kernel, loop
 from dialects.dims import Dim, DimAttr, DimsAttr, ceildiv
-from dialects.types import element_bytes, ref
+from dialects.types import element_bytes, element_of, ref, shape_of
 from lowering.loop.gpu.chain import Mover
+from lowering.loop.gpu.staging import zero_of
 
 Numbers = dict[tuple[object, ...], int]
 """The numbers of values by what they are computed from."""
@@ -66,7 +67,7 @@ class Kept:
         spans = [(self.first[key], last) for key, last in self.last.items()]
         return max(
             sum(
-                lanes_of(op.results[0].type) * element_bytes(_element(op.results[0].type))
+                prod(shape_of(op.results[0].type)) * element_bytes(element_of(op.results[0].type))
                 for (first, op), last in spans
                 if first <= number < last
             )
@@ -87,8 +88,8 @@ class Kept:
         whole, more = divmod(self.steps, threads)
         for key in self.last:
             type_ = self.first[key][1].results[0].type
-            count = -(-self.steps // threads) * lanes_of(type_)
-            alloc = loop.AllocOp(ref(_element(type_), [count], space="stack"))
+            count = -(-self.steps // threads) * prod(shape_of(type_))
+            alloc = loop.AllocOp(ref(element_of(type_), [count], space="stack"))
             alloc.result.name_hint = "kept"
             block.insert_op_before(alloc, start)
             arrays[key] = alloc.result
@@ -176,7 +177,7 @@ def _keys_of(op: loop.ForOp, numbers: Numbers) -> dict[Operation, int]:
                 operands.append(numbers.setdefault((value,), len(numbers)))
         if len(operands) < len(inner.operands):
             continue
-        if isinstance(inner, loop.BroadcastOp) and lanes_of(inner.result.type) == 1:
+        if isinstance(inner, loop.BroadcastOp) and prod(shape_of(inner.result.type)) == 1:
             keys[inner] = operands[0]
         else:
             facts = (*_facts(inner, op.variable), *operands)
@@ -187,15 +188,15 @@ def _keys_of(op: loop.ForOp, numbers: Numbers) -> dict[Operation, int]:
 def _facts(op: Operation, variable: str) -> tuple[object, ...]:
     """What an op is, beside its operands, whatever the variable of its loop is called."""
     type_ = op.results[0].type
-    lanes = lanes_of(type_)
+    lanes = prod(shape_of(type_))
     shape = tuple(type_.get_shape()) if isinstance(type_, VectorType) and lanes > 1 else ()
     if isinstance(op, kernel.ConvertOp):
-        return (f"arith.{op.kind.data}", _element(type_), shape)
+        return (f"arith.{op.kind.data}", element_of(type_), shape)
     if isinstance(op, arith.ExtFOp | arith.TruncFOp):
-        return (op.name, _element(type_), shape)
+        return (op.name, element_of(type_), shape)
     properties = sorted(op.properties.items(), key=lambda item: item[0])
     kept = [(name, _renamed(v, variable)) for name, v in properties if name != "along" or lanes > 1]
-    return (op.name, *kept, _element(type_), shape)
+    return (op.name, *kept, element_of(type_), shape)
 
 
 def _renamed(value: Attribute, variable: str) -> Attribute:
@@ -212,21 +213,18 @@ def _has_a_cost(op: Operation) -> bool:
         return False
     type_ = op.results[0].type
     flat = not isinstance(type_, VectorType) or type_.get_num_dims() == 1
-    flat = flat and isinstance(_element(type_), AnyFloat | IntegerType)
+    flat = flat and isinstance(element_of(type_), AnyFloat | IntegerType)
     return flat and (isinstance(op, loop.LoadOp | arith.DivfOp) or op.name.startswith("math."))
 
 
 def _keep(value: SSAValue, array: SSAValue, turn: Dim) -> loop.StoreOp:
     along = [0] if isinstance(value.type, VectorType) else []
-    return loop.StoreOp(value, array, [turn * lanes_of(value.type)], along=along)
+    return loop.StoreOp(value, array, [turn * prod(shape_of(value.type))], along=along)
 
 
 def _zeros(array: SSAValue, turn: int, type_: Attribute) -> list[Operation]:
     """Something in the place of a step that only some threads take: what they read there goes nowhere."""
-    element = _element(type_)
-    zero = arith.ConstantOp(
-        IntegerAttr(0, element) if isinstance(element, IntegerType) else FloatAttr(0.0, element)  # pyright: ignore
-    )
+    zero = arith.ConstantOp(zero_of(element_of(type_)))  # pyright: ignore[reportArgumentType]
     if not isinstance(type_, VectorType):
         return [zero, _keep(zero.result, array, Dim.of(turn))]
     many = loop.BroadcastOp(zero.result, type_.get_shape())
@@ -235,14 +233,6 @@ def _zeros(array: SSAValue, turn: int, type_: Attribute) -> list[Operation]:
 
 def _kept(block: Block, array: SSAValue, turn: Dim, type_: Attribute) -> SSAValue:
     shape, along = (list(type_.get_shape()), [0]) if isinstance(type_, VectorType) else ([], [])
-    load = loop.LoadOp(array, [turn * lanes_of(type_)], shape=shape, along=along)
+    load = loop.LoadOp(array, [turn * prod(shape_of(type_))], shape=shape, along=along)
     block.add_op(load)
     return load.result
-
-
-def lanes_of(type_: Attribute) -> int:
-    return prod(type_.get_shape()) if isinstance(type_, VectorType) else 1
-
-
-def _element(type_: Attribute) -> Attribute:
-    return type_.get_element_type() if isinstance(type_, VectorType) else type_

@@ -12,8 +12,9 @@ from dialects import loop
 from dialects.dims import ONE, ceildiv, product
 from lowering.loop.gpu.chain import Axis, Chain, chain_of
 from lowering.loop.gpu.columns import lanes_of
-from lowering.loop.gpu.matrices import product_of_matrices
-from lowering.loop.gpu.parts import accesses_of, groups_of, memory, needed, writes
+from lowering.loop.gpu.matrices import Product, product_of_matrices
+from lowering.loop.gpu.mma import SMALL
+from lowering.loop.gpu.parts import accesses_of, changes_what_it_needs, groups_of, memory, needed, writes
 from lowering.loop.gpu.products import tile_of
 from lowering.loop.gpu.shared import is_sum
 from lowering.target import Gpu
@@ -28,8 +29,7 @@ BLOCKS = 4
 """Parts of all sums for each multiprocessor."""
 
 STAGE = 64
-"""Parts of a product for tensor cores have a multiple of so many steps: they begin where wide copies are aligned. And the sides
-of the smaller tiles of their blocks."""
+"""Parts of a product for tensor cores have a multiple of so many steps: they begin where wide copies are aligned."""
 
 SHORT = 64
 """Steps of other loops beside the sum."""
@@ -65,9 +65,7 @@ def long_sum(func: loop.FuncOp, gpu: Gpu) -> LongSum | None:
     if func.symbols.data or groups is None or [len(g) for g in groups] != [1] or order != sorted(order):
         return None
     (part,) = groups[0]
-    before = {memory(func, a.array) for a in accesses_of(part.needs)}
-    after = {memory(func, a.array) for a in accesses_of([part.op]) if isinstance(a, loop.StoreOp)}
-    if before & after:
+    if changes_what_it_needs(func, part):
         return None
     chain = chain_of(part.op, part.needs)
     found = _sum_of(chain)
@@ -81,7 +79,8 @@ def long_sum(func: loop.FuncOp, gpu: Gpu) -> LongSum | None:
     if steps is None or None in counts or read & {memory(func, a) for a in written}:
         return None
     known = [count for count in counts if count is not None]
-    parts = _parts(chain, found, product(known).value or 0, steps, gpu)
+    matrices = product_of_matrices(chain, gpu)
+    parts = _parts(chain, found, matrices, product(known).value or 0, steps, gpu)
     needs = _needs(func, found)
     if parts < 2 or needs is None:
         return None
@@ -89,7 +88,7 @@ def long_sum(func: loop.FuncOp, gpu: Gpu) -> LongSum | None:
     fold = _fold_of(found)
     if fold is not None and size > 4 * gpu.threads:
         size = -(-size // gpu.threads) * gpu.threads  # all threads of a block have as many
-    if product_of_matrices(chain, gpu) is not None:
+    if matrices is not None:
         size = -(-size // STAGE) * STAGE
     sizes = [count * (axis.step.value or 0) for count, axis in zip(known, axes, strict=True)]
     out = LongSum(found, fold, axes, tuple(sizes), tuple(needs), -(-steps // size), size)
@@ -121,7 +120,9 @@ def _is_around(axis: Axis, op: Operation) -> bool:
     return False
 
 
-def _parts(chain: Chain, found: loop.ForOp, points: int, steps: int, gpu: Gpu) -> int:
+def _parts(
+    chain: Chain, found: loop.ForOp, matrices: Product | None, points: int, steps: int, gpu: Gpu
+) -> int:
     """In how many parts the sum is taken; one where it stays whole."""
     tile = tile_of(chain)
     wide = any(isinstance(v.type, VectorType) and v.type.get_num_dims() > 1 for v in found.inits)
@@ -131,10 +132,10 @@ def _parts(chain: Chain, found: loop.ForOp, points: int, steps: int, gpu: Gpu) -
     if not points or points * steps * lanes < LEAST_WORK:
         return 1
     each = BLOCKS
-    if (matrices := product_of_matrices(chain, gpu)) is not None:
+    if matrices is not None:
         rows = product(axis.count({}) for axis in matrices.rows)
         beside = product(axis.count({}) for axis in matrices.others)
-        tiles = ceildiv(rows, STAGE) * ceildiv(matrices.columns.upper, STAGE) * beside
+        tiles = ceildiv(rows, SMALL.rows) * ceildiv(matrices.columns.upper, SMALL.columns) * beside
         blocks, each = tiles.value or 1, BLOCKS // 2  # their blocks are large
     elif tile is not None:
         beside = product(a.count({}) for a in chain.axes if a not in (tile.rows, tile.columns)).value or 1

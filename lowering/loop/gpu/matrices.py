@@ -8,20 +8,21 @@ from dataclasses import dataclass
 from xdsl.dialects import arith
 from xdsl.dialects.builtin import (
     BFloat16Type,
-    DenseIntOrFPElementsAttr,
     Float16Type,
     Float32Type,
     FloatAttr,
     VectorType,
+    f32,
 )
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from dialects import loop
 from dialects.dims import ONE, ZERO
 from dialects.kernel import ConvertOp
-from dialects.types import RefType
+from dialects.types import RefType, element_of
 from lowering.loop.gpu.chain import Axis, Chain
 from lowering.loop.gpu.parts import needed
+from lowering.loop.gpu.shared import constant_of
 from lowering.target import Gpu
 
 LANES = 2
@@ -88,16 +89,7 @@ def has_instruction(element: Attribute, gpu: Gpu) -> bool:
 
 def _is_zero(op: loop.ForOp) -> bool:
     """Whether a loop carries one f32 value, from zero on."""
-    if len(op.inits) != 1 or not isinstance(owner := op.inits[0].owner, arith.ConstantOp):
-        return False
-    value = owner.value
-    if isinstance(value, DenseIntOrFPElementsAttr):
-        return (
-            value.is_splat()
-            and value.get_values()[0] == 0
-            and isinstance(value.get_element_type(), Float32Type)
-        )
-    return isinstance(value, FloatAttr) and value.value.data == 0 and isinstance(value.type, Float32Type)
+    return len(op.inits) == 1 and element_of(op.inits[0].type) == f32 and constant_of(op.inits[0]) == 0
 
 
 def _is_zero_outside(op: loop.LoadOp) -> bool:

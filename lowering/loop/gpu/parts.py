@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from xdsl.ir import Operation, SSAValue
 
 from dialects import loop
-from dialects.dims import Dim, Opaque
+from dialects.dims import Dim
 from dialects.kernel import ExternOp
 from lowering.loop.gpu.aligned import divisor
-from lowering.loop.gpu.chain import Access, lanes_along
+from lowering.loop.gpu.chain import Access, Chain, chain_of, lanes_along
 
 Ranges = Mapping[str, tuple[float, float]]
 
@@ -37,6 +37,21 @@ def writes(op: Operation) -> bool:
 
 def accesses_of(ops: Iterable[Operation]) -> list[Access]:
     return [a for op in ops for a in op.walk() if isinstance(a, loop.LoadOp | loop.StoreOp)]
+
+
+def changes_what_it_needs(func: loop.FuncOp, part: Part) -> bool:
+    """Whether a part writes to memory that it has to read first."""
+    before = {memory(func, a.array) for a in accesses_of(part.needs)}
+    return bool(
+        before & {memory(func, a.array) for a in accesses_of([part.op]) if isinstance(a, loop.StoreOp)}
+    )
+
+
+def chain_of_part(func: loop.FuncOp, part: Part) -> Chain:
+    """The loops of a part that may run at once; none where it changes what it has to read first."""
+    if changes_what_it_needs(func, part):
+        return Chain((), (*part.needs, part.op))
+    return chain_of(part.op, part.needs)
 
 
 def parts_of(func: loop.FuncOp) -> list[Part]:
@@ -137,8 +152,8 @@ def _last(op: Access, dim: int) -> list[Dim]:
 
 def _smallest(expr: Dim) -> Sequence[Dim]:
     """What a minimum is the least of."""
-    (atom,) = expr.terms[0][0] if len(expr.terms) == 1 and len(expr.terms[0][0]) == 1 else (None,)
-    return atom.args if isinstance(atom, Opaque) and atom.kind == "min" and expr.terms[0][1] == 1 else ()
+    atom = expr.opaque
+    return atom.args if atom is not None and atom.kind == "min" else ()
 
 
 def _extreme(op: Operation, expr: Dim, *, high: bool) -> Dim:

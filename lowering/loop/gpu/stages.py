@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 
-from xdsl.dialects.builtin import FloatAttr
 from xdsl.ir import Block, SSAValue
 
 from dialects import loop
@@ -17,6 +16,7 @@ from lowering.loop.gpu.aligned import divisor, unit_lanes
 from lowering.loop.gpu.chain import Axis, Mover, numbers_of
 from lowering.loop.gpu.grid import Grid
 from lowering.loop.gpu.matrices import Product
+from lowering.loop.gpu.staging import zero_of
 from lowering.loop.remade import fresh_name
 from lowering.target import Gpu
 
@@ -212,6 +212,6 @@ class Stages:
         if lanes * self.width in CopyAsyncOp.SIZES and side.array.strides.data[-1] == ONE:
             block.add_op(CopyAsyncOp(lanes, array, index, shared, place, valid=valid, guard=guard))
             return
-        zero = FloatAttr(0.0, self.product.element) if guard else None  # pyright: ignore
+        zero = zero_of(self.product.element) if guard else None
         load = loop.LoadOp(array, index, guard=guard or None, otherwise=zero)
         block.add_ops([load, loop.StoreOp(load.result, shared, place)])

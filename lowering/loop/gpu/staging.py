@@ -80,7 +80,7 @@ class Copy:
             shape, along = [lanes], [dim]
             valid = [dmin(lanes, left)] if self.part.unproved([left - lanes]) else None
         guard = self.part.unproved(guard)
-        otherwise = _zero(self.element) if guard else None
+        otherwise = zero_of(self.element) if guard else None
         load = loop.LoadOp(
             array, index, shape=shape, along=along, valid=valid, guard=guard or None, otherwise=otherwise
         )
@@ -88,5 +88,6 @@ class Copy:
         block.add_ops([load, store])
 
 
-def _zero(element: Attribute) -> Attribute:
+def zero_of(element: Attribute) -> Attribute:
+    """Zero, as an attribute."""
     return IntegerAttr(0, element) if isinstance(element, IntegerType) else FloatAttr(0.0, element)  # pyright: ignore
